@@ -1,0 +1,7 @@
+/* main: the table of subcommands. */
+#include <stdio.h>
+
+int main(void) {
+    puts("postern");
+    return 0;
+}

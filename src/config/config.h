@@ -1,0 +1,251 @@
+/* config: the configuration as the rest of the program reads it, and how it is read from
+ * postern.conf. The file's names are a contract; src/config/schema.c holds one row a setting.
+ *
+ * A config is made by config_parse (the parent) or config_thaw (a child, from the memfd the parent
+ * froze it into) and never changes. References file: and env: are resolved by the parent, so a
+ * thawed config holds the secrets themselves; config_show and events never print them. All views
+ * live as long as the config. */
+#ifndef CONFIG_CONFIG_H
+#define CONFIG_CONFIG_H
+
+#include "base/addr.h"
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/why.h"
+
+/* user@d beats d beats .d (subdomains, longest first) beats *; "*@d" is d. */
+struct pattern {
+    enum pattern_kind {
+        PATTERN_NULL,
+        PATTERN_ADDRESS,
+        PATTERN_DOMAIN,
+        PATTERN_SUBDOMAINS,
+        PATTERN_ANY
+    } kind;            /* PATTERN_NULL is "<>" */
+    struct bytes text; /* "user@d", "d", ".d"; domain in lower case */
+};
+struct patterns {
+    size_t count;
+    const struct pattern *list;
+};
+struct strings {
+    size_t count;
+    const struct bytes *list;
+};
+struct networks {
+    size_t count;
+    const struct network *list;
+};
+struct rate {
+    uint64_t count;
+    int64_t window_ms;
+};
+struct rates {
+    size_t count;
+    const struct rate *list;
+};
+
+struct place { /* where in the file it stands, for messages */
+    struct bytes file;
+    int line;
+};
+
+enum tls_mode { TLS_OFF, TLS_OFFER, TLS_REQUIRE, TLS_IMPLICIT };
+enum auth_mode { AUTH_OFF, AUTH_OFFER, AUTH_REQUIRE };
+enum service { SERVICE_SMTP, SERVICE_POP3, SERVICE_ADMIN };
+enum explain { EXPLAIN_FULL, EXPLAIN_BRIEF };
+enum bare_newline { BARE_REFUSE, BARE_FIX };
+enum recipients_mode { RECIPIENTS_DIRECTORY, RECIPIENTS_ANY, RECIPIENTS_PROBE };
+enum header_auth { HEADER_AUTH_OFF, HEADER_AUTH_NOTE, HEADER_AUTH_ENFORCE };
+enum transport { TRANSPORT_MAILDIR, TRANSPORT_LMTP, TRANSPORT_SMTP };
+
+struct deliver_to {
+    enum transport transport;
+    struct bytes host; /* LMTP, SMTP: name or address */
+    uint16_t port;
+    struct bytes path; /* lmtp:unix:PATH */
+};
+
+struct domain {
+    struct place place;
+    struct bytes name; /* lower case, A-labels */
+    enum recipients_mode recipients;
+    struct deliver_to deliver;
+    enum header_auth header_auth;
+};
+
+struct listener {
+    struct place place;
+    struct bytes name;
+    struct strings bind; /* as written */
+    size_t address_count;
+    const struct addr *addresses; /* "*" became 0.0.0.0 and :: */
+    enum service service;
+    enum tls_mode tls;
+    int tls_min; /* 12 or 13 */
+    enum auth_mode auth;
+    struct strings mechanisms; /* upper case, in order of preference */
+    struct networks proxy_protocol_from;
+    struct networks xclient_from;
+    bool xclient_login;
+    enum bare_newline bare_newline;
+    struct bytes certificate, key;   /* paths as written; empty: the pair made in state_dir */
+    struct bytes chain_pem, key_pem; /* read by the parent */
+    uint64_t max_connections_per_client;
+    uint64_t max_message_size;
+    uint64_t max_recipients;
+    int64_t idle_timeout;
+};
+struct certificate {
+    struct place place;
+    struct bytes name, chain, key;
+    struct bytes chain_pem, key_pem;
+};
+
+enum senders_mode { SENDERS_OWN, SENDERS_ANY, SENDERS_LIST };
+enum header_from { HEADER_FROM_SENDERS, HEADER_FROM_STRICT, HEADER_FROM_ANY };
+
+struct connector {
+    struct place place;
+    struct bytes name;
+    struct networks clients, except;
+    struct strings listeners; /* empty: all */
+    bool auth_any;
+    struct strings auth;               /* logins */
+    struct strings client_certificate; /* "spki-sha256:HEX" */
+    int64_t pop_before_smtp;           /* 0: no */
+    struct strings local_users;
+    int64_t expires; /* wall ms, 0 never: the end of that day, UTC */
+    struct bytes tenant;
+    struct patterns may_relay_to; /* empty with to_accepted */
+    bool to_accepted;             /* "accepted", the default: our own domains only */
+    enum senders_mode senders;
+    struct patterns sender_list;
+    enum header_from header_from;
+    struct rates limit, limit_total, limit_recipients;
+    uint64_t max_recipients; /* 0: none of its own */
+    struct strings without_auth_on, without_tls_on;
+    struct bytes note;
+};
+
+struct tenant {
+    struct place place;
+    struct bytes name, hostname;
+    struct strings domains;
+    struct addr address; /* family 0: none */
+    struct networks clients;
+    struct rates limit, limit_recipients;
+    uint64_t max_recipients;
+    bool external_forwarding;
+    struct strings admins;
+};
+
+enum tls_policy {
+    TLS_POLICY_DEFAULT,
+    TLS_POLICY_VERIFY,
+    TLS_POLICY_REQUIRE,
+    TLS_POLICY_OPPORTUNISTIC,
+    TLS_POLICY_OFF
+};
+struct via {
+    bool mx;       /* mx:NAME */
+    bool implicit; /* smtps:// */
+    struct bytes host;
+    uint16_t port; /* 25, or 465 for smtps, unless written */
+};
+struct route {
+    struct place place;
+    struct bytes name;
+    struct patterns to, from;
+    size_t via_count;
+    const struct via *via;
+    enum tls_policy tls; /* never DEFAULT after parsing: the default that fits `via` is filled in */
+    struct bytes ca_file;
+    struct bytes login_user, login_password; /* resolved; never shown */
+    bool has_login;
+    struct addr source_address;
+    uint64_t max_connections; /* default 20 */
+    struct rates rate;
+};
+
+struct config {
+    struct arena *arena;
+    struct bytes file;
+    struct bytes hostname, state_dir, mail_dir, run_as, keeper_as;
+    unsigned workers;        /* resolved: at least 1 */
+    struct bytes log;        /* "stderr", "journal", "file:PATH" */
+    struct bytes postmaster; /* may be empty: no domain configured */
+    enum explain explain;
+    int64_t history_keep;
+    uint64_t history_max_size;
+
+    size_t domain_count, listener_count, certificate_count, connector_count, tenant_count,
+        route_count;
+    const struct domain *domains;
+    const struct listener *listeners;
+    const struct certificate *certificates;
+    const struct connector *connectors;
+    const struct tenant *tenants;
+    const struct route *routes;
+
+    struct patterns blocked_senders, blocked_headers;
+
+    struct {
+        struct bytes store;
+        struct {
+            size_t count;
+            const int64_t *list;
+        } retry;
+        int64_t give_up, warn_after;
+        unsigned min_free; /* per cent */
+    } queue;
+
+    struct bytes directory; /* "sqlite" or "postgresql://..." */
+    struct strings logins;
+    struct bytes counters;
+    struct strings dns;            /* empty: full resolution; "system"; "127.0.0.1:5353" */
+    struct bytes dns_trust_anchor; /* "builtin" "file:PATH" "off", default filled in */
+    struct strings blocklists, allowlists;
+    bool greylist;
+    struct bytes srs_secret;
+    struct bytes alarm;
+};
+
+/* One finding about a configuration: an error makes serve and reload refuse it. */
+struct config_finding {
+    enum { FINDING_ERROR, FINDING_WARNING } severity;
+    struct place place;
+    struct bytes setting; /* "connector office: clients" */
+    struct bytes text;    /* what is wrong, what was expected, what to do */
+    const char *id;       /* stable: "config.syntax" "config.not-built" "proof.public" ... */
+};
+struct config_findings {
+    size_t count;
+    struct config_finding *list;
+};
+
+/* Reads and checks one file (PERM: see findings; a config may still be there to look at when only
+ * rules, not syntax, were broken). `text` empty: the file is read. Resolves file: and env:. */
+enum rc config_parse(struct bytes file, struct bytes text, struct config **out,
+                     struct config_findings *findings_out);
+void config_close(struct config **c);
+/* The children's copy: everything, secrets included, in one block. */
+void config_freeze(struct buf *out, const struct config *c);
+enum rc config_thaw(struct bytes frozen, struct config **out);
+/* The effective configuration as a file, defaults included, secrets masked. */
+void config_show(struct buf *out, const struct config *c);
+
+const struct domain *config_domain(const struct config *c, struct bytes name);       /* or NULL */
+const struct connector *config_connector(const struct config *c, struct bytes name); /* or NULL */
+const struct listener *config_listener(const struct config *c, struct bytes name);   /* or NULL */
+const struct tenant *config_tenant(const struct config *c, struct bytes name);       /* or NULL */
+bool strings_has(struct strings list, struct bytes text); /* ASCII case folded */
+bool networks_have(struct networks list, struct addr a);
+
+/* Pattern matching (config/pattern.c): mailbox is local@domain or empty for the null sender. The
+ * specificity says which of several wins: 0 no match, higher is more specific. */
+unsigned pattern_match(const struct pattern *p, struct bytes mailbox);
+unsigned patterns_match(struct patterns list, struct bytes mailbox); /* the best one's */
+bool pattern_parse(struct bytes text, struct arena *a, struct pattern *out);
+
+#endif

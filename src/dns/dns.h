@@ -1,0 +1,80 @@
+/* dns: what Postern asks of the DNS. Asynchronous; answers come from the resolver process
+ * (libunbound and its cache), or from a table in talks. TEMP is never taken for "does not exist".
+ */
+#ifndef DNS_DNS_H
+#define DNS_DNS_H
+
+#include "base/addr.h"
+#include "base/arena.h"
+#include "base/why.h"
+#include "sys/loop.h"
+
+enum dns_type { DNS_A = 1, DNS_PTR = 12, DNS_MX = 15, DNS_TXT = 16, DNS_AAAA = 28, DNS_TLSA = 52 };
+
+struct dns_record {
+    uint16_t preference; /* MX */
+    struct bytes name;   /* MX, PTR: lower case without final dot; "" is the root (null MX) */
+    struct bytes data;   /* TXT: strings joined; TLSA: as on the wire */
+    struct addr address; /* A, AAAA */
+};
+struct dns_answer {
+    enum rc rc;             /* OK; TEMP: timeout, SERVFAIL, bogus, resolver down */
+    bool exists;            /* the name exists (with OK and no records: NODATA); false: NXDOMAIN */
+    bool secure;            /* validated by DNSSEC */
+    struct bytes canonical; /* the name at the end of CNAMEs */
+    size_t count;
+    const struct dns_record *records; /* MX in no order */
+    struct why why;                   /* with TEMP: 4.4.3, what was asked and what happened */
+};
+typedef void dns_answered(void *ctx, const struct dns_answer *answer);
+
+/* The table another implementation fills (talks: a zone). */
+struct dns {
+    void *self;
+    /* on_answer comes exactly once, never before the call returned; returns a number to cancel by.
+     */
+    uint64_t (*ask)(void *self, struct bytes name, enum dns_type type, dns_answered *on_answer,
+                    void *ctx);
+    void (*cancel)(void *self, uint64_t question);
+    void (*close)(void *self);
+};
+/* Asks the resolver process over its socket. */
+struct dns *dns_open_channel(struct loop *l, const char *socket_path);
+void dns_close(struct dns **d);
+
+/* The resolver process: serves fd until the loop ends. servers as in config.dns; anchor as in
+ * config.dns_trust_anchor. */
+struct resolver_setup {
+    const struct bytes *servers;
+    size_t server_count;
+    struct bytes trust_anchor;
+};
+enum rc resolver_serve(struct loop *l, int fd, const struct resolver_setup *setup, struct why *why);
+
+/* --- composed questions (dns/hosts.c), over any struct dns ---------------------------------- */
+/* The hosts mail for a domain goes to (RFC 5321 section 5.1), best first, equal preferences in
+ * random order (seed), addresses filled in, IPv6 and IPv4 interleaved. */
+struct dns_host {
+    uint16_t preference;
+    struct bytes name;
+    enum rc rc; /* TEMP: addresses not had for now; PERM: has none */
+    size_t address_count;
+    const struct addr *addresses; /* port 0 */
+    bool secure;
+};
+struct dns_route {
+    enum rc rc; /* OK; TEMP; PERM with why: 5.1.2 no such domain, 556 5.1.10 null MX
+                   (reason dns.null-mx), 5.4.4 MX without address */
+    struct why why;
+    bool implicit; /* no MX: the domain's own address */
+    size_t count;
+    const struct dns_host *hosts;
+};
+struct dns_query; /* one composed question */
+typedef void dns_routed(void *ctx, const struct dns_route *route);
+struct dns_query *dns_find_mx(struct dns *d, struct bytes domain, dns_routed *on_route, void *ctx);
+/* Addresses of one host; a literal address or a name in /etc/hosts needs no question. */
+struct dns_query *dns_find_host(struct dns *d, struct bytes host, dns_routed *on_route, void *ctx);
+void dns_query_cancel(struct dns_query **q);
+
+#endif

@@ -1,0 +1,124 @@
+/* verdict: the facts a decision is made from, and what it comes to. decide/decide.h makes one of
+ * the other; accept, why and check gather facts and carry verdicts out. Values: the views and lists
+ * belong to whoever filled them in, and live until the verdict has been used. */
+#ifndef FLOW_VERDICT_H
+#define FLOW_VERDICT_H
+
+#include "config/config.h"
+#include "directory/entry.h"
+
+enum decide_step {
+    STEP_CONNECT, /* limits on connections; listeners' PROXY peers */
+    STEP_COMMAND, /* gate before every command: TLS required (facts.verb) */
+    STEP_AUTH,    /* may this mechanism be used here, now */
+    STEP_MAIL,
+    STEP_RCPT,
+    STEP_CONTENT, /* after the data: header From, Sender, Reply-To; syntax of the header */
+};
+
+enum fact_state { FACT_UNKNOWN, FACT_KNOWN, FACT_FAILED };
+enum fact {                     /* bits of verdict.missing */
+            FACT_LOGIN = 1,     /* facts.login_entry: the directory's entry of the login */
+            FACT_RECIPIENT = 2, /* facts.recipient_entry */
+            FACT_GATEWAY =
+                4, /* facts.gateway: is the client's address a default gateway or bridge */
+            FACT_COUNTERS =
+                8, /* facts.counts for the connectors named in verdict.charge_candidates */
+            FACT_SENDER_ENTRY = 16, /* facts.sender_entry: whom the sender address belongs to */
+};
+
+/* How much of a limit is used, for one connector, tenant or listener. */
+struct count {
+    struct bytes name; /* the connector's (or "tenant NAME") */
+    bool messages_full, recipients_full;
+    int64_t opens;     /* wall ms when the one that is full has room again */
+    struct rate which; /* the limit that is full */
+};
+
+struct mailbox_header {   /* of From, Sender or Reply-To; see message/header.h */
+    const char *field;    /* "From" "Sender" "Reply-To" */
+    struct bytes mailbox; /* local@domain, or empty when it could not be parsed */
+};
+
+struct facts {
+    /* the connection */
+    const struct listener *listener; /* NULL: postern send (local door) or the inner door */
+    bool local_door;                 /* handed in over submit.sock */
+    struct bytes local_user;         /* its user's name */
+    bool inner_door;                 /* a report of our own */
+    struct addr client;
+    bool client_from_proxy; /* a PROXY header or XCLIENT was believed */
+    bool client_unknown;    /* PROXY LOCAL or UNKNOWN: earns no network grant */
+    enum fact_state gateway_state;
+    bool gateway;             /* client is a default gateway or bridge address of this host */
+    int tls_version;          /* 0 plain, 12, 13 */
+    struct bytes client_spki; /* 32 octets, or empty */
+    struct bytes helo;
+    uint64_t client_connections; /* open from this client now, this one included */
+
+    /* the login */
+    struct bytes login;     /* empty: none */
+    struct bytes mechanism; /* used, or asked for in STEP_AUTH */
+    enum fact_state login_state;
+    const struct directory_entry *login_entry; /* NULL when known and gone */
+    struct bytes popped_login; /* POP before SMTP: the login whose window is open, or empty */
+    int64_t popped_at;
+
+    struct bytes verb; /* STEP_COMMAND: "MAIL" */
+    unsigned errors;   /* in this session */
+
+    /* the transaction */
+    struct bytes sender; /* empty: null sender */
+    bool has_sender;
+    uint64_t size;   /* declared by SIZE=, or what came */
+    bool queue_full; /* below min_free */
+    enum fact_state sender_state;
+    const struct directory_entry *sender_entry;
+    size_t recipients_so_far; /* accepted in this transaction */
+    struct strings charged;   /* connectors charged so far in it */
+    struct bytes recipient;
+    bool recipient_postmaster; /* <postmaster> without a domain */
+    enum fact_state recipient_state;
+    const struct directory_entry *recipient_entry; /* NULL: known and there is none */
+    enum fact_state counts_state;
+    size_t count_count;
+    const struct count *counts;
+
+    /* after the data */
+    size_t from_fields, sender_fields, date_fields;
+    bool bare_newline;
+    unsigned hops; /* Received fields */
+    size_t header_mailbox_count;
+    const struct mailbox_header *header_mailboxes;
+
+    int64_t now; /* wall ms */
+};
+
+struct rule {          /* one that was tried, in order */
+    struct bytes name; /* "connector office", "listener submission: tls", "domain proseware.com" */
+    bool matched;
+    struct bytes because;
+};
+struct change { /* one that would turn the refusal into acceptance, safest first */
+    struct bytes text;
+    bool safe;
+    const char
+        *kind; /* stable: "login" "own-sender" "outgoing-server" "add-client" "host-domain" ... */
+    struct bytes argument; /* what the change is about (an address, a network), for applying it */
+};
+
+struct verdict {
+    enum rc rc;                       /* OK accept, MORE, TEMP try later, PERM refuse */
+    struct why why;                   /* the reply; for OK code 250 and what granted it */
+    uint32_t missing;                 /* with MORE: enum fact bits */
+    struct strings charge_candidates; /* with FACT_COUNTERS */
+    bool relay;                       /* OK at RCPT: the recipient is not ours */
+    struct bytes connector;           /* OK at RCPT: the one to charge; empty for mail to our own */
+    bool bound;                       /* the session is bound to its connectors' senders */
+    size_t rule_count;
+    const struct rule *rules;
+    size_t change_count;
+    const struct change *changes;
+};
+
+#endif

@@ -1,0 +1,20 @@
+/* maildir: final delivery: one file a message, MAIL_DIR/DOMAIN/LOCAL/{tmp,new,cur}, written to tmp,
+ * synced, renamed to new, the directory synced. Names are lower case; all octets but a-z 0-9 . _ +
+ * - are percent-encoded, a leading dot too. Return-Path and Delivered-To are put in front. */
+#ifndef MAILBOX_MAILDIR_H
+#define MAILBOX_MAILDIR_H
+
+#include "flow/job.h"
+#include "sys/offload.h"
+
+struct maildir;
+struct maildir *maildir_open(struct loop *l, const char *mail_dir, const char *hostname);
+void maildir_close(struct maildir **m);
+/* The folder of a mailbox, relative to mail_dir: "proseware.com/anna". */
+void maildir_path(struct buf *out, struct bytes mailbox);
+/* on_done comes exactly once, later: OK; TEMP (disk full, no permission: text says what and where).
+ */
+void maildir_deliver(struct maildir *m, const struct job *job, struct bytes mailbox,
+                     void (*on_done)(void *ctx, enum rc rc, const struct why *why), void *ctx);
+
+#endif

@@ -1,0 +1,45 @@
+/* report: tells people what became of their mail: NDRs, delay notices and success notices (RFC
+ * 3461, 3464), and the history that trace reads. An NDR is a new draft with the null sender, handed
+ * to accept's inner door through a port; made here and nowhere else. Never a bounce of a bounce:
+ * what cannot be told to the sender goes to the postmaster. */
+#ifndef REPORT_REPORT_H
+#define REPORT_REPORT_H
+
+#include "config/config.h"
+#include "flow/job.h"
+#include "flow/outcome.h"
+
+enum report_kind { REPORT_FAILED, REPORT_GAVE_UP, REPORT_DELAY, REPORT_SUCCESS };
+
+struct report_setup {
+    const struct config *config;
+    enum report_kind kind;
+    int64_t now;           /* wall ms */
+    int64_t give_up;       /* wall ms when we stop trying, for a delay notice */
+    struct bytes boundary; /* unique text for MIME boundary and Message-ID, from base/id */
+};
+/* Decides whom to tell and writes the message. *to_out is empty when nobody is to be told (NOTIFY,
+ * null sender of a success notice ...). For a null sender a failure goes to the postmaster (double
+ * bounce). `original`: the beginning of the failed message, its whole header at least, for the
+ * returned part; `whole`: it is all of it and RET asked for it. Output: a complete message with
+ * CRLF, at most 1 MiB more than original. Pure. */
+void report_write(const struct report_setup *setup, const struct job *job,
+                  const struct outcome *outcomes, size_t count, struct bytes original, bool whole,
+                  struct arena *a, struct bytes *to_out, struct buf *message_out);
+
+/* --- history: append-only JSON lines in STATE/history, by day and size ---------------------- */
+struct history;
+enum rc history_open(const char *directory, int64_t keep_ms, uint64_t max_size, unsigned worker,
+                     struct history **out, struct why *why);
+/* An event sink (base/event.h): keeps events that name a session or message. Buffered, written at
+ * least once a second by history_flush. */
+void history_event(void *history, const char *name, struct bytes line);
+void history_flush(struct history *h, int64_t wall_ms); /* and removes what is too old */
+void history_close(struct history **h);
+
+/* Reads all files; visits lines that name this id, Message-ID or address, in order of time. Blocks:
+ * for commands. */
+enum rc history_trace(const char *directory, struct bytes what,
+                      void (*each)(void *ctx, struct bytes line), void *ctx, struct why *why);
+
+#endif

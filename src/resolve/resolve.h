@@ -1,0 +1,33 @@
+/* resolve: turns the recipients of an accepted message into final addresses and next hops: aliases
+ * (nested, without loops, at most 10 deep, 1,000 addresses), subaddresses, postmaster; later
+ * groups, forwards, SRS. And routing: which next hop an address has under the configuration.
+ *
+ * next hop, a key of text: "maildir:DOMAIN", "lmtp:HOST:PORT", "lmtp:unix:PATH",
+ * "smtp:HOST:PORT" (a domain's deliver), "route:NAME", "mx:DOMAIN". */
+#ifndef RESOLVE_RESOLVE_H
+#define RESOLVE_RESOLVE_H
+
+#include "config/config.h"
+#include "directory/directory.h"
+#include "flow/envelope.h"
+
+/* Pure: domain of ours -> its deliver; else the most specific route (to, then from); else the
+ * recipient's MX. `sender` is the envelope sender, or for an NDR the address in its From. */
+void resolve_next_hop(const struct config *config, struct bytes sender, struct bytes recipient,
+                      struct buf *out);
+const struct route *resolve_route(const struct config *config, struct bytes sender,
+                                  struct bytes recipient); /* or NULL: MX */
+
+struct resolve_query;
+/* Fills envelope.recipients anew: one or more final for each original, duplicates of the same final
+ * address merged, next_hop set. The result lives in `a`. on_resolved comes exactly once, never
+ * before the call returned: OK; TEMP when the directory failed. */
+struct resolve_query *resolve_begin(const struct config *config, struct directory *directory,
+                                    const struct envelope *envelope, struct arena *a,
+                                    void (*on_resolved)(void *ctx, enum rc rc,
+                                                        const struct envelope *resolved,
+                                                        const struct why *why),
+                                    void *ctx);
+void resolve_cancel(struct resolve_query **q);
+
+#endif

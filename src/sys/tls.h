@@ -1,0 +1,58 @@
+/* tls: contexts and what a handshake came to. OpenSSL 3 is behind it and nowhere else. */
+#ifndef SYS_TLS_H
+#define SYS_TLS_H
+
+#include "base/arena.h"
+#include "base/why.h"
+
+/* What is known of a finished handshake; the views live as long as the stream. */
+struct tls_info {
+    int version;           /* 12 or 13 */
+    struct bytes protocol; /* "TLSv1.3" */
+    struct bytes cipher;   /* "TLS_AES_256_GCM_SHA384" */
+    struct bytes sni;      /* what the client asked for; empty if nothing */
+    bool resumed;
+    /* Peer's certificate, if one was given: SHA-256 of its SubjectPublicKeyInfo, 32 octets. */
+    struct bytes peer_spki;
+    bool peer_trusted;       /* chain verified and, for a client, the name matched */
+    struct bytes peer_error; /* why not, in OpenSSL's words */
+    /* Channel binding for SCRAM-PLUS: tls-exporter (RFC 9266), 32 octets; and for TLS 1.2
+     * tls-unique, empty in 1.3. */
+    struct bytes exporter;
+    struct bytes unique;
+};
+
+/* --- server side ------------------------------------------------------------------------ */
+struct tls_server;
+struct tls_pair {      /* PEM files, or PEM text already read by the parent */
+    struct bytes name; /* SNI name; empty for the default */
+    struct bytes chain_pem;
+    struct bytes key_pem;
+};
+/* TLS 1.2 (minimum 12) or 1.3 (13); session tickets on, their keys shared by all workers when
+ * ticket_key holds 48 octets (empty: a key of this process). A pair that cannot be used is a
+ * PERM with the reason. */
+enum rc tls_server_open(const struct tls_pair *pairs, size_t count, int minimum,
+                        struct bytes ticket_key, struct tls_server **out, struct why *why);
+/* Streams that use it keep it alive. */
+void tls_server_close(struct tls_server **t);
+
+/* Makes a P-256 key and a self-signed certificate for this name, valid ten years from wall_ms. */
+enum rc tls_make_pair(struct bytes hostname, int64_t wall_ms, struct arena *a,
+                      struct bytes *chain_pem_out, struct bytes *key_pem_out, struct why *why);
+/* The certificate's dates (wall ms) and whether the name matches, for check. */
+enum rc tls_pair_check(struct tls_pair pair, struct bytes hostname, int64_t *not_after_out,
+                       bool *name_ok_out, struct why *why);
+
+/* --- client side ------------------------------------------------------------------------ */
+struct tls_client;
+/* Roots from the system's store, or from ca_file (PEM) if not empty. */
+enum rc tls_client_open(struct bytes ca_file, struct tls_client **out, struct why *why);
+void tls_client_close(struct tls_client **t);
+struct tls_want {
+    struct bytes name; /* SNI and the name the certificate must carry */
+    bool verify;       /* fail the handshake unless the chain and name hold */
+    int minimum;       /* 12 or 13; 0: 12 */
+};
+
+#endif
