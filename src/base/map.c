@@ -34,9 +34,8 @@ struct map {
 
 static uint64_t seed[2];
 
-static void seed_once(void) {
-    if (seed[0] | seed[1])
-        return;
+/* Before main, so that threads need not agree on who does it. */
+__attribute__((constructor)) static void make_seed(void) {
     if (getrandom(seed, sizeof seed, 0) != (ssize_t)sizeof seed) {
         /* No getrandom (an ancient kernel, a strict sandbox): what an outsider sees least of. */
         struct timespec now;
@@ -44,7 +43,6 @@ static void seed_once(void) {
         seed[0] = (uint64_t)now.tv_nsec * UINT64_C(0x9e3779b97f4a7c15) ^ (uint64_t)getpid();
         seed[1] = (uint64_t)(uintptr_t)&now ^ (uint64_t)now.tv_sec << 32;
     }
-    seed[0] |= 1;
 }
 
 static uint64_t rotate(uint64_t x, int by) {
@@ -70,7 +68,8 @@ static void sip_word(uint64_t v[4], uint64_t word) {
 }
 
 static uint64_t hash_of(struct bytes key) {
-    uint64_t v[4] = { seed[0] ^ UINT64_C(0x736f6d6570736575), seed[1] ^ UINT64_C(0x646f72616e646f6d),
+    uint64_t v[4] = { seed[0] ^ UINT64_C(0x736f6d6570736575),
+                      seed[1] ^ UINT64_C(0x646f72616e646f6d),
                       seed[0] ^ UINT64_C(0x6c7967656e657261),
                       seed[1] ^ UINT64_C(0x7465646279746573) };
     size_t i = 0;
@@ -113,7 +112,6 @@ static void key_free(struct slot *slot) {
 }
 
 struct map *map_open(void) {
-    seed_once();
     struct map *m = calloc(1, sizeof *m);
     MUST(m);
     return m;

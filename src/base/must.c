@@ -8,8 +8,7 @@
 
 _Noreturn void must_fail(const char *condition, const char *file, int line, const char *function) {
     char text[512];
-    int len =
-        snprintf(text, sizeof text, "%s:%d: %s: MUST(%s)\n", file, line, function, condition);
+    int len = snprintf(text, sizeof text, "%s:%d: %s: MUST(%s)\n", file, line, function, condition);
     if (len > 0) {
         size_t size = (size_t)len < sizeof text ? (size_t)len : sizeof text - 1;
         ssize_t written = write(STDERR_FILENO, text, size);

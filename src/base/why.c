@@ -17,7 +17,8 @@ static size_t cut_len(const char *text, size_t len, size_t max) {
     return max;
 }
 
-static void set_text(struct why *w, const char *format, va_list args) {
+__attribute__((format(printf, 2, 0))) static void set_text(struct why *w, const char *format,
+                                                           va_list args) {
     char raw[WHY_TEXT + 8]; /* a few more, to see where the character at the cut begins */
     int len = vsnprintf(raw, sizeof raw, format, args);
     size_t got = len < 0 ? 0 : (size_t)len < sizeof raw ? (size_t)len : sizeof raw - 1;
@@ -31,8 +32,9 @@ static void set_text(struct why *w, const char *format, va_list args) {
     buf_text(&b);
 }
 
-static void set(struct why *w, struct why next, const char *reason, const char *format,
-                   va_list args) {
+__attribute__((format(printf, 4, 0))) static void set(struct why *w, struct why next,
+                                                      const char *reason, const char *format,
+                                                      va_list args) {
     /* Into `next` first: the arguments may well be parts of *w. */
     set_text(&next, format, args);
     snprintf(next.reason, sizeof next.reason, "%s", reason ? reason : "");
