@@ -34,6 +34,7 @@ struct accept_setup {
     /* Is this address a default gateway or bridge of this host (sys/gateways.h). */
     bool (*is_gateway)(void *ctx, struct addr client);
     void *ctx;
+    uint64_t seed; /* of session ids: differs between processes and starts */
 };
 struct accept *accept_open(const struct accept_setup *setup, const struct config *config);
 /* Sessions take a new configuration up from their next MAIL. The old one is kept as long as a

@@ -1,0 +1,126 @@
+/* ask: from facts to a verdict when some facts are still with a service. The decision says what it
+ * misses; the service that knows is asked; then the decision is asked again. */
+#include "accept/internal.h"
+#include "base/must.h"
+
+static void go_on(struct session *s);
+
+/* The entry is gone when the directory's callback returns: the session keeps what it needs. */
+static const struct directory_entry *copy_entry(struct arena *a,
+                                                const struct directory_entry *from) {
+    if (!from)
+        return NULL;
+    struct directory_entry *e = ARENA_NEW(a, struct directory_entry);
+    *e = *from;
+    e->address = arena_copy(a, from->address);
+    e->tenant = arena_copy(a, from->tenant);
+    struct bytes *own = ARENA_ARRAY(a, from->own.count, struct bytes);
+    for (size_t i = 0; i < from->own.count; i++)
+        own[i] = arena_copy(a, from->own.list[i]);
+    struct bytes *targets = ARENA_ARRAY(a, from->targets.count, struct bytes);
+    for (size_t i = 0; i < from->targets.count; i++)
+        targets[i] = arena_copy(a, from->targets.list[i]);
+    struct pattern *send_as = ARENA_ARRAY(a, from->send_as.count, struct pattern);
+    for (size_t i = 0; i < from->send_as.count; i++)
+        send_as[i] = (struct pattern){ from->send_as.list[i].kind,
+                                       arena_copy(a, from->send_as.list[i].text) };
+    e->own.list = own;
+    e->targets.list = targets;
+    e->send_as.list = send_as;
+    return e;
+}
+
+static void login_found(void *ctx, enum rc rc, const struct directory_entry *entry,
+                        const struct why *why) {
+    (void)why;
+    struct session *s = ctx;
+    s->facts.login_state = rc == OK ? FACT_KNOWN : FACT_FAILED;
+    s->facts.login_entry = rc == OK ? copy_entry(s->tx ? s->tx->arena : s->step, entry) : NULL;
+    go_on(s);
+}
+
+static void recipient_found(void *ctx, enum rc rc, const struct directory_entry *entry,
+                            const struct why *why) {
+    (void)why;
+    struct session *s = ctx;
+    s->facts.recipient_state = rc == OK ? FACT_KNOWN : FACT_FAILED;
+    s->facts.recipient_entry = rc == OK ? copy_entry(s->step, entry) : NULL;
+    go_on(s);
+}
+
+static void sender_found(void *ctx, enum rc rc, const struct directory_entry *entry,
+                         const struct why *why) {
+    (void)why;
+    struct session *s = ctx;
+    s->facts.sender_state = rc == OK ? FACT_KNOWN : FACT_FAILED;
+    s->facts.sender_entry = rc == OK ? copy_entry(s->tx ? s->tx->arena : s->step, entry) : NULL;
+    go_on(s);
+}
+
+/* Asks for one missing fact. True when it is known already, so the decision can go on at once. */
+static bool fetch(struct session *s, uint32_t missing) {
+    struct accept *a = s->accept;
+    if (missing & FACT_GATEWAY) {
+        s->facts.gateway =
+            a->setup.is_gateway && a->setup.is_gateway(a->setup.ctx, s->facts.client);
+        s->facts.gateway_state = FACT_KNOWN;
+        return true;
+    }
+    if (missing & FACT_LOGIN) {
+        directory_find_login(a->setup.directory,
+                             s->facts.login.len ? s->facts.login : s->facts.popped_login,
+                             login_found, s);
+        return false;
+    }
+    if (missing & FACT_SENDER_ENTRY) {
+        directory_find(a->setup.directory, s->facts.sender, sender_found, s);
+        return false;
+    }
+    if (missing & FACT_RECIPIENT) {
+        directory_find(a->setup.directory, s->facts.recipient, recipient_found, s);
+        return false;
+    }
+    MUST(missing & FACT_COUNTERS);
+    s->facts.counts_state = FACT_KNOWN;
+    s->facts.count_count = 0;
+    return true;
+}
+
+static void go_on(struct session *s) {
+    struct verdict v;
+    for (;;) {
+        s->accept->setup.decide(s->rules->config, s->asking, &s->facts, s->step, &v);
+        if (v.rc != MORE)
+            break;
+        if (!fetch(s, v.missing))
+            return;
+    }
+    void (*then)(struct session *, const struct verdict *) = s->then;
+    s->then = NULL;
+    struct arena *mine = s->step;
+    s->step = NULL;
+    then(s, &v); /* may begin another step, or end the session's transaction */
+    s->facts.recipient_entry = NULL;
+    if (!s->tx)
+        s->facts.login_state = s->facts.sender_state =
+            FACT_UNKNOWN; /* they lay in this step's arena */
+    arena_close(&mine);
+}
+
+void ask_decision(struct session *s, enum decide_step step,
+                  void (*then)(struct session *s, const struct verdict *v)) {
+    MUST(!s->then && !s->step);
+    s->asking = step;
+    s->then = then;
+    s->step = arena_open();
+    s->facts.now = loop_wall(s->accept->setup.loop);
+    go_on(s);
+}
+
+void ask_cancel(struct session *s) {
+    if (!s->then)
+        return;
+    directory_cancel(s->accept->setup.directory, s);
+    s->then = NULL;
+    arena_close(&s->step);
+}

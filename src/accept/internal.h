@@ -1,0 +1,165 @@
+/* internal: what the files of accept share: the stage, a session, a transaction.
+ *
+ * One session has one smtp_server machine and one stream. While an answer is outstanding (a service
+ * was asked, a commit is on its way) the machine takes no input, so at most one step is under way. */
+#ifndef ACCEPT_INTERNAL_H
+#define ACCEPT_INTERNAL_H
+
+#include "accept/accept.h"
+#include "base/event.h"
+#include "base/list.h"
+#include "message/header.h"
+#include "smtp/smtp.h"
+
+enum {
+    HEADER_MAX = 256 * 1024, /* octets of a header section */
+    HEADER_MAILBOXES = 2000, /* read from From, Sender and Reply-To together */
+    ERRORS_MAX = 20,         /* refusals in a session before 421 */
+    SECURE_TIMEOUT = 60 * 1000,
+    ANSWER_GRACE = 30 * 1000, /* for a client to take what we wrote */
+    HELO_MAX = 255,
+    CLIENT_KEY = 64,
+};
+
+/* A configuration that sessions refer to; freed when it is not the current one and nobody does. */
+struct ruleset {
+    const struct config *config;
+    size_t sessions;
+    void (*release)(void *ctx, const struct config *old);
+    void *release_ctx;
+};
+
+struct accept {
+    struct accept_setup setup;
+    struct ruleset *rules;
+    struct list sessions;
+    struct arena *scratch; /* gates and offers; reset at each use */
+    uint64_t counter;
+    bool draining;
+    void (*on_idle)(void *ctx);
+    void *idle_ctx;
+    struct timer drain_timer;
+};
+
+/* What a listener or the local door sets for its sessions. */
+struct bounds {
+    uint64_t max_message_size, max_recipients, max_connections;
+    int64_t idle_timeout;
+    bool bare_fix;
+};
+
+/* From MAIL to the end of data. */
+struct transaction {
+    struct arena *arena;
+    struct envelope envelope;
+    size_t capacity; /* of envelope.recipients and charged */
+    struct bytes *charged;
+    bool submitted;
+    struct store_draft *draft;
+    uint64_t received; /* octets of content */
+    bool too_big, header_done, header_too_big, has_8bit_header;
+    struct buf header; /* until it is complete */
+    unsigned hops;
+    struct mailbox_header *mailboxes;
+    size_t mailbox_count;
+    size_t from_fields, sender_fields, date_fields;
+    struct bytes message_header_id;
+    bool no_tls_required;
+};
+
+struct session {
+    struct list_node node;
+    struct accept *accept;
+    struct ruleset *rules;
+    struct stream *stream;
+    struct tls_server *tls;
+    struct smtp_server *machine;
+    struct arena *arena;
+    struct arena *step; /* of the step under way; NULL between steps */
+    struct transaction *tx;
+    struct facts facts;
+    struct bounds bounds;
+    struct timer timer;
+    char id[14];
+    char helo[HELO_MAX + 1];
+    char offered[128]; /* AUTH mechanisms in EHLO */
+    char client_key[CLIENT_KEY];
+    bool counted;      /* in the client's connections */
+    bool started;      /* the greeting was written */
+    bool proxy_wanted; /* a PROXY header must come first */
+    struct buf proxy;
+    bool implicit;
+    bool committing; /* resolve or the store owes us a callback that can't be taken back */
+    bool gone;       /* the stream is closed; freed when nothing is owed */
+    bool closing;    /* closes when output is written */
+    bool input_seen;
+    struct auth_exchange *exchange;
+    struct auth_answer held; /* while its delay runs */
+    bool login_final;        /* the last challenge was sent: the next response ends AUTH */
+    void (*then)(struct session *s, const struct verdict *v);
+    enum decide_step asking;
+    const struct smtp_rcpt *rcpt;
+    struct addr peer; /* of the connection itself, whatever PROXY or XCLIENT said */
+};
+
+/* session.c */
+void session_flush(struct session *s);
+void session_close(struct session *s);
+void session_free_if_done(struct session *s);
+void session_offer(struct session *s);
+void session_idle_timer(struct session *s);
+void session_refused_event(struct session *s, const struct why *why);
+void session_event_head(struct event *e, const struct session *s);
+
+/* ask.c: runs a decision, fetches the facts it misses, and goes on with `then` (which may be called
+ * before ask_decision returns). */
+void ask_decision(struct session *s, enum decide_step step,
+                  void (*then)(struct session *s, const struct verdict *v));
+void ask_cancel(struct session *s);
+
+/* transaction.c: MAIL to the end of data. */
+void transaction_mail(void *ctx, const struct smtp_mail *mail);
+void transaction_rcpt(void *ctx, const struct smtp_rcpt *rcpt);
+void transaction_data(void *ctx);
+void transaction_content(void *ctx, struct bytes content);
+void transaction_content_end(void *ctx, bool bare);
+void transaction_reset(void *ctx);
+/* The client's key for counters: its address, IPv6 as a /64. */
+void session_client_key(struct addr client, char out[CLIENT_KEY]);
+
+/* login.c: AUTH. */
+void login_auth(void *ctx, struct bytes mechanism, bool has_initial, struct bytes initial);
+void login_response(void *ctx, struct bytes response);
+void login_cancel(void *ctx);
+void login_end(struct session *s);
+
+/* complete.c: the header as it goes into the store. */
+struct completion {
+    struct bytes hostname;
+    struct bytes received_from; /* HELO name, made safe */
+    struct addr client;
+    struct bytes login;
+    struct bytes protocol;
+    struct bytes id;
+    struct bytes tls;           /* "TLSv1.3 TLS_AES_256_GCM_SHA384" or empty */
+    struct bytes for_recipient; /* or empty */
+    int64_t now;
+    bool submitted; /* complete Date and Message-ID, drop Bcc */
+};
+/* text: a whole header section with its empty line (or all of a message that has none). */
+void complete_header(struct buf *out, const struct completion *c, struct bytes text,
+                     const struct header_summary *summary);
+
+/* proxy.c: the PROXY protocol's header, versions 1 and 2. */
+enum proxy_kind { PROXY_INCOMPLETE, PROXY_BAD, PROXY_LOCAL, PROXY_UNKNOWN, PROXY_CLIENT };
+struct proxy_header {
+    enum proxy_kind kind;
+    struct addr client, server;
+    size_t length; /* octets of the header */
+};
+void proxy_parse(struct bytes data, struct proxy_header *out);
+
+/* xclient.c */
+void xclient_command(void *ctx, const struct smtp_command *command);
+
+#endif

@@ -1,0 +1,153 @@
+/* login: AUTH (RFC 4954). The exchange itself is the keeper's; here is when it may begin, what the
+ * client is told, and what it means for the session. */
+#include "accept/internal.h"
+
+void login_end(struct session *s) {
+    if (s->exchange)
+        auth_end(&s->exchange);
+    s->login_final = false;
+}
+
+static void login_event(struct session *s, const char *name, struct bytes login,
+                        const struct why *why) {
+    struct event *e = event_begin(name);
+    session_event_head(e, s);
+    event_text(e, "login", login);
+    event_text(e, "mechanism", s->facts.mechanism);
+    if (why)
+        event_why(e, why);
+    event_end(e);
+}
+
+static void login_in(struct session *s) {
+    struct why why;
+    login_event(s, "authenticated", s->facts.login, NULL);
+    login_end(s);
+    session_offer(s);
+    why_set(&why, OK, 235, "2.7.0", "", "Authentication successful");
+    smtp_server_answer(s->machine, OK, &why);
+}
+
+static void refuse(struct session *s, enum rc rc, int code, const char *status, const char *reason,
+                   const char *text) {
+    struct why why;
+    why_set(&why, rc, code, status, reason, "%s", text);
+    login_end(s);
+    smtp_server_answer(s->machine, rc, &why);
+}
+
+static void refused(struct session *s, const struct auth_answer *answer) {
+    bool close = answer->close;
+    refuse(s, PERM, 535, "5.7.8", "auth.failed",
+           "Wrong login or password. Check both (the login is the whole mail address), or have the "
+           "password set anew");
+    if (close && !s->gone) {
+        struct why why;
+        why_set(
+            &why, TEMP, 421, "4.7.0", "auth.failed",
+            "Too many failed logins: wait some minutes, then correct the password that is stored "
+            "in the mail program");
+        smtp_server_abort(s->machine, &why);
+    }
+}
+
+/* What the keeper said, once its delay is over. */
+static void answer_held(struct session *s) {
+    const struct auth_answer *a = &s->held;
+    switch (a->result) {
+    case AUTH_CHALLENGE:
+        smtp_server_challenge(s->machine, a->data);
+        return;
+    case AUTH_DONE:
+        s->facts.login = arena_copy(s->arena, a->login);
+        s->facts.login_state = FACT_UNKNOWN;
+        s->facts.login_entry = NULL;
+        if (!a->data.len) {
+            login_in(s);
+            return;
+        }
+        /* RFC 4954 section 4: the last word of a mechanism goes as a challenge with an empty answer. */
+        s->login_final = true;
+        smtp_server_challenge(s->machine, a->data);
+        return;
+    case AUTH_REFUSED:
+        login_event(s, "auth-failed", a->login, NULL);
+        refused(s, a);
+        return;
+    case AUTH_MALFORMED:
+        refuse(s, PERM, 501, "5.5.2", "syntax.auth",
+               "This answer does not follow the mechanism's form");
+        return;
+    case AUTH_DOWN:
+        refuse(
+            s, TEMP, 454, "4.7.0", "backend.auth",
+            "Logins cannot be checked for the moment; this is our fault. Try again in some minutes");
+        return;
+    }
+}
+
+static void delay_over(void *ctx) {
+    struct session *s = ctx;
+    session_idle_timer(s);
+    answer_held(s);
+    session_flush(s);
+}
+
+static void answered(void *ctx, const struct auth_answer *answer) {
+    struct session *s = ctx;
+    s->held = *answer;
+    if (answer->delay_ms > 0) {
+        /* Views die with the callback, and a delayed answer is always a refusal. */
+        s->held.data = BYTES_NONE;
+        s->held.login = arena_copy(s->arena, answer->login);
+        timer_set(s->accept->setup.loop, &s->timer, answer->delay_ms, delay_over, s);
+        return;
+    }
+    answer_held(s);
+    session_flush(s);
+}
+
+static void allowed(struct session *s, const struct verdict *v) {
+    if (v->rc != OK) {
+        smtp_server_answer(s->machine, v->rc, &v->why);
+        return;
+    }
+    const struct tls_info *tls = stream_tls(s->stream);
+    struct auth_session session = {
+        .mechanism = s->facts.mechanism,
+        .client = s->facts.client,
+        .service = B("smtp"),
+        .cb_exporter = tls ? tls->exporter : BYTES_NONE,
+        .cb_unique = tls ? tls->unique : BYTES_NONE,
+        .has_initial = s->held.result == AUTH_CHALLENGE && s->held.data.at,
+        .initial = s->held.data,
+    };
+    s->exchange = auth_begin(s->accept->setup.auth, &session, answered, s);
+}
+
+void login_auth(void *ctx, struct bytes mechanism, bool has_initial, struct bytes initial) {
+    struct session *s = ctx;
+    s->facts.mechanism = arena_copy(s->arena, bytes_first(mechanism, 40));
+    /* Kept in `held` until the decision is had: an empty initial response is not "none". */
+    s->held = (struct auth_answer){ .result = AUTH_CHALLENGE,
+                                    .data = has_initial && !initial.len ? B("") : initial };
+    if (!has_initial)
+        s->held.data = BYTES_NONE;
+    ask_decision(s, STEP_AUTH, allowed);
+}
+
+void login_response(void *ctx, struct bytes response) {
+    struct session *s = ctx;
+    if (s->login_final) {
+        login_in(s);
+        return;
+    }
+    auth_step(s->exchange, response);
+}
+
+void login_cancel(void *ctx) {
+    struct session *s = ctx;
+    if (s->login_final)
+        s->facts.login = BYTES_NONE;
+    login_end(s);
+}

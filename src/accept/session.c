@@ -1,0 +1,459 @@
+/* session: one SMTP connection from its first octet to its last: PROXY header, TLS, greeting, the
+ * machine's questions that no transaction is needed for, time limits, the end. */
+#include "accept/internal.h"
+#include "base/must.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static void begin(struct session *s);
+
+/* --- events ------------------------------------------------------------------------------ */
+
+void session_event_head(struct event *e, const struct session *s) {
+    event_str(e, "session", s->id);
+    event_text(e, "listener", s->facts.listener ? s->facts.listener->name : B("send"));
+    event_addr(e, "client", s->facts.client);
+    event_text(e, "login", s->facts.login);
+    event_text(e, "local_user", s->facts.local_user);
+}
+
+void session_refused_event(struct session *s, const struct why *why) {
+    struct event *e = event_begin("refused");
+    session_event_head(e, s);
+    event_text(e, "helo", s->facts.helo);
+    if (s->facts.has_sender)
+        event_text(e, "from", s->facts.sender.len ? s->facts.sender : B("<>"));
+    event_text(e, "to", s->facts.recipient);
+    event_why(e, why);
+    event_end(e);
+}
+
+/* --- the end ----------------------------------------------------------------------------- */
+
+static void leave_rules(struct session *s) {
+    struct ruleset *r = s->rules;
+    if (--r->sessions > 0 || r == s->accept->rules)
+        return;
+    r->release(r->release_ctx, r->config);
+    free(r);
+}
+
+void session_free_if_done(struct session *s) {
+    if (!s->gone || s->committing)
+        return;
+    struct accept *a = s->accept;
+    ask_cancel(s);
+    login_end(s);
+    transaction_reset(s);
+    timer_clear(&s->timer);
+    if (s->counted)
+        counters_give(a->setup.counters, bytes_str(s->client_key));
+    smtp_server_close(s->machine);
+    buf_free(&s->proxy);
+    leave_rules(s);
+    list_remove(&a->sessions, &s->node);
+    struct arena *arena = s->arena;
+    arena_close(&arena); /* the session lies in it */
+    if (a->draining && a->sessions.count == 0 && a->on_idle) {
+        void (*on_idle)(void *) = a->on_idle;
+        a->on_idle = NULL;
+        timer_clear(&a->drain_timer);
+        on_idle(a->idle_ctx);
+    }
+}
+
+/* The machine may be on the stack: the session is freed in a later turn. */
+static void free_later(void *ctx) {
+    session_free_if_done(ctx);
+}
+
+void session_close(struct session *s) {
+    if (s->gone)
+        return;
+    s->gone = true;
+    if (s->stream)
+        stream_close(&s->stream);
+    if (!s->committing)
+        timer_set(s->accept->setup.loop, &s->timer, 0, free_later, s);
+}
+
+/* --- output ------------------------------------------------------------------------------ */
+
+void session_flush(struct session *s) {
+    if (s->gone || !s->machine)
+        return;
+    struct buf *out = smtp_server_output(s->machine);
+    if (out->len) {
+        stream_write(s->stream, buf_bytes(out));
+        buf_drop(out, out->len);
+    }
+    if (s->closing) {
+        session_close(s);
+        return;
+    }
+    if (smtp_server_wants_input(s->machine) && stream_pending(s->stream) < 64 * 1024)
+        stream_resume(s->stream);
+    else
+        stream_hold(s->stream);
+}
+
+static void on_writable(void *ctx) {
+    session_flush(ctx);
+}
+
+/* --- time -------------------------------------------------------------------------------- */
+
+static void idle(void *ctx) {
+    struct session *s = ctx;
+    struct why why;
+    why_set(&why, TEMP, 421, "4.4.2", "limit.idle", "Nothing heard for too long: closing");
+    if (!s->started) {
+        session_close(s);
+        return;
+    }
+    session_refused_event(s, &why);
+    smtp_server_abort(s->machine, &why);
+    s->closing = true;
+    session_flush(s);
+}
+
+void session_idle_timer(struct session *s) {
+    if (!s->gone && !s->committing)
+        timer_set(s->accept->setup.loop, &s->timer, s->bounds.idle_timeout, idle, s);
+}
+
+/* --- what the machine asks --------------------------------------------------------------- */
+
+static bool gate(void *ctx, enum smtp_verb verb, struct why *refuse) {
+    struct session *s = ctx;
+    s->facts.verb = bytes_str(smtp_verb_name(verb));
+    s->facts.errors = smtp_server_errors(s->machine);
+    s->facts.now = loop_wall(s->accept->setup.loop);
+    if (s->facts.gateway_state == FACT_UNKNOWN && s->accept->setup.is_gateway) {
+        s->facts.gateway = s->accept->setup.is_gateway(s->accept->setup.ctx, s->facts.client);
+        s->facts.gateway_state = FACT_KNOWN;
+    }
+    struct verdict v;
+    s->accept->setup.decide(s->rules->config, STEP_COMMAND, &s->facts, s->accept->scratch, &v);
+    bool ok = v.rc == OK || v.rc == MORE;
+    if (!ok)
+        *refuse = v.why;
+    arena_reset(s->accept->scratch);
+    return ok;
+}
+
+static void helo(void *ctx, bool extended, struct bytes name) {
+    (void)extended;
+    struct session *s = ctx;
+    struct buf b = buf_fixed(s->helo, sizeof(s->helo));
+    buf_printable(&b, bytes_first(name, HELO_MAX));
+    buf_text(&b);
+    s->facts.helo = buf_bytes(&b);
+    transaction_reset(s);
+    session_offer(s);
+    smtp_server_answer(s->machine, OK, NULL);
+}
+
+static void starttls(void *ctx) {
+    struct session *s = ctx;
+    struct why why;
+    if (s->tls) {
+        smtp_server_answer(s->machine, OK, NULL);
+        return;
+    }
+    why_set(&why, PERM, 502, "5.5.1", "syntax.command", "STARTTLS is not offered here");
+    smtp_server_answer(s->machine, PERM, &why);
+}
+
+static void secure_timeout(void *ctx) {
+    session_close(ctx);
+}
+
+static bool asks_certificate(const struct session *s) {
+    const struct config *c = s->rules->config;
+    for (size_t i = 0; i < c->connector_count; i++)
+        if (c->connectors[i].client_certificate.count)
+            return true;
+    return false;
+}
+
+static void secure(void *ctx) {
+    struct session *s = ctx;
+    session_flush(s);
+    if (s->gone)
+        return;
+    timer_set(s->accept->setup.loop, &s->timer, SECURE_TIMEOUT, secure_timeout, s);
+    stream_start_tls_server(s->stream, s->tls, asks_certificate(s));
+}
+
+static void flush(void *ctx) {
+    session_flush(ctx);
+}
+
+static void quit(void *ctx) {
+    struct session *s = ctx;
+    s->closing = true;
+    session_flush(s);
+}
+
+static void refused(void *ctx, const struct why *why) {
+    struct session *s = ctx;
+    session_refused_event(s, why);
+    if (smtp_server_errors(s->machine) != ERRORS_MAX || why->code == 421)
+        return;
+    struct why many;
+    why_set(&many, TEMP, 421, "4.7.0", "limit.errors",
+            "Too many refusals in one session: closing. See the first of them for what to change");
+    smtp_server_abort(s->machine, &many);
+}
+
+static const struct smtp_server_driver driver = {
+    .gate = gate,
+    .helo = helo,
+    .mail = transaction_mail,
+    .rcpt = transaction_rcpt,
+    .data = transaction_data,
+    .content = transaction_content,
+    .content_end = transaction_content_end,
+    .auth = login_auth,
+    .auth_response = login_response,
+    .auth_cancel = login_cancel,
+    .starttls = starttls,
+    .secure = secure,
+    .xclient = xclient_command,
+    .reset = transaction_reset,
+    .flush = flush,
+    .quit = quit,
+    .refused = refused,
+};
+
+/* What EHLO offers depends on TLS, login and client, so it is set anew whenever one changes. */
+void session_offer(struct session *s) {
+    struct accept *a = s->accept;
+    struct smtp_offer *offer = smtp_server_offer(s->machine);
+    offer->size = s->bounds.max_message_size;
+    offer->rcpt_max = (uint32_t)s->bounds.max_recipients;
+    offer->bare_newline_fix = s->bounds.bare_fix;
+    offer->starttls = s->tls && !s->implicit && !stream_tls(s->stream);
+    offer->auth = BYTES_NONE;
+    if (!s->facts.login.len && !s->facts.local_door) {
+        struct buf b = buf_fixed(s->offered, sizeof(s->offered));
+        buf_add(&b, a->setup.mechanisms(s->rules->config, &s->facts, a->scratch));
+        buf_text(&b);
+        offer->auth = buf_bytes(&b);
+        arena_reset(a->scratch);
+    }
+    if (s->facts.listener && networks_have(s->facts.listener->xclient_from, s->peer))
+        offer->xclient = s->facts.listener->xclient_login ? B("NAME ADDR PORT PROTO HELO LOGIN")
+                                                          : B("NAME ADDR PORT PROTO HELO");
+}
+
+/* --- input ------------------------------------------------------------------------------- */
+
+static void wrong_port(struct session *s, const char *what, const char *remedy) {
+    struct event *e = event_begin("refused");
+    session_event_head(e, s);
+    event_str(e, "reason", "tls.wrong-port");
+    event_str(e, "text", what);
+    event_str(e, "remedy", remedy);
+    event_end(e);
+}
+
+/* A TLS record of type handshake where SMTP should be: a client set to "SSL" on a port that begins in
+ * plain text. It cannot read our words, so they go to the log. */
+static bool is_client_hello(struct bytes data) {
+    return data.len >= 2 && data.at[0] == 0x16 && data.at[1] == 0x03;
+}
+
+static bool proxy_done(struct session *s, struct bytes *data) {
+    struct proxy_header header;
+    buf_add(&s->proxy, *data);
+    proxy_parse(buf_bytes(&s->proxy), &header);
+    if (header.kind == PROXY_INCOMPLETE && !s->proxy.full)
+        return false;
+    if (header.kind == PROXY_INCOMPLETE || header.kind == PROXY_BAD) {
+        struct event *e = event_begin("proxy-refused");
+        session_event_head(e, s);
+        event_addr(e, "peer", s->peer);
+        event_str(e, "text", "This peer is listed in proxy_protocol_from and sent no PROXY header");
+        event_end(e);
+        session_close(s);
+        return false;
+    }
+    s->proxy_wanted = false;
+    s->facts.client_from_proxy = header.kind == PROXY_CLIENT;
+    s->facts.client_unknown = header.kind != PROXY_CLIENT;
+    if (header.kind == PROXY_CLIENT)
+        s->facts.client = header.client;
+    size_t before = s->proxy.len - data->len;
+    *data = bytes_skip(*data, header.length - before);
+    buf_free(&s->proxy);
+    return true;
+}
+
+static void on_read(void *ctx, struct bytes data) {
+    struct session *s = ctx;
+    if (s->gone)
+        return;
+    if (s->proxy_wanted) {
+        if (!proxy_done(s, &data) || s->gone)
+            return;
+        begin(s);
+        if (s->gone || !data.len)
+            return;
+    }
+    if (!s->input_seen && !stream_tls(s->stream) && is_client_hello(data)) {
+        wrong_port(
+            s, "A TLS handshake came where SMTP in plain text is spoken",
+            "Set the client to STARTTLS on this port, or to port 465 for TLS from the start");
+        struct why why;
+        why_set(&why, TEMP, 421, "4.7.0", "tls.wrong-port",
+                "This port begins in plain text: use STARTTLS here, or port 465");
+        smtp_server_abort(s->machine, &why);
+        s->closing = true;
+        session_flush(s);
+        return;
+    }
+    s->input_seen = true;
+    if (!timer_is_set(&s->timer) || s->timer.fire == idle)
+        session_idle_timer(s);
+    smtp_server_input(s->machine, data);
+    session_flush(s);
+}
+
+static void on_end(void *ctx, int error) {
+    (void)error;
+    session_close(ctx);
+}
+
+static void on_secured(void *ctx, enum rc rc, const struct tls_info *info, const struct why *why) {
+    struct session *s = ctx;
+    if (rc != OK) {
+        if (strstr(why->text, "plain text"))
+            wrong_port(s, "Plain text came where TLS begins at once",
+                       "Set the client to TLS (\"SSL\") on this port, or to STARTTLS on port 587");
+        struct event *e = event_begin("tls-failed");
+        session_event_head(e, s);
+        event_why(e, why);
+        event_end(e);
+        session_close(s);
+        return;
+    }
+    s->facts.tls_version = info->version;
+    s->facts.client_spki = arena_copy(s->arena, info->peer_spki);
+    s->facts.login = BYTES_NONE; /* RFC 3207 section 4.2: nothing from before counts */
+    s->facts.helo = BYTES_NONE;
+    session_idle_timer(s);
+    session_offer(s);
+    if (s->started) {
+        smtp_server_secured(s->machine);
+        session_flush(s);
+    } else {
+        begin(s);
+    }
+}
+
+static const struct stream_handler handler = {
+    .on_read = on_read,
+    .on_end = on_end,
+    .on_writable = on_writable,
+    .on_secured = on_secured,
+};
+
+/* --- the beginning ----------------------------------------------------------------------- */
+
+static void greet(struct session *s, const struct verdict *v) {
+    s->started = true;
+    session_idle_timer(s);
+    session_offer(s);
+    if (v->rc == OK && s->accept->draining) {
+        struct why why;
+        why_set(&why, TEMP, 421, "4.3.2", "limit.stopping",
+                "This server is being stopped: try again");
+        smtp_server_begin(s->machine, &why);
+    } else if (v->rc == OK) {
+        smtp_server_begin(s->machine, NULL);
+    } else {
+        session_refused_event(s, &v->why);
+        smtp_server_begin(s->machine, &v->why);
+    }
+    session_flush(s);
+}
+
+/* The client is known (PROXY header read): count it, begin TLS if that comes first, then greet. */
+static void begin(struct session *s) {
+    struct accept *a = s->accept;
+    if (!s->counted && s->facts.listener) {
+        session_client_key(s->facts.client, s->client_key);
+        s->counted =
+            counters_take(a->setup.counters, bytes_str(s->client_key), s->bounds.max_connections);
+        s->facts.client_connections = s->counted ? 1 : s->bounds.max_connections + 1;
+    }
+    if (s->implicit && !stream_tls(s->stream)) {
+        secure(s);
+        return;
+    }
+    ask_decision(s, STEP_CONNECT, greet);
+}
+
+static void make_id(struct accept *a, char out[14]) {
+    static const char digits[] = "0123456789abcdefghjkmnpqrstvwxyz";
+    uint64_t z = a->setup.seed + ++a->counter * 0x9e3779b97f4a7c15ULL;
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
+    z ^= z >> 31;
+    for (int i = 0; i < 12; i++, z >>= 5)
+        out[i] = digits[z & 31];
+    out[12] = 0;
+}
+
+static struct session *open_session(struct accept *a, struct stream *stream) {
+    struct arena *arena = arena_open();
+    struct session *s = ARENA_NEW(arena, struct session);
+    s->arena = arena;
+    s->accept = a;
+    s->stream = stream;
+    s->rules = a->rules;
+    s->rules->sessions++;
+    s->peer = s->facts.client = stream_peer(stream);
+    s->proxy = buf_grow(4096);
+    make_id(a, s->id);
+    list_append(&a->sessions, &s->node);
+    return s;
+}
+
+static void start(struct session *s, struct bytes hostname) {
+    s->machine = smtp_server_open(s->arena, &driver, s, hostname, bytes_str(s->id));
+    stream_attach(s->stream, &handler, s);
+    session_idle_timer(s);
+    if (!s->proxy_wanted)
+        begin(s);
+}
+
+void accept_session(struct accept *a, struct stream *stream, struct bytes name,
+                    struct tls_server *tls) {
+    const struct listener *l = config_listener(a->rules->config, name);
+    if (!l) {
+        stream_abort(&stream);
+        return;
+    }
+    struct session *s = open_session(a, stream);
+    s->facts.listener = l;
+    s->tls = l->tls == TLS_OFF ? NULL : tls;
+    s->implicit = l->tls == TLS_IMPLICIT;
+    s->bounds =
+        (struct bounds){ l->max_message_size, l->max_recipients, l->max_connections_per_client,
+                         l->idle_timeout, l->bare_newline == BARE_FIX };
+    s->proxy_wanted = networks_have(l->proxy_protocol_from, s->peer);
+    start(s, a->rules->config->hostname);
+}
+
+void accept_local(struct accept *a, struct stream *stream, struct bytes user) {
+    struct session *s = open_session(a, stream);
+    s->facts.local_door = true;
+    s->facts.local_user = arena_copy(s->arena, user);
+    /* A process of this host hands in what the listeners' defaults allow; its newlines are mended. */
+    s->bounds = (struct bounds){ 25 * 1024 * 1024, 500, 50, 5 * 60 * 1000, true };
+    start(s, a->rules->config->hostname);
+}

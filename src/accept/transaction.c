@@ -1,0 +1,470 @@
+/* transaction: from MAIL to the reply to the final dot. The one place where a 250 for a message is
+ * said: `committed`, when the store's sync has returned. */
+#include "accept/internal.h"
+#include "base/must.h"
+#include "message/address.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void session_client_key(struct addr client, char out[CLIENT_KEY]) {
+    struct buf b = buf_fixed(out, CLIENT_KEY);
+    buf_str(&b, "client/");
+    addr_format(&b, client.family == 6 ? addr_masked(client, 64) : client);
+    buf_text(&b);
+}
+
+static struct transaction *open_transaction(void) {
+    struct arena *a = arena_open();
+    struct transaction *tx = ARENA_NEW(a, struct transaction);
+    tx->arena = a;
+    tx->header = buf_grow(HEADER_MAX);
+    return tx;
+}
+
+static void close_transaction(struct session *s) {
+    struct transaction *tx = s->tx;
+    if (!tx)
+        return;
+    s->tx = NULL;
+    if (tx->draft)
+        store_abort(&tx->draft);
+    buf_free(&tx->header);
+    struct arena *a = tx->arena;
+    arena_close(&a);
+
+    struct facts *f = &s->facts;
+    f->has_sender = false;
+    f->sender = f->recipient = BYTES_NONE;
+    f->recipients_so_far = 0;
+    f->charged = (struct strings){ 0 };
+    f->header_mailboxes = NULL;
+    f->header_mailbox_count = 0;
+    f->recipient_entry = f->sender_entry = f->login_entry = NULL;
+    f->recipient_state = f->sender_state = f->login_state = f->counts_state = FACT_UNKNOWN;
+    f->recipient_postmaster = f->bare_newline = false;
+    f->size = 0;
+}
+
+void transaction_reset(void *ctx) {
+    close_transaction(ctx);
+}
+
+/* --- MAIL -------------------------------------------------------------------------------- */
+
+/* A session takes up a new configuration here, where nothing decided hangs over. */
+static void take_new_rules(struct session *s) {
+    struct ruleset *current = s->accept->rules;
+    if (s->rules == current)
+        return;
+    const struct listener *listener = NULL;
+    if (s->facts.listener) {
+        listener = config_listener(current->config, s->facts.listener->name);
+        if (!listener)
+            return; /* no longer there: the session ends under the rules it began with */
+    }
+    struct ruleset *old = s->rules;
+    current->sessions++;
+    s->rules = current;
+    s->facts.listener = listener;
+    if (--old->sessions == 0) {
+        old->release(old->release_ctx, old->config);
+        free(old);
+    }
+    session_offer(s);
+}
+
+static void mail_decided(struct session *s, const struct verdict *v) {
+    if (v->rc != OK) {
+        smtp_server_answer(s->machine, v->rc, &v->why);
+        close_transaction(s);
+        return;
+    }
+    struct why why;
+    why_set(&why, OK, 250, "2.1.0", "", "Sender ok");
+    smtp_server_answer(s->machine, OK, &why);
+}
+
+static uint32_t envelope_flags(const struct smtp_mail *mail) {
+    uint32_t flags = 0;
+    if (mail->body == SMTP_BODY_8BITMIME)
+        flags |= ENVELOPE_8BIT;
+    if (mail->smtputf8)
+        flags |= ENVELOPE_UTF8;
+    if (mail->ret)
+        flags |= mail->ret == 1 ? ENVELOPE_RET_FULL : ENVELOPE_RET_HDRS;
+    return flags;
+}
+
+void transaction_mail(void *ctx, const struct smtp_mail *mail) {
+    struct session *s = ctx;
+    close_transaction(s);
+    take_new_rules(s);
+    struct transaction *tx = s->tx = open_transaction();
+    tx->envelope = (struct envelope){
+        .sender = mail->from.null ? BYTES_NONE : arena_copy(tx->arena, mail->from.mailbox),
+        .envid = arena_copy(tx->arena, mail->envid),
+        .flags = envelope_flags(mail),
+    };
+    s->facts.sender = tx->envelope.sender;
+    s->facts.has_sender = true;
+    s->facts.size = mail->has_size ? mail->size : 0;
+    s->facts.queue_full = store_full(s->accept->setup.store);
+    ask_decision(s, STEP_MAIL, mail_decided);
+}
+
+/* --- RCPT -------------------------------------------------------------------------------- */
+
+static void note_charged(struct session *s, struct bytes connector) {
+    struct transaction *tx = s->tx;
+    for (size_t i = 0; i < s->facts.charged.count; i++)
+        if (bytes_equal(tx->charged[i], connector))
+            return;
+    tx->charged[s->facts.charged.count++] = arena_copy(tx->arena, connector);
+    s->facts.charged.list = tx->charged;
+}
+
+/* Room for one more, doubling. */
+static void grow_recipients(struct transaction *tx) {
+    if (tx->envelope.count < tx->capacity)
+        return;
+    size_t capacity = tx->capacity ? tx->capacity * 2 : 4;
+    struct recipient *recipients = ARENA_ARRAY(tx->arena, capacity, struct recipient);
+    struct bytes *charged = ARENA_ARRAY(tx->arena, capacity, struct bytes);
+    if (tx->capacity) {
+        memcpy(recipients, tx->envelope.recipients, tx->envelope.count * sizeof(*recipients));
+        memcpy(charged, tx->charged, tx->capacity * sizeof(*charged));
+    }
+    tx->envelope.recipients = recipients;
+    tx->charged = charged;
+    tx->capacity = capacity;
+}
+
+static void rcpt_decided(struct session *s, const struct verdict *v) {
+    if (v->rc != OK) {
+        smtp_server_answer(s->machine, v->rc, &v->why);
+        s->facts.recipient = BYTES_NONE;
+        return;
+    }
+    struct transaction *tx = s->tx;
+    grow_recipients(tx);
+    tx->envelope.recipients[tx->envelope.count++] = (struct recipient){
+        .original = s->facts.recipient,
+        .final = s->facts.recipient,
+        .orcpt = arena_copy(tx->arena, s->rcpt->orcpt),
+        .notify = s->rcpt->notify,
+        .connector = arena_copy(tx->arena, v->connector),
+    };
+    if (v->connector.len) {
+        note_charged(s, v->connector);
+        s->facts.charged.list = tx->charged;
+        tx->submitted = true;
+    }
+    s->facts.recipients_so_far = tx->envelope.count;
+    struct why why;
+    why_set(&why, OK, 250, "2.1.5", "", "Recipient ok");
+    smtp_server_answer(s->machine, OK, &why);
+}
+
+void transaction_rcpt(void *ctx, const struct smtp_rcpt *rcpt) {
+    struct session *s = ctx;
+    struct facts *f = &s->facts;
+    s->rcpt = rcpt;
+    f->recipient_postmaster = rcpt->to.postmaster;
+    f->recipient =
+        rcpt->to.postmaster ? B("postmaster") : arena_copy(s->tx->arena, rcpt->to.mailbox);
+    f->recipient_state = FACT_UNKNOWN;
+    f->recipient_entry = NULL;
+    f->counts_state = FACT_UNKNOWN;
+    ask_decision(s, STEP_RCPT, rcpt_decided);
+}
+
+/* --- DATA and content -------------------------------------------------------------------- */
+
+void transaction_data(void *ctx) {
+    struct session *s = ctx;
+    struct transaction *tx = s->tx;
+    struct why why;
+    tx->draft = store_begin(s->accept->setup.store, s->facts.size, &why);
+    if (!tx->draft) {
+        smtp_server_answer(s->machine, TEMP, &why);
+        return;
+    }
+    if (s->facts.login.len || s->facts.local_door)
+        tx->submitted = true;
+    smtp_server_answer(s->machine, OK, NULL);
+}
+
+static void room_again(void *ctx) {
+    struct session *s = ctx;
+    smtp_server_hold_content(s->machine, false);
+    session_flush(s);
+}
+
+static void put(struct session *s, struct bytes data) {
+    if (store_append(s->tx->draft, data))
+        return;
+    smtp_server_hold_content(s->machine, true);
+    store_on_room(s->tx->draft, room_again, s);
+}
+
+/* One more mailbox for the header rules, unless there are so many that nobody would read them: then
+ * an empty one, which no rule takes for the sender's own. */
+static void note_mailbox(struct transaction *tx, const char *field, struct bytes mailbox) {
+    if (tx->mailbox_count < HEADER_MAILBOXES)
+        tx->mailboxes[tx->mailbox_count++] = (struct mailbox_header){ field, mailbox };
+    else
+        tx->mailboxes[HEADER_MAILBOXES - 1] = (struct mailbox_header){ field, BYTES_NONE };
+}
+
+static void read_mailboxes(struct transaction *tx, const char *name, struct bytes value) {
+    struct bytes *found = ARENA_ARRAY(tx->arena, HEADER_MAILBOXES, struct bytes);
+    size_t count = header_mailboxes(value, tx->arena, found, HEADER_MAILBOXES);
+    if (count == 0)
+        note_mailbox(tx, name, BYTES_NONE);
+    for (size_t i = 0; i < count; i++)
+        note_mailbox(tx, name, i < HEADER_MAILBOXES ? arena_copy(tx->arena, found[i]) : BYTES_NONE);
+}
+
+/* Everything the header rules look at, of every field: a second one is not passed over. */
+static void read_senders(struct transaction *tx, struct bytes text) {
+    static const char *const names[] = { "From", "Sender", "Reply-To" };
+    tx->mailboxes = ARENA_ARRAY(tx->arena, HEADER_MAILBOXES, struct mailbox_header);
+    struct bytes rest = text;
+    struct header_field field;
+    while (header_next(&rest, &field) == HEADER_FIELD)
+        for (size_t i = 0; i < COUNT_OF(names); i++)
+            if (bytes_equal_nocase(field.name, bytes_str(names[i])))
+                read_mailboxes(tx, names[i], field.value);
+}
+
+static struct bytes protocol_name(const struct session *s) {
+    bool tls = stream_tls(s->stream) != NULL, login = s->facts.login.len != 0;
+    if (s->tx->envelope.flags & ENVELOPE_UTF8) /* RFC 6531 section 4.3 */
+        return tls ? (login ? B("UTF8SMTPSA") : B("UTF8SMTPS"))
+                   : (login ? B("UTF8SMTPA") : B("UTF8SMTP"));
+    if (!smtp_server_extended(s->machine))
+        return B("SMTP");
+    return tls ? (login ? B("ESMTPSA") : B("ESMTPS")) : (login ? B("ESMTPA") : B("ESMTP"));
+}
+
+static struct bytes tls_words(const struct session *s, struct arena *a) {
+    const struct tls_info *tls = stream_tls(s->stream);
+    return tls ? arena_printf(a, "%.*s %.*s", BYTES_FMT(tls->protocol), BYTES_FMT(tls->cipher))
+               : BYTES_NONE;
+}
+
+/* The header is here, whole: read it, and put it into the store as it shall be. */
+static void take_header(struct session *s, struct bytes text) {
+    struct transaction *tx = s->tx;
+    struct header_summary summary;
+    header_summarise(text, &summary);
+    tx->header_done = true;
+    tx->hops = (unsigned)summary.received_fields;
+    tx->from_fields = summary.from_fields;
+    tx->sender_fields = summary.sender_fields;
+    tx->date_fields = summary.date_fields;
+    tx->no_tls_required =
+        bytes_equal_nocase(bytes_trim(summary.tls_required), B("No")); /* RFC 8689 section 5 */
+    read_senders(tx, text);
+
+    struct message_id id = store_draft_id(tx->draft);
+    struct envelope *e = &tx->envelope;
+    e->protocol = protocol_name(s);
+    if (summary.message_id_fields)
+        e->message_header_id =
+            arena_copy(tx->arena, bytes_trim(header_unfold(summary.message_id, tx->arena)));
+    else if (tx->submitted)
+        e->message_header_id =
+            arena_printf(tx->arena, "<%s@%.*s>", id.text, BYTES_FMT(s->rules->config->hostname));
+    struct completion completion = {
+        .hostname = s->rules->config->hostname,
+        .received_from = s->facts.helo,
+        .client = s->facts.client,
+        .login = s->facts.login,
+        .protocol = e->protocol,
+        .id = message_id_bytes(&id),
+        .tls = tls_words(s, tx->arena),
+        .for_recipient = e->count == 1 ? e->recipients[0].original : BYTES_NONE,
+        .now = loop_wall(s->accept->setup.loop),
+        .submitted = tx->submitted,
+    };
+    struct buf out = buf_grow(HEADER_MAX + 8192);
+    complete_header(&out, &completion, text, &summary);
+    put(s, buf_bytes(&out));
+    buf_free(&out);
+}
+
+/* Where the header ends in what has been gathered, looking only at what is new. */
+static size_t header_end(struct bytes text, size_t seen) {
+    if (bytes_starts(text, B("\r\n")))
+        return 2;
+    size_t from = seen > 3 ? seen - 3 : 0;
+    ptrdiff_t at = bytes_search(bytes_skip(text, from), B("\r\n\r\n"));
+    return at < 0 ? 0 : from + (size_t)at + 4;
+}
+
+static void gather_header(struct session *s, struct bytes content) {
+    struct transaction *tx = s->tx;
+    size_t seen = tx->header.len;
+    size_t part = content.len < HEADER_MAX - seen ? content.len : HEADER_MAX - seen;
+    buf_add(&tx->header, bytes_first(content, part));
+    struct bytes gathered = buf_bytes(&tx->header);
+    size_t end = header_end(gathered, seen);
+    if (!end) {
+        tx->header_too_big = gathered.len >= HEADER_MAX;
+        return;
+    }
+    take_header(s, bytes_first(gathered, end));
+    if (gathered.len > end)
+        put(s, bytes_skip(gathered, end));
+    if (content.len > part)
+        put(s, bytes_skip(content, part));
+    buf_free(&tx->header);
+}
+
+void transaction_content(void *ctx, struct bytes content) {
+    struct session *s = ctx;
+    struct transaction *tx = s->tx;
+    tx->received += content.len;
+    if (tx->too_big || tx->header_too_big)
+        return;
+    if (tx->received > s->bounds.max_message_size) {
+        tx->too_big = true;
+        store_abort(&tx->draft);
+        buf_free(&tx->header);
+        return;
+    }
+    if (tx->header_done)
+        put(s, content);
+    else
+        gather_header(s, content);
+}
+
+/* --- the end of data --------------------------------------------------------------------- */
+
+static void accepted_event(struct session *s, const struct envelope *e, struct message_id id,
+                           uint64_t size) {
+    struct event *ev = event_begin("accepted");
+    session_event_head(ev, s);
+    event_text(ev, "message", message_id_bytes(&id));
+    event_text(ev, "message_id", e->message_header_id);
+    event_text(ev, "from", e->sender.len ? e->sender : B("<>"));
+    event_u64(ev, "size", size);
+    event_text(ev, "protocol", e->protocol);
+    event_array(ev, "to");
+    for (size_t i = 0; i < e->count; i++)
+        event_item(ev, e->recipients[i].original);
+    event_array_end(ev);
+    for (size_t i = 0; i < s->facts.charged.count; i++)
+        event_text(ev, i ? "also_granted_by" : "granted_by", s->facts.charged.list[i]);
+    event_end(ev);
+}
+
+/* After this the client may be gone and the session with it. */
+static void end_of_data(struct session *s, enum rc rc, const struct why *why) {
+    s->committing = false;
+    if (s->gone) {
+        close_transaction(s);
+        session_free_if_done(s);
+        return;
+    }
+    smtp_server_answer(s->machine, rc, why);
+    close_transaction(s);
+    session_idle_timer(s);
+    session_flush(s);
+}
+
+/* Promise 2: the only place where a message is acknowledged. */
+static void committed(void *ctx, enum rc rc, struct message_id id, const struct why *why) {
+    struct session *s = ctx;
+    if (rc != OK) {
+        end_of_data(s, TEMP, why);
+        return;
+    }
+    accepted_event(s, &s->tx->envelope, id, s->tx->received);
+    struct why done;
+    why_set(&done, OK, 250, "2.0.0", "", "Ok: queued as %s", id.text);
+    end_of_data(s, OK, &done);
+}
+
+static void resolved(void *ctx, enum rc rc, const struct envelope *envelope,
+                     const struct why *why) {
+    struct session *s = ctx;
+    if (rc != OK) {
+        end_of_data(s, TEMP, why);
+        return;
+    }
+    store_commit(&s->tx->draft, BYTES_NONE, envelope, committed, s);
+}
+
+static void fill_envelope(struct session *s) {
+    struct transaction *tx = s->tx;
+    struct envelope *e = &tx->envelope;
+    e->arrived = loop_wall(s->accept->setup.loop);
+    e->session = bytes_str(s->id);
+    e->listener = s->facts.listener ? s->facts.listener->name : B("send");
+    e->helo = s->facts.helo;
+    e->login = s->facts.local_door ? s->facts.local_user : s->facts.login;
+    e->client = s->facts.client;
+    if (tx->submitted)
+        e->flags |= ENVELOPE_SUBMITTED;
+    if (tx->no_tls_required)
+        e->flags |= ENVELOPE_NO_TLS_REQUIRED;
+}
+
+static void content_decided(struct session *s, const struct verdict *v) {
+    if (v->rc != OK) {
+        smtp_server_answer(s->machine, v->rc, &v->why);
+        close_transaction(s);
+        return;
+    }
+    fill_envelope(s);
+    s->committing = true;
+    timer_clear(&s->timer);
+    s->accept->setup.resolve(s->accept->setup.ctx, &s->tx->envelope, s->tx->arena, resolved, s);
+}
+
+static void refuse_content(struct session *s, int code, const char *status, const char *reason,
+                           const char *text) {
+    struct why why;
+    why_set(&why, PERM, code, status, reason, "%s", text);
+    smtp_server_answer(s->machine, PERM, &why);
+    close_transaction(s);
+}
+
+void transaction_content_end(void *ctx, bool bare) {
+    struct session *s = ctx;
+    struct transaction *tx = s->tx;
+    if (tx->too_big) {
+        struct why why;
+        why_set(
+            &why, PERM, 552, "5.3.4", "limit.size",
+            "The message is larger than the %llu octets taken here: send less at once, or a link",
+            (unsigned long long)s->bounds.max_message_size);
+        smtp_server_answer(s->machine, PERM, &why);
+        close_transaction(s);
+        return;
+    }
+    if (tx->header_too_big) {
+        refuse_content(
+            s, 552, "5.3.4", "limit.size",
+            "The header of the message is larger than 256 KiB: fewer addresses in To and "
+            "Cc, or one message for each group of recipients");
+        return;
+    }
+    if (!tx->header_done) {
+        take_header(s, buf_bytes(&tx->header));
+        buf_free(&tx->header);
+    }
+    struct facts *f = &s->facts;
+    f->bare_newline = bare;
+    f->hops = tx->hops;
+    f->from_fields = tx->from_fields;
+    f->sender_fields = tx->sender_fields;
+    f->date_fields = tx->date_fields;
+    f->header_mailboxes = tx->mailboxes;
+    f->header_mailbox_count = tx->mailbox_count;
+    f->size = tx->received;
+    ask_decision(s, STEP_CONTENT, content_decided);
+}
