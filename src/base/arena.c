@@ -184,7 +184,8 @@ struct bytes arena_printf(struct arena *a, const char *format, ...) {
     return text;
 }
 
-struct bytes arena_vprintf(struct arena *a, const char *format, va_list args) {
+__attribute__((format(printf, 2, 0))) struct bytes arena_vprintf(struct arena *a,
+                                                                 const char *format, va_list args) {
     char small[256];
     va_list again;
     va_copy(again, args);

@@ -132,7 +132,8 @@ void buf_printf(struct buf *b, const char *format, ...) {
     va_end(args);
 }
 
-void buf_vprintf(struct buf *b, const char *format, va_list args) {
+__attribute__((format(printf, 2, 0))) void buf_vprintf(struct buf *b, const char *format,
+                                                       va_list args) {
     if (b->full)
         return;
     va_list again;

@@ -1,7 +1,7 @@
 /* map: open addressing with linear probing. Keys come from strangers, so they are hashed with
  * SipHash-1-3 under a seed of this process: nobody outside can choose keys that collide. Short keys
- * live in their slot. A removed entry leaves a tombstone, so that removing moves nothing and a visit
- * of all entries may remove as it goes. */
+ * live in their slot. A removed entry leaves a tombstone, so that removing moves nothing and a
+ * visit of all entries may remove as it goes. */
 #include "base/map.h"
 
 #include "base/must.h"

@@ -1,5 +1,6 @@
-/* scan: reading with a bound. This file alone knows what "bad" does: the rest becomes empty where it
- * stands, so that every loop over a bad scan ends and `rest.at` still tells where it went wrong. */
+/* scan: reading with a bound. This file alone knows what "bad" does: the rest becomes empty where
+ * it stands, so that every loop over a bad scan ends and `rest.at` still tells where it went wrong.
+ */
 #include "base/scan.h"
 
 static void fail(struct scan *s) {
