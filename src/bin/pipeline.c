@@ -1,0 +1,258 @@
+/* pipeline: the one file that knows all stages. It holds no rules: each function here hands what one
+ * stage made to the next. */
+#include "bin/pipeline.h"
+#include "accept/accept.h"
+#include "base/must.h"
+#include "decide/decide.h"
+#include "deliver/deliver.h"
+#include "report/report.h"
+#include "resolve/resolve.h"
+
+#include <stdlib.h>
+
+enum { REPORT_ORIGINAL = 256 * 1024 }; /* of a failed message, read for its NDR */
+
+struct pipeline {
+    struct pipeline_setup setup;
+    const struct config *config;
+    struct accept *accept;
+    struct schedule *schedule;
+    struct deliver *deliver;
+    void (*release)(void *ctx, const struct config *old);
+    void *release_ctx;
+    unsigned draining; /* stages that have not come to rest */
+    void (*on_idle)(void *ctx);
+    void *idle_ctx;
+};
+
+/* --- accept -> resolve ------------------------------------------------------------------- */
+
+static void resolve_for(void *ctx, const struct envelope *envelope, struct arena *a,
+                        void (*on_resolved)(void *arg, enum rc rc, const struct envelope *resolved,
+                                            const struct why *why),
+                        void *arg) {
+    struct pipeline *p = ctx;
+    resolve_begin(p->config, p->setup.directory, envelope, a, on_resolved, arg);
+}
+
+static bool gateway_for(void *ctx, struct addr client) {
+    struct pipeline *p = ctx;
+    return p->setup.is_gateway && p->setup.is_gateway(p->setup.gateway_ctx, client);
+}
+
+/* --- schedule -> deliver -> schedule ----------------------------------------------------- */
+
+static void deliver_for(void *ctx, const struct job *job) {
+    struct pipeline *p = ctx;
+    deliver_begin(p->deliver, job);
+}
+
+static void delivered(void *ctx, const struct job *job, const struct outcome *outcomes,
+                      size_t count) {
+    struct pipeline *p = ctx;
+    schedule_outcomes(p->schedule, job->id, job->next_hop, outcomes, count);
+}
+
+static void next_hop_for(void *ctx, const struct envelope *e, uint32_t recipient, struct buf *out) {
+    struct pipeline *p = ctx;
+    resolve_next_hop(p->config, e->sender, e->recipients[recipient].final, out);
+}
+
+struct maildir_call {
+    struct pipeline *pipeline;
+    const struct job *job;
+    uint32_t recipient;
+};
+
+static void maildir_done(void *ctx, enum rc rc, const struct why *why) {
+    struct maildir_call call = *(struct maildir_call *)ctx;
+    free(ctx);
+    deliver_maildir_done(call.pipeline->deliver, call.job, call.recipient, rc, why);
+}
+
+static void maildir_for(void *ctx, const struct job *job, uint32_t recipient) {
+    struct pipeline *p = ctx;
+    struct maildir_call *call = malloc(sizeof(*call));
+    MUST(call);
+    *call = (struct maildir_call){ p, job, recipient };
+    maildir_deliver(p->setup.maildir, job, job->envelope->recipients[recipient].final, maildir_done,
+                    call);
+}
+
+/* --- schedule -> report -> accept's inner door ------------------------------------------- */
+
+/* One report being made. Outcomes live only as long as the call that brought them, so what the
+ * report says of them is kept here. */
+struct reporting {
+    struct pipeline *pipeline;
+    struct arena *arena;
+    const struct job *job;
+    struct outcome *outcomes;
+    size_t count;
+    enum schedule_report what;
+    void (*done)(void *arg, enum rc rc);
+    void *arg;
+};
+
+static void report_done(void *ctx, enum rc rc, const struct message_id *id) {
+    (void)id;
+    struct reporting *r = ctx;
+    void (*done)(void *, enum rc) = r->done;
+    void *arg = r->arg;
+    struct arena *arena = r->arena;
+    done(arg, rc);
+    arena_close(&arena);
+}
+
+static const enum report_kind kinds[] = {
+    [SCHEDULE_OUTCOMES] = REPORT_FAILED,
+    [SCHEDULE_EXPIRED] = REPORT_GAVE_UP,
+    [SCHEDULE_DELAYED] = REPORT_DELAY,
+};
+
+static enum report_kind kind_of(const struct reporting *r) {
+    if (r->what == SCHEDULE_OUTCOMES && r->outcomes[0].kind != OUTCOME_FAILED)
+        return REPORT_SUCCESS;
+    return kinds[r->what];
+}
+
+/* A damaged record costs the returned part, not the report. */
+static void original_read(void *ctx, enum rc rc, struct bytes data, const struct why *why) {
+    (void)why;
+    struct reporting *r = ctx;
+    struct pipeline *p = r->pipeline;
+    struct bytes original = rc == OK ? data : BYTES_NONE;
+    int64_t now = loop_wall(p->setup.loop);
+    struct report_setup setup = {
+        .config = p->config,
+        .kind = kind_of(r),
+        .now = now,
+        .give_up = r->job->envelope->arrived + p->config->queue.give_up,
+        .boundary = arena_printf(r->arena, "%s.%u.%llx", r->job->id.text,
+                                 (unsigned)r->outcomes[0].recipient, (unsigned long long)now),
+    };
+    struct bytes to;
+    struct buf message = buf_grow(4 * 1024 * 1024);
+    report_write(&setup, r->job, r->outcomes, r->count, original,
+                 original.len == r->job->content.size, r->arena, &to, &message);
+    if (to.len)
+        accept_report(p->accept, to, buf_bytes(&message), report_done, r);
+    else
+        report_done(r, OK, NULL);
+    buf_free(&message);
+}
+
+static void report_for(void *ctx, const struct job *job, const struct outcome *outcomes,
+                       size_t count, enum schedule_report what, void (*done)(void *arg, enum rc rc),
+                       void *arg) {
+    struct arena *arena = arena_open();
+    struct reporting *r = ARENA_NEW(arena, struct reporting);
+    *r = (struct reporting){ ctx, arena, job, NULL, count, what, done, arg };
+    r->outcomes = ARENA_ARRAY(arena, count, struct outcome);
+    for (size_t i = 0; i < count; i++) {
+        r->outcomes[i] = outcomes[i];
+        r->outcomes[i].reply = arena_copy(arena, outcomes[i].reply);
+        r->outcomes[i].host = arena_copy(arena, outcomes[i].host);
+        r->outcomes[i].tls = arena_copy(arena, outcomes[i].tls);
+    }
+    if (job->content.memory.len) {
+        original_read(r, OK, bytes_first(job->content.memory, REPORT_ORIGINAL), NULL);
+        return;
+    }
+    job->content.read(job->content.ctx, 0, REPORT_ORIGINAL, original_read, r);
+}
+
+/* --- opening, changing, closing ---------------------------------------------------------- */
+
+struct pipeline *pipeline_open(const struct pipeline_setup *setup, const struct config *config) {
+    struct pipeline *p = calloc(1, sizeof(*p));
+    MUST(p);
+    p->setup = *setup;
+    p->config = config;
+    p->accept = accept_open(
+        &(struct accept_setup){
+            .loop = setup->loop,
+            .store = setup->store,
+            .directory = setup->directory,
+            .auth = setup->auth,
+            .counters = setup->counters,
+            .decide = decide,
+            .mechanisms = decide_mechanisms,
+            .resolve = resolve_for,
+            .is_gateway = gateway_for,
+            .ctx = p,
+            .seed = setup->seed,
+        },
+        config);
+    p->deliver = deliver_open(
+        &(struct deliver_setup){
+            .loop = setup->loop,
+            .dns = setup->dns,
+            .counters = setup->counters,
+            .tls = setup->tls,
+            .maildir = maildir_for,
+            .ctx = p,
+            .on_outcomes = delivered,
+            .own_addresses = setup->own_addresses,
+            .own_address_count = setup->own_address_count,
+        },
+        config);
+    p->schedule = schedule_open(setup->loop, setup->store, setup->counters, config,
+                                &(struct schedule_ports){
+                                    .ctx = p,
+                                    .deliver = deliver_for,
+                                    .next_hop = next_hop_for,
+                                    .report = report_for,
+                                });
+    return p;
+}
+
+void pipeline_reload(struct pipeline *p, const struct config *config,
+                     void (*release)(void *ctx, const struct config *old), void *ctx) {
+    p->config = config;
+    schedule_reload(p->schedule, config);
+    deliver_reload(p->deliver, config);
+    accept_reload(p->accept, config, release, ctx);
+}
+
+void pipeline_session(struct pipeline *p, struct stream *s, struct bytes listener,
+                      struct tls_server *tls) {
+    accept_session(p->accept, s, listener, tls);
+}
+
+void pipeline_local(struct pipeline *p, struct stream *s, struct bytes user) {
+    accept_local(p->accept, s, user);
+}
+
+void pipeline_operate(struct pipeline *p, enum schedule_order order, struct message_id id,
+                      struct bytes who,
+                      void (*done)(void *ctx, enum rc rc, size_t changed, const struct why *why),
+                      void *ctx) {
+    schedule_operate(p->schedule, order, id, who, done, ctx);
+}
+
+static void one_idle(void *ctx) {
+    struct pipeline *p = ctx;
+    if (--p->draining == 0)
+        p->on_idle(p->idle_ctx);
+}
+
+void pipeline_drain(struct pipeline *p, int64_t ms, void (*on_idle)(void *ctx), void *ctx) {
+    p->on_idle = on_idle;
+    p->idle_ctx = ctx;
+    p->draining = 3;
+    schedule_drain(p->schedule, one_idle, p);
+    deliver_drain(p->deliver, ms, one_idle, p);
+    accept_drain(p->accept, ms, one_idle, p);
+}
+
+void pipeline_close(struct pipeline **pp) {
+    struct pipeline *p = *pp;
+    if (!p)
+        return;
+    schedule_close(&p->schedule);
+    deliver_close(&p->deliver);
+    accept_close(&p->accept);
+    free(p);
+    *pp = NULL;
+}
