@@ -32,7 +32,7 @@ static void resolve_for(void *ctx, const struct envelope *envelope, struct arena
                                             const struct why *why),
                         void *arg) {
     struct pipeline *p = ctx;
-    resolve_begin(p->config, p->setup.directory, envelope, a, on_resolved, arg);
+    resolve_begin(p->setup.loop, p->config, p->setup.directory, envelope, a, on_resolved, arg);
 }
 
 static bool gateway_for(void *ctx, struct addr client) {

@@ -10,6 +10,7 @@
 #include "config/config.h"
 #include "directory/directory.h"
 #include "flow/envelope.h"
+#include "sys/loop.h"
 
 /* Pure: domain of ours -> its deliver; else the most specific route (to, then from); else the
  * recipient's MX. `sender` is the envelope sender, or for an NDR the address in its From. */
@@ -22,8 +23,9 @@ struct resolve_query;
 /* Fills envelope.recipients anew: one or more final for each original, duplicates of the same final
  * address merged, next_hop set. The result lives in `a`. on_resolved comes exactly once, never
  * before the call returned: OK; TEMP when the directory failed. */
-struct resolve_query *resolve_begin(const struct config *config, struct directory *directory,
-                                    const struct envelope *envelope, struct arena *a,
+struct resolve_query *resolve_begin(struct loop *loop, const struct config *config,
+                                    struct directory *directory, const struct envelope *envelope,
+                                    struct arena *a,
                                     void (*on_resolved)(void *ctx, enum rc rc,
                                                         const struct envelope *resolved,
                                                         const struct why *why),

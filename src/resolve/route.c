@@ -1,0 +1,68 @@
+/* route: which next hop an address has under the configuration: our own domain's `deliver`, else the
+ * most specific route, else the domain's MX. */
+#include "message/address.h"
+#include "resolve/resolve.h"
+
+/* Two routes that are equally specific for an address were refused by the parser, so the first of
+ * the best is the only one. */
+const struct route *resolve_route(const struct config *config, struct bytes sender,
+                                  struct bytes recipient) {
+    const struct route *best = NULL;
+    unsigned best_to = 0, best_from = 0;
+    for (size_t i = 0; i < config->route_count; i++) {
+        const struct route *r = &config->routes[i];
+        unsigned to = r->to.count ? patterns_match(r->to, recipient) : 1;
+        unsigned from = r->from.count ? patterns_match(r->from, sender) : 1;
+        if (!to || !from)
+            continue;
+        if (!best || to > best_to || (to == best_to && from > best_from)) {
+            best = r;
+            best_to = to;
+            best_from = from;
+        }
+    }
+    return best;
+}
+
+static void add_port(struct buf *out, const char *scheme, struct bytes host, unsigned port) {
+    buf_str(out, scheme);
+    buf_add(out, host);
+    buf_printf(out, ":%u", port);
+}
+
+static void own_domain(const struct domain *d, struct buf *out) {
+    switch (d->deliver.transport) {
+    case TRANSPORT_MAILDIR:
+        buf_str(out, "maildir:");
+        buf_add(out, d->name);
+        return;
+    case TRANSPORT_LMTP:
+        if (d->deliver.path.len) {
+            buf_str(out, "lmtp:unix:");
+            buf_add(out, d->deliver.path);
+        } else {
+            add_port(out, "lmtp:", d->deliver.host, d->deliver.port);
+        }
+        return;
+    case TRANSPORT_SMTP:
+        add_port(out, "smtp:", d->deliver.host, d->deliver.port);
+        return;
+    }
+}
+
+void resolve_next_hop(const struct config *config, struct bytes sender, struct bytes recipient,
+                      struct buf *out) {
+    struct bytes name = address_domain(recipient);
+    if (!name.len) { /* postmaster of no domain: STATE/mail/postmaster */
+        buf_str(out, "maildir:");
+        return;
+    }
+    const struct domain *d = config_domain(config, name);
+    if (d) {
+        own_domain(d, out);
+        return;
+    }
+    const struct route *r = resolve_route(config, sender, recipient);
+    buf_str(out, r ? "route:" : "mx:");
+    buf_add(out, r ? r->name : name);
+}
