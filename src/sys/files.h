@@ -1,0 +1,38 @@
+/* files: whole small files: configuration, keys, PEM files, state. For mail's own files, whose
+ * safety is tested on a simulated disk, see disk.h. Calls block. */
+#ifndef SYS_FILES_H
+#define SYS_FILES_H
+
+#include "base/arena.h"
+#include "base/why.h"
+
+#include <sys/types.h>
+
+/* Nobody is -1: the owner is left as it is. */
+struct files_owner {
+    mode_t mode;
+    uid_t uid;
+    gid_t gid;
+};
+#define FILES_MODE(mode) ((struct files_owner){ (mode), (uid_t)-1, (gid_t)-1 })
+
+/* The whole file, NUL-terminated besides. A file of more than `limit` octets, or that is no regular
+ * file, is a PERM, and so is one that is missing or may not be read (reason files.missing,
+ * files.denied, files.big, files.read). */
+enum rc files_read(struct bytes path, size_t limit, struct arena *a, struct bytes *out,
+                   struct why *why);
+/* Replaces the file in one step: temporary file beside it, synced, renamed, directory synced. After
+ * a failure the old file is there whole. */
+enum rc files_write(struct bytes path, struct bytes content, struct files_owner owner,
+                    struct why *why);
+/* Makes the directory if it is missing (not its parents) and gives it this mode and owner. PERM if
+ * something else stands there, a symbolic link too. */
+enum rc files_make_dir(struct bytes path, struct files_owner owner, struct why *why);
+/* Names of the entries but "." and "..", sorted; at most `limit` of them. */
+enum rc files_list(struct bytes path, size_t limit, struct arena *a, struct bytes **out,
+                   size_t *count_out, struct why *why);
+/* Changes whenever the file is replaced or rewritten; 0 when it cannot be looked at. For noticing
+ * that a certificate was renewed. */
+uint64_t files_stamp(struct bytes path);
+
+#endif
