@@ -1,0 +1,59 @@
+/* options: the command line of a subcommand as a table: parsing, --help and "did you mean" come from
+ * it, and so does what the manual prints.
+ *
+ *     struct bytes file = B("/etc/postern/postern.conf");
+ *     bool json = false;
+ *     const struct option_row rows[] = {
+ *         { "-c", "FILE", "the configuration", .text = &file },
+ *         { "--json", NULL, "one JSON object", .flag = &json },
+ *     };
+ *     struct options o = { "check", "", "validate the configuration", rows, COUNT_OF(rows) };
+ *     int rc = options_parse(&o, argc, argv);
+ *     if (rc != OPTIONS_GO_ON)
+ *         return rc;
+ *
+ * argv[0] is the subcommand's name. Views look into argv. */
+#ifndef BIN_OPTIONS_H
+#define BIN_OPTIONS_H
+
+#include "base/bytes.h"
+
+#include <stdio.h>
+
+enum { OPTIONS_GO_ON = -1 };
+
+/* One option. With a value: `text` (the last one given holds) or `list` (each one given, up to
+ * max; *count of them). Without: `flag`. */
+struct option_row {
+    const char *name;  /* "-c" or "--client"; long ones take "--client IP" and "--client=IP" */
+    const char *value; /* what help calls its value; NULL: it takes none */
+    const char *help;  /* a sentence without a full stop */
+    struct bytes *text;
+    bool *flag;
+    struct bytes *list;
+    size_t *count;
+    size_t max;
+};
+struct options {
+    const char *command;   /* "why" */
+    const char *arguments; /* for the usage line: "ID|ADDRESS" or "" */
+    const char *sentence;  /* what the command does */
+    const struct option_row *rows;
+    size_t row_count;
+    /* What is no option, in order; none are taken when args is NULL. "--" ends the options. */
+    struct bytes *args;
+    size_t args_min, args_max;
+    size_t *arg_count;
+};
+
+/* OPTIONS_GO_ON, or the exit code: 0 after --help (on standard output), 64 (EX_USAGE) after saying
+ * on standard error what is wrong. */
+int options_parse(const struct options *o, int argc, char **argv);
+void options_help(const struct options *o, FILE *to);
+/* Says it on standard error, with the command's name and where help is; returns 64. */
+int options_misuse(const struct options *o, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+/* The word of `words` that `given` was most likely meant to be, or NULL: for subcommands too. */
+const char *options_nearest(struct bytes given, const char *const *words, size_t count);
+
+#endif
