@@ -4,6 +4,9 @@
 
 #include "base/buf.h"
 
+/* The C library has a <sys/random.h> too, and src/ comes first in the search. */
+#include_next <sys/random.h>
+
 void random_octets(void *into, size_t size);
 uint64_t random_u64(void);
 /* Evenly from 0 to bound - 1; bound is not 0. */
