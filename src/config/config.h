@@ -50,6 +50,8 @@ struct place { /* where in the file it stands, for messages */
     int line;
 };
 
+struct map;
+
 enum tls_mode { TLS_OFF, TLS_OFFER, TLS_REQUIRE, TLS_IMPLICIT };
 enum auth_mode { AUTH_OFF, AUTH_OFFER, AUTH_REQUIRE };
 enum service { SERVICE_SMTP, SERVICE_POP3, SERVICE_ADMIN };
@@ -156,11 +158,12 @@ struct via {
 struct route {
     struct place place;
     struct bytes name;
-    struct patterns to, from;
+    struct patterns to, from; /* from empty: any sender, the null sender too */
     size_t via_count;
     const struct via *via;
     enum tls_policy tls; /* never DEFAULT after parsing: the default that fits `via` is filled in */
     struct bytes ca_file;
+    struct bytes login;                      /* the reference as written */
     struct bytes login_user, login_password; /* resolved; never shown */
     bool has_login;
     struct addr source_address;
@@ -170,6 +173,8 @@ struct route {
 
 struct config {
     struct arena *arena;
+    bool incomplete;          /* syntax or values were broken: only good for reading the findings */
+    struct map *domain_index; /* config_domain's own */
     struct bytes file;
     struct bytes hostname, state_dir, mail_dir, run_as, keeper_as;
     unsigned workers;        /* resolved: at least 1 */
@@ -207,7 +212,7 @@ struct config {
     struct bytes dns_trust_anchor; /* "builtin" "file:PATH" "off", default filled in */
     struct strings blocklists, allowlists;
     bool greylist;
-    struct bytes srs_secret;
+    struct bytes srs_secret; /* resolved; never shown */
     struct bytes alarm;
 };
 
@@ -224,16 +229,34 @@ struct config_findings {
     struct config_finding *list;
 };
 
-/* Reads and checks one file (PERM: see findings; a config may still be there to look at when only
- * rules, not syntax, were broken). `text` empty: the file is read. Resolves file: and env:. */
+/* What the machine adds to the file; the caller knows it, config asks no machine. */
+struct config_host {
+    struct bytes hostname; /* default of hostname: the FQDN; empty: "localhost" */
+    unsigned cores;        /* what workers = 0 stands for; 0: one */
+    bool lift_not_built;   /* tests: settings whose feature is not built yet pass */
+};
+/* Reads and checks one file (PERM: see findings; *out is then there to look at, with `incomplete`
+ * set when syntax or values, not only rules, were broken). `text` empty: the file is read. Resolves
+ * file: and env:. *out is never NULL; the findings, in order of lines, live as long as it does. */
+enum rc config_parse_on(const struct config_host *host, struct bytes file, struct bytes text,
+                        struct config **out, struct config_findings *findings_out);
+/* The same with hostname "localhost" and one worker unless the file says otherwise. */
 enum rc config_parse(struct bytes file, struct bytes text, struct config **out,
                      struct config_findings *findings_out);
+/* The full name of a machine that calls itself `nodename`, from the text of /etc/hosts: nodename
+ * itself if it has a dot, else the first name with one on a line that has nodename, else nodename.
+ * A view of one of both. Pure. */
+struct bytes config_find_fqdn(struct bytes nodename, struct bytes hosts);
 void config_close(struct config **c);
 /* The children's copy: everything, secrets included, in one block. */
 void config_freeze(struct buf *out, const struct config *c);
 enum rc config_thaw(struct bytes frozen, struct config **out);
 /* The effective configuration as a file, defaults included, secrets masked. */
 void config_show(struct buf *out, const struct config *c);
+/* Every setting there is, from the schema: its type, default, meaning, whether it is built. As
+ * text for a terminal, as JSON rows (one object a line), as rows of the manual page. */
+enum config_form { CONFIG_TEXT, CONFIG_JSON, CONFIG_ROFF };
+void config_settings(struct buf *out, enum config_form form);
 
 const struct domain *config_domain(const struct config *c, struct bytes name);       /* or NULL */
 const struct connector *config_connector(const struct config *c, struct bytes name); /* or NULL */

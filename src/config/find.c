@@ -1,0 +1,96 @@
+/* find: looking things up in a configuration. Domains, of which there may be many and which are
+ * looked up for every recipient, have an index; the rest is few and searched. */
+#include "config/reading.h"
+
+#include "base/map.h"
+
+enum { DOMAIN_MAX = 255 };
+
+static void close_index(void *arg) {
+    struct config *c = arg;
+    map_close(&c->domain_index);
+}
+
+void find_index(struct config *c) {
+    c->domain_index = map_open();
+    arena_defer(c->arena, close_index, c);
+    for (size_t i = 0; i < c->domain_count; i++)
+        if (!map_find(c->domain_index, c->domains[i].name))
+            map_put(c->domain_index, c->domains[i].name, (void *)(uintptr_t)&c->domains[i]);
+}
+
+const struct domain *config_domain(const struct config *c, struct bytes name) {
+    char memory[DOMAIN_MAX + 1];
+    struct buf lower = buf_fixed(memory, sizeof memory);
+    buf_lower(&lower, name);
+    if (lower.full || name.len == 0 || !c->domain_index)
+        return NULL;
+    return map_find(c->domain_index, buf_bytes(&lower));
+}
+
+#define FIND(list, count, wanted)                                                                  \
+    for (size_t i = 0; i < (count); i++)                                                           \
+        if (bytes_equal_nocase((list)[i].name, (wanted)))                                          \
+            return &(list)[i];                                                                     \
+    return NULL
+
+const struct connector *config_connector(const struct config *c, struct bytes name) {
+    FIND(c->connectors, c->connector_count, name);
+}
+
+const struct listener *config_listener(const struct config *c, struct bytes name) {
+    FIND(c->listeners, c->listener_count, name);
+}
+
+const struct tenant *config_tenant(const struct config *c, struct bytes name) {
+    FIND(c->tenants, c->tenant_count, name);
+}
+
+bool strings_has(struct strings list, struct bytes text) {
+    for (size_t i = 0; i < list.count; i++)
+        if (bytes_equal_nocase(list.list[i], text))
+            return true;
+    return false;
+}
+
+bool networks_have(struct networks list, struct addr a) {
+    for (size_t i = 0; i < list.count; i++)
+        if (network_contains(list.list[i], a))
+            return true;
+    return false;
+}
+
+/* The next word of a line of /etc/hosts; empty at its end. */
+static struct bytes next_name(struct bytes *line) {
+    struct bytes rest = bytes_trim(*line);
+    size_t n = 0;
+    while (n < rest.len && rest.at[n] != ' ' && rest.at[n] != '\t')
+        n++;
+    *line = bytes_skip(rest, n);
+    return bytes_first(rest, n);
+}
+
+static bool has_dot(struct bytes name) {
+    return bytes_find(name, '.') > 0;
+}
+
+struct bytes config_find_fqdn(struct bytes nodename, struct bytes hosts) {
+    struct bytes line, name;
+    if (has_dot(nodename))
+        return nodename;
+    while (bytes_split(&hosts, '\n', &line)) {
+        bytes_split(&line, '#', &name);
+        line = name;
+        next_name(&line); /* the address */
+        struct bytes full = BYTES_NONE;
+        bool ours = false;
+        while ((name = next_name(&line)).len) {
+            ours |= bytes_equal_nocase(name, nodename);
+            if (!full.len && has_dot(name))
+                full = name;
+        }
+        if (ours && full.len)
+            return full;
+    }
+    return nodename;
+}
