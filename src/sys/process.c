@@ -3,6 +3,7 @@
  * that the exec closes. */
 #include "sys/process.h"
 
+#include "base/buf.h"
 #include "base/must.h"
 
 #include <errno.h>
