@@ -11,8 +11,9 @@ struct header_field {
     struct bytes value; /* behind the colon, still folded, without the final CRLF */
     struct bytes whole; /* name to CRLF */
 };
-/* Reads the next field; *rest moves on. OK; MORE when the text ends inside a field; PERM at the end
- * of the header (*rest is then what follows the empty line, or the first line that is no field). */
+/* Reads the next field; *rest moves on. END at the empty line (*rest is what follows it) or of the
+ * text; MALFORMED at a line that is no field (*rest stays there); TRUNCATED when the text ends inside
+ * a line (*out holds the field so far, if it has a name). */
 enum header_next { HEADER_FIELD, HEADER_END, HEADER_MALFORMED, HEADER_TRUNCATED };
 enum header_next header_next(struct bytes *rest, struct header_field *out);
 /* The whole header's length with the empty line, or 0 when it is not complete in `text`. */
@@ -25,9 +26,13 @@ struct bytes header_decode(struct bytes value, struct arena *a);
 
 /* Every mailbox in an address list (From, Sender, Reply-To, To, Cc): comments, quoted strings,
  * groups, routes, encoded words, obsolete forms (RFC 5322 section 4.4). One that cannot be parsed
- * is given as empty: whoever decides must take it for "somebody else's". At most `max` are given;
- * returns how many there are. */
+ * is given as empty: whoever decides must take it for "somebody else's". What different programs
+ * would read differently is given as a mailbox and an empty one beside it. At most `max` are given;
+ * returns how many there are: 0 for an empty list or an empty group ("undisclosed:;"). Linear. */
 size_t header_mailboxes(struct bytes value, struct arena *a, struct bytes *out, size_t max);
+/* The same, with a bare local part ("To: root") completed by this domain: for mail of this host. */
+size_t header_mailboxes_at(struct bytes value, struct bytes domain, struct arena *a,
+                           struct bytes *out, size_t max);
 
 /* What accept needs of a message's header, in one pass. */
 struct header_summary {
