@@ -15,6 +15,7 @@ struct reply_facts {
     const char *command; /* "RCPT" ..., NULL unknown */
     bool ours_is_client; /* we, or the reader's server, were the client */
     bool submission;     /* a login or smart host was involved */
+    struct bytes host;   /* the server that spoke, when its name is known */
 };
 struct reply_meaning {
     const char *cause; /* "relay-not-authorised" ... of the taxonomy in docs/causes.md */
@@ -26,7 +27,15 @@ struct reply_meaning {
     const char *explanation;  /* a sentence or two for the reader of an NDR */
     const char *const *fixes; /* ordered, NULL at the end */
 };
-/* Never fails: the cause "unknown" has an explanation by code class. Not thread-safe. */
+/* Code and enhanced code are looked for in the text when they are not given. Never fails: what no
+ * rule knows has the cause "unknown". The answer lives until the next call. Not thread-safe. */
 const struct reply_meaning *reply_explain(const struct reply_facts *facts);
+
+/* Takes rules of the operator's (the text of a file like data/replies.rules; built-in causes and lets
+ * may be used) that come before the built-in ones, in place of those learnt before. PERM and why,
+ * with file and line, for what is no rule; then nothing has changed. */
+enum rc reply_learn(const char *file, struct bytes text, struct why *why);
+/* Frees all rules; the built-in ones are read again when needed. */
+void reply_forget(void);
 
 #endif

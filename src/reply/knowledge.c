@@ -1,0 +1,324 @@
+/* knowledge: finding the rule that fits a reply. This file knows how a reply's text is made ready
+ * for the rules (repeated codes gone, blanks single, local parts of addresses gone) and how code,
+ * enhanced code and step are compared; what replies mean stands in data/replies.rules. */
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include "reply/knowledge.h"
+
+#include "base/buf.h"
+#include "base/must.h"
+#include "reply/rules.h"
+
+#include <pcre2.h>
+#include <string.h>
+
+enum { TEXT_MAX = 2048, MATCH_LIMIT = 200 * 1000, DEPTH_LIMIT = 2000 };
+
+extern const unsigned char replies_rules[];
+extern const size_t replies_rules_size;
+
+/* What came from the operator's file stands before what is built in. */
+static struct rules operators, built_in;
+static pcre2_match_data *match_data;
+static pcre2_match_context *match_context;
+
+/* A reply, made ready. */
+struct subject {
+    int code;
+    struct status status;
+    char text[TEXT_MAX];
+    size_t length;
+    const struct reply_facts *facts;
+};
+
+/* --- the rules ------------------------------------------------------------------------------ */
+
+static void open_matcher(void) {
+    if (match_data)
+        return;
+    match_data = pcre2_match_data_create(1, NULL);
+    match_context = pcre2_match_context_create(NULL);
+    MUST(match_data && match_context);
+    pcre2_set_match_limit(match_context, MATCH_LIMIT);
+    pcre2_set_depth_limit(match_context, DEPTH_LIMIT);
+}
+
+static void open_built_in(void) {
+    struct why why;
+    if (built_in.arena)
+        return;
+    open_matcher();
+    built_in.arena = arena_open();
+    MUST(rules_read(&built_in, "data/replies.rules", bytes_of(replies_rules, replies_rules_size),
+                    &why) == OK);
+}
+
+enum rc reply_learn(const char *file, struct bytes text, struct why *why) {
+    open_built_in();
+    struct rules fresh = { .arena = arena_open() };
+    /* Its rules may speak of the causes, and use the patterns, that are built in. */
+    fresh.causes = built_in.causes;
+    fresh.lets = built_in.lets;
+    fresh.causes.room = fresh.lets.room = 0; /* the lists are copied before they grow */
+    enum rc rc = rules_read(&fresh, file, text, why);
+    if (rc != OK) {
+        arena_close(&fresh.arena);
+        return rc;
+    }
+    arena_close(&operators.arena);
+    operators = fresh;
+    return OK;
+}
+
+void reply_forget(void) {
+    arena_close(&operators.arena);
+    arena_close(&built_in.arena);
+    operators = built_in = (struct rules){ 0 };
+    pcre2_match_data_free(match_data);
+    pcre2_match_context_free(match_context);
+    match_data = NULL;
+    match_context = NULL;
+}
+
+/* --- making the text ready ------------------------------------------------------------------ */
+
+static bool is_blank(char c) {
+    return (unsigned char)c <= ' ' || c == 127;
+}
+
+static bool ends_word(struct bytes text, size_t at) {
+    return at >= text.len || is_blank(text.at[at]);
+}
+
+/* Does "550 " or "550-" stand here? */
+static size_t code_length(struct bytes text) {
+    bool digits = text.len >= 3 && text.at[0] >= '2' && text.at[0] <= '5' &&
+                  ascii_is_digit(text.at[1]) && ascii_is_digit(text.at[2]);
+    if (!digits || !(ends_word(text, 3) || text.at[3] == '-'))
+        return 0;
+    return text.len > 3 ? 4 : 3;
+}
+
+static int code_at(struct bytes text) {
+    return (text.at[0] - '0') * 100 + (text.at[1] - '0') * 10 + (text.at[2] - '0');
+}
+
+/* The length of digits and dots from here. */
+static struct bytes dotted(struct bytes text) {
+    size_t len = 0;
+    while (len < text.len && (ascii_is_digit(text.at[len]) || text.at[len] == '.'))
+        len++;
+    while (len > 0 && text.at[len - 1] == '.')
+        len--;
+    return bytes_first(text, len);
+}
+
+/* The first enhanced code in the text that is not part of something longer, such as an address. */
+static struct status find_status(struct bytes text, int code) {
+    struct status status;
+    for (size_t i = 0; i < text.len; i++) {
+        if (!ascii_is_digit(text.at[i]))
+            continue;
+        bool begins = i == 0 || is_blank(text.at[i - 1]) || strchr("#([<\"'", text.at[i - 1]);
+        struct bytes number = dotted(bytes_skip(text, i));
+        size_t end = i + number.len;
+        bool ends = ends_word(text, end) || strchr(")]>\"',;:.-", text.at[end]);
+        if (begins && ends && status_parse(number, &status) &&
+            (code < 200 || status.klass == code / 100))
+            return status;
+        i = end;
+    }
+    return (struct status){ 0 };
+}
+
+/* Codes that a server repeats on each line, and the same in front of the text. */
+static size_t repeated_code(const struct subject *s, struct bytes text, const char *status) {
+    size_t length = code_length(text);
+    if (length && code_at(text) == s->code)
+        return length;
+    length = strlen(status);
+    if (length && bytes_starts(text, bytes_str(status)) && ends_word(text, length))
+        return length;
+    return 0;
+}
+
+/* Takes the local part that has just been written off again: user@host becomes @host. */
+static void drop_local_part(struct subject *s) {
+    size_t len = s->length;
+    while (len > 0 && !is_blank(s->text[len - 1]) && !strchr("<>()[]:;,\"'", s->text[len - 1]))
+        len--;
+    s->length = len;
+}
+
+static void prepare(struct subject *s, const struct reply_facts *facts) {
+    struct bytes text = bytes_trim(facts->text);
+    *s = (struct subject){ .code = facts->code, .status = facts->status, .facts = facts };
+    if (!s->code && code_length(text))
+        s->code = code_at(text);
+    if (!status_is_set(s->status))
+        s->status = find_status(text, s->code);
+    char status[12];
+    status_format(s->status, status);
+    bool at_word = true;
+    for (size_t i = 0; i < text.len && s->length + 2 < TEXT_MAX;) {
+        size_t skip = at_word ? repeated_code(s, bytes_skip(text, i), status) : 0;
+        if (skip) {
+            i += skip;
+            continue;
+        }
+        char c = text.at[i++];
+        if (is_blank(c)) {
+            if (!at_word)
+                s->text[s->length++] = ' ';
+            at_word = true;
+            continue;
+        }
+        at_word = false;
+        if (c == '@')
+            drop_local_part(s);
+        s->text[s->length++] = c;
+    }
+    if (s->length && s->text[s->length - 1] == ' ')
+        s->length--;
+}
+
+/* --- comparing ------------------------------------------------------------------------------ */
+
+static bool found(const void *pattern, struct bytes text) {
+    int rc = pcre2_match(pattern, (PCRE2_SPTR)(text.at ? text.at : ""), text.len, 0, 0, match_data,
+                         match_context);
+    return rc >= 0;
+}
+
+static bool any_found(const struct values *patterns, struct bytes text) {
+    for (size_t i = 0; i < patterns->count; i++)
+        if (found(patterns->list[i], text))
+            return true;
+    return false;
+}
+
+/* "550", "5..": a dot stands for any digit. */
+static bool code_fits(const char *pattern, int code) {
+    char text[8];
+    struct buf b = buf_fixed(text, sizeof text);
+    buf_u64(&b, (uint64_t)(code < 0 || code > 999 ? 0 : code));
+    for (size_t i = 0; i < 3; i++)
+        if (i >= b.len || (pattern[i] != '.' && pattern[i] != text[i]))
+            return false;
+    return true;
+}
+
+static bool number_fits(struct bytes pattern, unsigned number) {
+    uint64_t wanted;
+    return bytes_equal(pattern, B("*")) ||
+           (bytes_to_u64(pattern, 999, &wanted) && wanted == number);
+}
+
+static bool status_fits(const char *pattern, struct status s) {
+    struct bytes rest = bytes_str(pattern), klass, subject;
+    if (!status_is_set(s))
+        return false;
+    bytes_split(&rest, '.', &klass);
+    bytes_split(&rest, '.', &subject);
+    return number_fits(klass, s.klass) && number_fits(subject, s.subject) &&
+           number_fits(rest, s.detail);
+}
+
+/* The names deliver and the tables of replies use for the same step. */
+static struct bytes step_name(const char *command) {
+    static const char *const others[][2] = {
+        { "HELO", "EHLO" }, { "LHLO", "EHLO" }, { "end of data", "end" }, { "BDAT", "end" }
+    };
+    for (size_t i = 0; i < COUNT_OF(others); i++)
+        if (bytes_equal_nocase(bytes_str(command), bytes_str(others[i][0])))
+            return bytes_str(others[i][1]);
+    return bytes_str(command);
+}
+
+/* When nobody knows the step, words may still say enough. */
+static bool step_fits(const struct rule *r, const char *command) {
+    const struct values *steps = &r->steps;
+    if (!steps->count || !command)
+        return !steps->count || r->words.count;
+    struct bytes step = step_name(command);
+    for (size_t i = 0; i < steps->count; i++)
+        if (bytes_equal_nocase(bytes_str(steps->list[i]), step))
+            return true;
+    return false;
+}
+
+static bool any_code_fits(const struct values *codes, int code) {
+    for (size_t i = 0; i < codes->count; i++)
+        if (code_fits(codes->list[i], code))
+            return true;
+    return codes->count == 0;
+}
+
+static bool any_status_fits(const struct values *enhanced, struct status status) {
+    for (size_t i = 0; i < enhanced->count; i++)
+        if (status_fits(enhanced->list[i], status))
+            return true;
+    return enhanced->count == 0;
+}
+
+/* Cheap conditions first. */
+static bool rule_fits(const struct rule *r, const struct subject *s) {
+    struct bytes text = bytes_of(s->text, s->length);
+    if (r->submission >= 0 && r->submission != (int)s->facts->submission)
+        return false;
+    if (!any_code_fits(&r->codes, s->code) || !any_status_fits(&r->enhanced, s->status))
+        return false;
+    if (!step_fits(r, s->facts->command))
+        return false;
+    if (r->hosts.count && (!s->facts->host.len || !any_found(&r->hosts, s->facts->host)))
+        return false;
+    if (r->words.count && !any_found(&r->words, text))
+        return false;
+    for (size_t i = 0; i < r->also.count; i++)
+        if (!found(r->also.list[i], text))
+            return false;
+    return !any_found(&r->not_, text);
+}
+
+static const struct rule *find_rule(const struct rules *rules, const struct subject *s) {
+    for (size_t i = 0; i < rules->rules.count; i++)
+        if (rule_fits(rules->rules.list[i], s))
+            return rules->rules.list[i];
+    return NULL;
+}
+
+/* --- the answer ----------------------------------------------------------------------------- */
+
+static const char *const no_fixes[] = { NULL };
+
+static bool is_permanent(enum lasting lasting, const struct subject *s) {
+    if (lasting == LASTING_YES || lasting == LASTING_NO)
+        return lasting == LASTING_YES;
+    return s->code ? s->code >= 500 : s->status.klass == 5;
+}
+
+const struct reply_meaning *reply_explain(const struct reply_facts *facts) {
+    static const struct rule nothing = { .name = "none", .confidence = 0.10 };
+    static struct reply_meaning result;
+    static struct subject subject;
+    open_built_in();
+    prepare(&subject, facts);
+    const struct rule *rule = find_rule(&operators, &subject);
+    if (!rule)
+        rule = find_rule(&built_in, &subject);
+    if (!rule)
+        rule = &nothing;
+    const struct cause *cause =
+        rule->cause ? rule->cause : rules_find_cause(&built_in, B("unknown"));
+    const struct meaning *own = &rule->meaning, *usual = &cause->meaning;
+    const struct values *fixes = own->fixes.count ? &own->fixes : &usual->fixes;
+    result = (struct reply_meaning){
+        .cause = cause->name,
+        .who = own->who ? own->who : usual->who,
+        .permanent = is_permanent(own->permanent ? own->permanent : usual->permanent, &subject),
+        .confidence = rule->confidence,
+        .rule = rule->name,
+        .explanation = own->explanation ? own->explanation : usual->explanation,
+        .fixes = fixes->count ? (const char *const *)fixes->list : no_fixes,
+    };
+    return &result;
+}

@@ -1,0 +1,368 @@
+/* rules: reading the text of data/replies.rules. This file knows its grammar; every keyword is a row
+ * of one table. A mistake is told with its line, so that a person can mend it. */
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include "reply/rules.h"
+
+#include "base/buf.h"
+#include "base/must.h"
+
+#include <pcre2.h>
+#include <string.h>
+
+enum { PATTERN_MAX = 16 * 1024, LINE_MAX_OCTETS = 16 * 1024 };
+
+struct reader {
+    struct rules *rules;
+    const char *file;
+    int line;
+    struct cause *cause; /* the one being read, or NULL */
+    struct rule *rule;
+    struct why *why;
+};
+
+struct let {
+    struct bytes name, pattern;
+};
+
+static enum rc wrong(struct reader *r, const char *what, struct bytes value) {
+    return why_set(r->why, PERM, 0, NULL, "reply.rules", "%s:%d: %s: %.*s", r->file, r->line, what,
+                   BYTES_FMT(bytes_first(value, 100)));
+}
+
+static void values_add(struct arena *a, struct values *v, void *value) {
+    if (v->count + 1 >= v->room) {
+        size_t room = v->count * 2 + 4;
+        void **list = ARENA_ARRAY(a, room, void *);
+        if (v->count)
+            memcpy(list, v->list, v->count * sizeof *list);
+        v->list = list;
+        v->room = room;
+    }
+    v->list[v->count++] = value;
+}
+
+/* --- patterns ------------------------------------------------------------------------------- */
+
+static const struct let *find_let(const struct rules *r, struct bytes name) {
+    for (size_t i = 0; i < r->lets.count; i++) {
+        const struct let *let = r->lets.list[i];
+        if (bytes_equal(let->name, name))
+            return let;
+    }
+    return NULL;
+}
+
+static bool is_name_char(char c) {
+    return (c >= 'A' && c <= 'Z') || c == '_';
+}
+
+/* The name at the start of "{NAME}...", or empty. */
+static struct bytes let_name(struct bytes text) {
+    size_t len = 1;
+    while (len < text.len && is_name_char(text.at[len]))
+        len++;
+    bool is_name = len > 1 && len < text.len && text.at[len] == '}';
+    return is_name ? bytes_slice(text, 1, len) : BYTES_NONE;
+}
+
+/* Writes a pattern with its {NAMES} replaced; the name that is not defined, or empty. */
+static struct bytes expand(struct buf *out, const struct rules *r, struct bytes pattern) {
+    for (size_t i = 0; i < pattern.len; i++) {
+        struct bytes name = BYTES_NONE;
+        if (pattern.at[i] == '{' && (i == 0 || pattern.at[i - 1] != '\\'))
+            name = let_name(bytes_skip(pattern, i));
+        const struct let *let = name.len ? find_let(r, name) : NULL;
+        if (name.len && !let)
+            return name;
+        if (let) {
+            buf_str(out, "(?:");
+            buf_add(out, let->pattern);
+            buf_char(out, ')');
+            i += name.len + 1;
+        } else {
+            buf_char(out, pattern.at[i]);
+        }
+    }
+    return BYTES_NONE;
+}
+
+static void free_pattern(void *pattern) {
+    pcre2_code_free(pattern);
+}
+
+static enum rc read_pattern(struct reader *r, struct values *into, struct bytes value) {
+    struct buf pattern = buf_grow(PATTERN_MAX);
+    struct bytes undefined = expand(&pattern, r->rules, value);
+    enum rc rc = OK;
+    if (undefined.len || pattern.full) {
+        rc = wrong(r, undefined.len ? "no such let" : "pattern too long", undefined);
+        buf_free(&pattern);
+        return rc;
+    }
+    int error;
+    PCRE2_SIZE at;
+    pcre2_code *code =
+        pcre2_compile((PCRE2_SPTR)buf_text(&pattern), pattern.len,
+                      PCRE2_CASELESS | PCRE2_UTF | PCRE2_MATCH_INVALID_UTF | PCRE2_NO_AUTO_CAPTURE,
+                      &error, &at, NULL);
+    if (code) {
+        values_add(r->rules->arena, into, code);
+        arena_defer(r->rules->arena, free_pattern, code);
+    } else {
+        PCRE2_UCHAR message[120] = "";
+        pcre2_get_error_message(error, message, sizeof message);
+        rc = wrong(r, (const char *)message, bytes_skip(buf_bytes(&pattern), at));
+    }
+    buf_free(&pattern);
+    return rc;
+}
+
+/* --- values --------------------------------------------------------------------------------- */
+
+static enum rc read_list(struct reader *r, struct values *into, struct bytes value) {
+    struct bytes item;
+    while (bytes_split(&value, ' ', &item))
+        if (item.len)
+            values_add(r->rules->arena, into, (void *)arena_str(r->rules->arena, item));
+    return OK;
+}
+
+static const char *const who_names[] = { "sender",          "sender-admin",  "recipient",
+                                         "recipient-admin", "network-owner", "server-admin",
+                                         "nobody" };
+
+static enum rc read_who(struct reader *r, struct meaning *m, struct bytes value) {
+    for (size_t i = 0; i < COUNT_OF(who_names); i++)
+        if (bytes_equal(value, bytes_str(who_names[i]))) {
+            m->who = who_names[i];
+            return OK;
+        }
+    return wrong(r, "who must be one of sender, sender-admin, ...; not", value);
+}
+
+static enum rc read_permanent(struct reader *r, struct meaning *m, struct bytes value) {
+    m->permanent = bytes_equal(value, B("yes"))       ? LASTING_YES
+                   : bytes_equal(value, B("no"))      ? LASTING_NO
+                   : bytes_equal(value, B("as-said")) ? LASTING_AS_SAID
+                                                      : LASTING_UNSAID;
+    return m->permanent ? OK : wrong(r, "permanent must be yes, no or as-said; not", value);
+}
+
+/* "0.97", "1.00" */
+static enum rc read_confidence(struct reader *r, struct bytes value) {
+    uint64_t whole, hundredths;
+    struct bytes rest = value, head;
+    bytes_split(&rest, '.', &head);
+    if (!bytes_to_u64(head, 1, &whole) || rest.len != 2 || !bytes_to_u64(rest, 99, &hundredths) ||
+        (whole && hundredths))
+        return wrong(r, "confidence must be between 0.00 and 1.00; not", value);
+    r->rule->confidence = (double)(whole * 100 + hundredths) / 100;
+    return OK;
+}
+
+static enum rc read_submission(struct reader *r, struct bytes value) {
+    r->rule->submission = bytes_equal(value, B("yes")) ? 1 : bytes_equal(value, B("no")) ? 0 : -1;
+    return r->rule->submission >= 0 ? OK : wrong(r, "submission must be yes or no; not", value);
+}
+
+/* --- keywords ------------------------------------------------------------------------------- */
+
+const struct cause *rules_find_cause(const struct rules *r, struct bytes name) {
+    for (size_t i = 0; i < r->causes.count; i++) {
+        const struct cause *c = r->causes.list[i];
+        if (bytes_equal(bytes_str(c->name), name))
+            return c;
+    }
+    return NULL;
+}
+
+static bool rule_exists(const struct rules *r, struct bytes name) {
+    for (size_t i = 0; i < r->rules.count; i++)
+        if (bytes_equal(bytes_str(((struct rule *)r->rules.list[i])->name), name))
+            return true;
+    return false;
+}
+
+static enum rc begin_let(struct reader *r, struct bytes value) {
+    struct let *let = ARENA_NEW(r->rules->arena, struct let);
+    struct bytes name;
+    bytes_split(&value, ' ', &name);
+    struct buf pattern = buf_grow(PATTERN_MAX);
+    struct bytes undefined = expand(&pattern, r->rules, bytes_trim(value));
+    let->name = arena_copy(r->rules->arena, name);
+    let->pattern = arena_copy(r->rules->arena, buf_bytes(&pattern));
+    buf_free(&pattern);
+    if (undefined.len || !let->pattern.len || find_let(r->rules, name))
+        return wrong(r, "let needs a new name and a pattern", name);
+    values_add(r->rules->arena, &r->rules->lets, let);
+    return OK;
+}
+
+/* A rule that nothing limits would swallow all that stands behind it. */
+static enum rc end_rule(struct reader *r) {
+    const struct rule *rule = r->rule;
+    r->rule = NULL;
+    if (!rule)
+        return OK;
+    if (!rule->cause)
+        return wrong(r, "no cause in the rule that ends here", bytes_str(rule->name));
+    if (!rule->codes.count && !rule->enhanced.count && !rule->words.count)
+        return wrong(r, "no code, enhanced or words in the rule that ends here",
+                     bytes_str(rule->name));
+    return OK;
+}
+
+static enum rc begin_cause(struct reader *r, struct bytes name) {
+    enum rc rc = end_rule(r);
+    if (rc != OK)
+        return rc;
+    if (!name.len || rules_find_cause(r->rules, name))
+        return wrong(r, "cause needs a new name", name);
+    r->cause = ARENA_NEW(r->rules->arena, struct cause);
+    *r->cause = (struct cause){ .name = arena_str(r->rules->arena, name) };
+    r->cause->meaning = (struct meaning){ .who = "nobody", .permanent = LASTING_AS_SAID };
+    r->cause->meaning.explanation = "";
+    values_add(r->rules->arena, &r->rules->causes, r->cause);
+    return OK;
+}
+
+static enum rc begin_rule(struct reader *r, struct bytes name) {
+    enum rc rc = end_rule(r);
+    if (rc != OK)
+        return rc;
+    if (!name.len || rule_exists(r->rules, name))
+        return wrong(r, "rule needs a new name", name);
+    r->cause = NULL;
+    r->rule = ARENA_NEW(r->rules->arena, struct rule);
+    *r->rule = (struct rule){ .name = arena_str(r->rules->arena, name), .line = r->line };
+    r->rule->submission = -1;
+    values_add(r->rules->arena, &r->rules->rules, r->rule);
+    return OK;
+}
+
+static enum rc set_cause(struct reader *r, struct bytes name) {
+    r->rule->cause = rules_find_cause(r->rules, name);
+    return r->rule->cause ? OK : wrong(r, "no such cause", name);
+}
+
+enum keyword {
+    KEY_CAUSE,
+    KEY_RULE,
+    KEY_LET,
+    KEY_WHO,
+    KEY_PERMANENT,
+    KEY_EXPLANATION,
+    KEY_FIX,
+    KEY_CONFIDENCE,
+    KEY_SUBMISSION,
+    KEY_LIST,
+    KEY_PATTERN,
+};
+enum place { ANYWHERE, IN_EITHER, IN_RULE };
+
+static const struct keyword_row {
+    struct bytes name;
+    enum keyword keyword;
+    enum place place;
+    size_t values; /* offset in struct rule, of lists and patterns */
+} keywords[] = {
+    { { "let", 3 }, KEY_LET, ANYWHERE, 0 },
+    { { "cause", 5 }, KEY_CAUSE, ANYWHERE, 0 },
+    { { "rule", 4 }, KEY_RULE, ANYWHERE, 0 },
+    { { "who", 3 }, KEY_WHO, IN_EITHER, 0 },
+    { { "permanent", 9 }, KEY_PERMANENT, IN_EITHER, 0 },
+    { { "explanation", 11 }, KEY_EXPLANATION, IN_EITHER, 0 },
+    { { "fix", 3 }, KEY_FIX, IN_EITHER, 0 },
+    { { "confidence", 10 }, KEY_CONFIDENCE, IN_RULE, 0 },
+    { { "submission", 10 }, KEY_SUBMISSION, IN_RULE, 0 },
+    { { "code", 4 }, KEY_LIST, IN_RULE, offsetof(struct rule, codes) },
+    { { "enhanced", 8 }, KEY_LIST, IN_RULE, offsetof(struct rule, enhanced) },
+    { { "step", 4 }, KEY_LIST, IN_RULE, offsetof(struct rule, steps) },
+    { { "words", 5 }, KEY_PATTERN, IN_RULE, offsetof(struct rule, words) },
+    { { "also", 4 }, KEY_PATTERN, IN_RULE, offsetof(struct rule, also) },
+    { { "not", 3 }, KEY_PATTERN, IN_RULE, offsetof(struct rule, not_) },
+    { { "host", 4 }, KEY_PATTERN, IN_RULE, offsetof(struct rule, hosts) },
+};
+
+static enum rc read_keyword(struct reader *r, const struct keyword_row *k, struct bytes value) {
+    struct arena *a = r->rules->arena;
+    struct meaning *m = r->rule ? &r->rule->meaning : r->cause ? &r->cause->meaning : NULL;
+    struct values *values = (struct values *)(void *)((char *)r->rule + k->values);
+    if ((k->place == IN_RULE && !r->rule) || (k->place == IN_EITHER && !m))
+        return wrong(r, "this belongs in a rule or cause", k->name);
+    if (!value.len)
+        return wrong(r, "needs a value", k->name);
+    switch (k->keyword) {
+    case KEY_LET:
+        return begin_let(r, value);
+    case KEY_CAUSE:
+        return r->rule && !r->rule->cause ? set_cause(r, value) : begin_cause(r, value);
+    case KEY_RULE:
+        return begin_rule(r, value);
+    case KEY_WHO:
+        return read_who(r, m, value);
+    case KEY_PERMANENT:
+        return read_permanent(r, m, value);
+    case KEY_EXPLANATION:
+        m->explanation = arena_str(a, value);
+        return OK;
+    case KEY_FIX:
+        values_add(a, &m->fixes, (void *)arena_str(a, value));
+        return OK;
+    case KEY_CONFIDENCE:
+        return read_confidence(r, value);
+    case KEY_SUBMISSION:
+        return read_submission(r, value);
+    case KEY_LIST:
+        return read_list(r, values, value);
+    case KEY_PATTERN:
+        return read_pattern(r, values, value);
+    }
+    return OK;
+}
+
+static enum rc read_statement(struct reader *r, struct bytes statement) {
+    size_t len = 0;
+    while (len < statement.len && statement.at[len] != ' ' && statement.at[len] != '\t')
+        len++;
+    struct bytes word = bytes_first(statement, len);
+    for (size_t i = 0; i < COUNT_OF(keywords); i++)
+        if (bytes_equal(keywords[i].name, word))
+            return read_keyword(r, &keywords[i], bytes_trim(bytes_skip(statement, len)));
+    return wrong(r, "no such keyword", word);
+}
+
+/* --- lines ---------------------------------------------------------------------------------- */
+
+/* Takes the next line that says something; false at the end. */
+static bool next_line(struct bytes *rest, int *line, struct bytes *out) {
+    while (bytes_split(rest, '\n', out)) {
+        ++*line;
+        *out = bytes_trim(*out);
+        if (out->len && out->at[0] != '#')
+            return true;
+    }
+    return false;
+}
+
+enum rc rules_read(struct rules *rules, const char *file, struct bytes text, struct why *why) {
+    struct reader r = { .rules = rules, .file = file, .why = why };
+    struct buf statement = buf_grow(LINE_MAX_OCTETS);
+    struct bytes rest = text, line;
+    enum rc rc = OK;
+    int at = 0;
+    bool more = next_line(&rest, &at, &line);
+    while (more && rc == OK) {
+        r.line = at;
+        buf_clear(&statement);
+        buf_add(&statement, line);
+        while ((more = next_line(&rest, &at, &line)) && line.at[0] == '+') {
+            buf_char(&statement, ' ');
+            buf_add(&statement, bytes_trim(bytes_skip(line, 1)));
+        }
+        rc = statement.full ? wrong(&r, "too long", BYTES_NONE)
+                            : read_statement(&r, buf_bytes(&statement));
+    }
+    buf_free(&statement);
+    return rc == OK ? end_rule(&r) : rc;
+}

@@ -1,0 +1,50 @@
+/* rules: the reply rules as they were read from text (data/replies.rules says what it looks like).
+ * For this folder only. Rules live as long as the arena they were read into. */
+#ifndef REPLY_RULES_H
+#define REPLY_RULES_H
+
+#include "base/arena.h"
+#include "base/why.h"
+
+enum lasting { LASTING_UNSAID, LASTING_YES, LASTING_NO, LASTING_AS_SAID };
+
+/* Several values of one keyword: strings, or compiled patterns. */
+struct values {
+    size_t count, room;
+    void **list;
+};
+
+struct meaning { /* of a cause; of a rule where it says otherwise */
+    const char *who;
+    enum lasting permanent;
+    const char *explanation;
+    struct values fixes; /* NULL at the end, not counted */
+};
+
+struct cause {
+    const char *name;
+    struct meaning meaning;
+};
+
+struct rule {
+    const char *name;
+    const struct cause *cause;
+    struct meaning meaning;
+    double confidence;
+    struct values codes, enhanced, steps;   /* strings */
+    struct values words, also, not_, hosts; /* pcre2_code */
+    int submission;                         /* -1 either, 0 no, 1 yes */
+    int line;
+};
+
+struct rules {
+    struct arena *arena;
+    struct values causes, rules, lets;
+};
+
+/* Adds what `text` says: its rules stand behind those read before. PERM and why (file, line, what is
+ * wrong) at the first mistake; what stood before it has been added. */
+enum rc rules_read(struct rules *r, const char *file, struct bytes text, struct why *why);
+const struct cause *rules_find_cause(const struct rules *r, struct bytes name); /* or NULL */
+
+#endif
