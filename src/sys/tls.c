@@ -261,7 +261,8 @@ void tls_server_close(struct tls_server **t) {
         return;
     for (size_t i = 0; i < own->count; i++)
         SSL_CTX_free(own->names[i].ctx);
-    arena_close(&own->arena);
+    struct arena *a = own->arena; /* own lies in it */
+    arena_close(&a);
 }
 
 /* --- client -------------------------------------------------------------------------------------- */
