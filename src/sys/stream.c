@@ -536,11 +536,11 @@ static bool read_secure_step(struct stream *s) {
 }
 
 static void read_secure(struct stream *s) {
-    while (s->phase == OPEN && !s->held)
-        if (!read_secure_step(s))
-            return;
+    while (s->phase == OPEN && !s->held && read_secure_step(s))
+        ;
+    struct bytes rest = tls_engine_unread(s->secure->engine);
     if (s->phase == OPEN)
-        buf_add(&s->secure->kept, tls_engine_unread(s->secure->engine));
+        buf_add(&s->secure->kept, rest);
 }
 
 /* Throws away what a peer goes on sending to a closed stream: closing a socket with unread octets

@@ -237,8 +237,10 @@ void tls_engine_feed(struct tls_engine *e, struct bytes received) {
     e->in = received;
 }
 
-struct bytes tls_engine_unread(const struct tls_engine *e) {
-    return e->in;
+struct bytes tls_engine_unread(struct tls_engine *e) {
+    struct bytes rest = e->in;
+    e->in = BYTES_NONE;
+    return rest;
 }
 
 static enum engine_step fail(struct tls_engine *e, const char *reason, const char *text,

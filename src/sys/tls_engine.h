@@ -3,7 +3,7 @@
  *
  * The driver hands received octets over with tls_engine_feed and then calls tls_engine_read until
  * it says ENGINE_MORE; what is to be sent is appended to the buf of each call. The view that was
- * fed must live until then; tls_engine_unread tells what is left when the driver stops before. An
+ * fed must live until then; a driver that stops before takes what is left (tls_engine_unread). An
  * idle engine holds no octets. */
 #ifndef SYS_TLS_ENGINE_H
 #define SYS_TLS_ENGINE_H
@@ -28,7 +28,8 @@ void tls_engine_close(struct tls_engine **e);
 /* A client begins the handshake; nothing for a server. */
 void tls_engine_start(struct tls_engine *e, struct buf *out);
 void tls_engine_feed(struct tls_engine *e, struct bytes received);
-struct bytes tls_engine_unread(const struct tls_engine *e);
+/* Takes back what was fed and is not used up. */
+struct bytes tls_engine_unread(struct tls_engine *e);
 /* Goes on until there is something to tell. ENGINE_DATA has put octets into `into`. */
 enum engine_step tls_engine_read(struct tls_engine *e, struct buf *into, struct buf *out,
                                  struct why *why);
