@@ -28,7 +28,7 @@ struct dns_answer {
 };
 typedef void dns_answered(void *ctx, const struct dns_answer *answer);
 
-/* The table another implementation fills (talks: a zone). */
+/* The table another implementation fills (talks: a zone). The last two may be left zero. */
 struct dns {
     void *self;
     /* on_answer comes exactly once, never before the call returned; returns a number to cancel by.
@@ -37,13 +37,18 @@ struct dns {
                     void *ctx);
     void (*cancel)(void *self, uint64_t question);
     void (*close)(void *self);
+    /* This host's own table (/etc/hosts), for dns_find_host: at most `max` addresses of a name in
+     * lower case, their number returned. NULL: there is none. */
+    size_t (*local)(void *self, struct bytes name, struct addr *out, size_t max);
+    uint64_t seed; /* of the order of equal preferences; changes with each use */
 };
 /* Asks the resolver process over its socket. */
 struct dns *dns_open_channel(struct loop *l, const char *socket_path);
 void dns_close(struct dns **d);
 
-/* The resolver process: serves fd until the loop ends. servers as in config.dns; anchor as in
- * config.dns_trust_anchor. */
+/* The resolver process: runs the loop and serves fd (a listening SOCK_SEQPACKET socket) until
+ * loop_stop, then clears up and returns OK; PERM at once when a server or an anchor cannot be used.
+ * servers as in config.dns; anchor as in config.dns_trust_anchor. */
 struct resolver_setup {
     const struct bytes *servers;
     size_t server_count;
@@ -70,10 +75,14 @@ struct dns_route {
     size_t count;
     const struct dns_host *hosts;
 };
-struct dns_query; /* one composed question */
+/* One composed question; gone once on_route was called. */
+struct dns_query;
+/* The route lives until on_route returns. */
 typedef void dns_routed(void *ctx, const struct dns_route *route);
+/* domain may be an address literal "[192.0.2.1]". NULL when on_route was called at once. */
 struct dns_query *dns_find_mx(struct dns *d, struct bytes domain, dns_routed *on_route, void *ctx);
-/* Addresses of one host; a literal address or a name in /etc/hosts needs no question. */
+/* Addresses of one host; a literal address, localhost or a name in /etc/hosts needs no question:
+ * on_route is then called at once and NULL returned. */
 struct dns_query *dns_find_host(struct dns *d, struct bytes host, dns_routed *on_route, void *ctx);
 void dns_query_cancel(struct dns_query **q);
 
