@@ -1,0 +1,227 @@
+/* internal: what the files of deliver share.
+ *
+ * A hop is a next hop with what the configuration says of it; a task is a job being carried out; a
+ * connection belongs to one hop and serves one task at a time. A task asks for targets (targets.c)
+ * until a connection to one of them takes its message (conn.c, transaction.c). */
+#ifndef DELIVER_INTERNAL_H
+#define DELIVER_INTERNAL_H
+
+#include "base/list.h"
+#include "base/map.h"
+#include "deliver/deliver.h"
+#include "sasl/sasl.h"
+#include "smtp/client.h"
+
+enum {
+    IDLE_MS = 5000,
+    MESSAGES_MAX = 100, /* on one connection */
+    CONNECT_MS = 30000,
+    HANDSHAKE_MS = 60000,
+    QUIT_MS = 2000,
+    TARGETS_MAX = 16,      /* addresses tried in one attempt */
+    RECIPIENTS_STEP = 100, /* in one transaction (RFC 5321 section 4.5.3.1.8) */
+    RECIPIENTS_MAX = 1000, /* the same, when the server announces more */
+    PIECE = 128 * 1024,    /* of content, read at once */
+    WAIT_MS = 200,         /* for a free connection, before looking again */
+    WAIT_MAX_MS = 60000,
+    SPARE_ARENAS = 64,
+};
+
+struct deliver {
+    struct deliver_setup setup;
+    const struct config *config;
+    struct map *hops;  /* by next hop */
+    struct map *tasks; /* by job */
+    struct list task_list;
+    struct list conns; /* all of them */
+    struct arena *spare[SPARE_ARENAS];
+    size_t spare_count;
+    bool draining;
+    struct timer drain;
+    void (*on_idle)(void *ctx);
+    void *idle_ctx;
+};
+/* Arenas of tasks are used again: one allocation less a message. */
+struct arena *deliver_arena(struct deliver *d);
+void deliver_arena_back(struct deliver *d, struct arena **a);
+/* A task is over: for drain. */
+void deliver_check_idle(struct deliver *d);
+
+/* --- hop.c: next hops and what they mean ---------------------------------------------------- */
+enum hop_kind { HOP_BROKEN, HOP_MAILDIR, HOP_MX, HOP_ROUTE, HOP_SMTP, HOP_LMTP };
+struct source { /* where addresses come from, in order */
+    bool mx, implicit;
+    struct bytes host;
+    uint16_t port;
+    struct bytes path; /* unix socket */
+};
+struct hop {
+    struct deliver *deliver;
+    struct arena *arena;
+    struct bytes name; /* "mx:example.com" */
+    struct bytes key;  /* of its connections' counter: "hop/mx:example.com" */
+    struct bytes rate_key;
+    struct bytes hostname; /* for EHLO */
+    enum hop_kind kind;
+    struct why why; /* with HOP_BROKEN */
+    size_t source_count;
+    struct source *sources;
+    enum tls_policy tls;
+    struct tls_client *own_tls; /* with the route's own roots; else NULL */
+    bool has_login;
+    struct bytes login_user, login_password;
+    struct addr source_address;
+    uint64_t max_connections;
+    struct rates rate;
+    struct list idle;    /* connections, last used first */
+    struct list waiting; /* tasks, for a connection */
+    unsigned users;      /* tasks and connections */
+    bool stale;          /* the configuration changed: no longer in the table */
+};
+struct hop *hop_get(struct deliver *d, struct bytes next_hop);
+void hop_use(struct hop *h);
+void hop_release(struct hop *h); /* frees it when nobody uses it */
+void hop_forget_all(struct deliver *d);
+
+/* --- targets.c: the addresses to try -------------------------------------------------------- */
+struct target {
+    struct bytes host;
+    struct addr address;
+    struct bytes path;
+    bool implicit;         /* TLS from the first octet */
+    bool plain;            /* the handshake failed before and TLS is optional */
+    struct bytes tls_name; /* what its certificate must carry */
+};
+struct targets {
+    size_t source; /* the next one */
+    struct dns_query *query;
+    struct target *list; /* of the source before */
+    size_t count, next;
+    unsigned tried;
+};
+
+/* --- task.c: a job being carried out -------------------------------------------------------- */
+enum recipient_step { STEP_WAITING, STEP_SENT, STEP_DONE };
+struct conn;
+struct task {
+    struct list_node node;      /* deliver.task_list */
+    struct list_node wait_node; /* hop.waiting */
+    struct deliver *deliver;
+    const struct job *job;
+    struct hop *hop;
+    struct arena *arena;
+    struct outcome *outcomes; /* parallel to the job's recipients */
+    uint8_t *steps;           /* enum recipient_step, parallel too */
+    size_t left;              /* not DONE */
+    struct targets targets;
+    struct conn *conn;
+    struct timer timer;
+    int64_t waiting_since;
+    bool waited, charged, finishing, orphan;
+    bool reading, read_stale; /* content.read is under way; its reader is gone */
+    struct outcome failure;   /* of the session: the one that says most */
+    bool failed;
+    char tried_text[1024];
+    struct buf tried;
+};
+struct task *task_open(struct deliver *d, const struct job *job);
+void task_start(struct task *t);
+void task_free(struct task *t);
+/* Sets the outcome of one recipient (by position in the job) to `like`, whose views are copied. */
+void task_settle(struct task *t, size_t position, const struct outcome *like);
+/* The same for all that have none yet. */
+void task_settle_rest(struct task *t, const struct outcome *like);
+/* This target failed: kept, to be told if no other takes the message. */
+void task_note(struct task *t, const struct outcome *failure);
+/* No target is left. */
+void task_exhausted(struct task *t);
+/* A fault found by us, as an outcome. */
+struct outcome task_fault(enum outcome_kind kind, const char *command, const struct why *why);
+/* All connections that may be open are in use: it goes on when one is free. */
+void task_wait(struct task *t);
+void task_wake_waiting(struct hop *h);
+/* Goes on in the next turn of the loop: finish, or the next target. */
+void task_later(struct task *t, void (*what)(void *task));
+/* What a connection tells. */
+void task_connected_elsewhere(struct task *t); /* a reused connection was dead: not an attempt */
+void task_session_failed(struct task *t, const struct outcome *failure);
+void task_session_over(struct task *t); /* the connection let go of it; all is settled */
+
+void targets_next(void *task); /* tries the next one; in the end task_exhausted */
+void targets_again_plain(struct task *t, const struct target *target);
+void targets_cancel(struct task *t);
+bool targets_own(const struct deliver *d, struct addr address);
+
+/* --- conn.c: one connection ----------------------------------------------------------------- */
+enum conn_phase {
+    CONN_CONNECTING,
+    CONN_SECURING_FIRST, /* implicit TLS */
+    CONN_HELLO,          /* greeting and EHLO */
+    CONN_SECURING,       /* STARTTLS, handshake, EHLO again */
+    CONN_LOGIN,
+    CONN_MAIL, /* transactions */
+    CONN_IDLE,
+    CONN_QUIT,
+    CONN_DEAD, /* freed in the next turn */
+};
+struct transaction {
+    size_t count;
+    uint32_t *positions; /* in the job, of its recipients */
+    uint8_t *taken;      /* RCPT was answered 2xx */
+    size_t taken_count;
+    bool answered; /* a reply to MAIL was had */
+    bool sent_all; /* the final dot went out */
+    uint64_t offset;
+    bool window, blocked, pumping;
+};
+struct conn {
+    struct list_node node;      /* deliver.conns */
+    struct list_node idle_node; /* hop.idle */
+    struct deliver *deliver;
+    struct hop *hop;
+    struct task *task; /* NULL: idle, quitting, dead */
+    struct arena *arena;
+    struct target target;
+    struct stream_connect *connect;
+    struct stream *stream;
+    struct smtp_client *client;
+    struct sasl_client *sasl;
+    struct timer timer;
+    enum conn_phase phase;
+    enum tls_policy tls; /* that holds here: never DEFAULT */
+    struct bytes tls_text;
+    bool secured, tls_verified, tls_refused, logged_in, reused;
+    unsigned messages;
+    struct transaction transaction;
+};
+void conn_open(struct task *t, const struct target *target);
+void conn_reuse(struct conn *c, struct task *t);
+/* Ends it at once, without a word to its task. */
+void conn_abort(struct conn *c);
+void conn_quit(struct conn *c);
+void conn_free(struct conn *c);
+void conn_flush(struct conn *c);
+void conn_watch(struct conn *c); /* sets the timer for the reply that is awaited */
+/* Done with its task: kept for the next one, or closed. */
+void conn_let_go(struct conn *c);
+/* The session is of no further use: tells the task. */
+void conn_fail(struct conn *c, struct outcome *failure);
+void conn_fail_why(struct conn *c, const char *command, const struct why *why);
+/* An outcome that says what the server said, or what happened. */
+struct outcome conn_said(const struct conn *c, enum outcome_kind kind, enum smtp_stage stage,
+                         const struct smtp_reply *reply);
+struct outcome conn_fault(const struct conn *c, enum outcome_kind kind, const char *command,
+                          const struct why *why);
+
+/* --- transaction.c: one MAIL, its RCPTs and the content ------------------------------------- */
+/* Begins the next transaction for what waits; false when nothing is left to send here. */
+bool transaction_begin(struct conn *c);
+void transaction_reply(struct conn *c, enum smtp_stage stage, size_t index,
+                       const struct smtp_reply *reply);
+/* The machine is ready again: true when another transaction was begun. */
+bool transaction_over(struct conn *c);
+void transaction_pump(struct conn *c);
+/* The connection broke: settles what was sent without an answer. */
+void transaction_broken(struct conn *c, const struct outcome *failure);
+
+#endif

@@ -1,0 +1,341 @@
+/* transaction: MAIL, a group of RCPTs and the content, and what each reply means for whom (promise
+ * 4 of the design; RFC 5321 section 4.5.3.1.10 for recipients beyond a server's number). */
+#include "base/must.h"
+#include "deliver/internal.h"
+#include "message/header.h"
+
+static size_t position(const struct conn *c, size_t index) {
+    return c->transaction.positions[index];
+}
+
+static const struct recipient *recipient_at(const struct task *t, size_t at) {
+    return &t->job->envelope->recipients[t->job->recipients[at]];
+}
+
+/* --- may this message go to this server at all ------------------------------------------------ */
+
+static bool is_ascii(struct bytes text) {
+    for (size_t i = 0; i < text.len; i++)
+        if ((unsigned char)text.at[i] > 127)
+            return false;
+    return true;
+}
+
+/* A client may ask for SMTPUTF8 and then send a message that does without (RFC 6531 section 3.4);
+ * that is known when the header is at hand. */
+static bool needs_utf8(const struct job *job) {
+    if (!is_ascii(job->envelope->sender))
+        return true;
+    if (!(job->envelope->flags & ENVELOPE_UTF8))
+        return false;
+    size_t header = header_length(job->content.memory);
+    return !header || !is_ascii(bytes_first(job->content.memory, header));
+}
+
+static void refuse(struct conn *c, size_t at, const char *status, const char *reason,
+                   const char *text) {
+    struct why why;
+    why_set(&why, PERM, 0, status, reason, "%s", text);
+    struct outcome o = conn_fault(c, OUTCOME_FAILED, "EHLO", &why);
+    o.blast = BLAST_MESSAGE;
+    task_settle(c->task, at, &o);
+}
+
+static void refuse_all(struct conn *c, const char *status, const char *reason, const char *text) {
+    for (size_t i = 0; i < c->task->job->count; i++)
+        if (c->task->steps[i] != STEP_DONE)
+            refuse(c, i, status, reason, text);
+}
+
+/* Content is never converted: with 8-bit content and a server without 8BITMIME it goes as it is. */
+static void refuse_what_cannot_go(struct conn *c) {
+    static const char no_utf8[] =
+        "the message needs SMTPUTF8 (an address or header field is not ASCII), which the next "
+        "server does not speak";
+    const struct smtp_peer *peer = smtp_client_peer(c->client);
+    struct task *t = c->task;
+    if (peer->has_size && peer->size && t->job->content.size > peer->size) {
+        refuse_all(c, "5.3.4", "size.next-hop", "the message is larger than the next server takes");
+        return;
+    }
+    if (peer->smtputf8)
+        return;
+    if (needs_utf8(t->job)) {
+        refuse_all(c, "5.6.7", "utf8.next-hop", no_utf8);
+        return;
+    }
+    for (size_t i = 0; i < t->job->count; i++)
+        if (t->steps[i] != STEP_DONE && !is_ascii(recipient_at(t, i)->final))
+            refuse(c, i, "5.6.7", "utf8.next-hop", no_utf8);
+}
+
+/* --- sending ---------------------------------------------------------------------------------- */
+
+static size_t step_size(const struct conn *c) {
+    uint64_t told = smtp_client_peer(c->client)->rcpt_max;
+    size_t step = !told ? RECIPIENTS_STEP : told < RECIPIENTS_MAX ? (size_t)told : RECIPIENTS_MAX;
+    return step < c->task->left ? step : c->task->left;
+}
+
+static const struct smtp_client_rcpt *gather(struct conn *c) {
+    struct task *t = c->task;
+    struct transaction *x = &c->transaction;
+    size_t most = step_size(c);
+    *x = (struct transaction){ .positions = ARENA_ARRAY(t->arena, most, uint32_t),
+                               .taken = ARENA_ARRAY(t->arena, most, uint8_t),
+                               .blocked = stream_pending(c->stream) >= 64 * 1024 };
+    struct smtp_client_rcpt *rcpts = ARENA_ARRAY(t->arena, most, struct smtp_client_rcpt);
+    for (size_t i = 0; i < t->job->count && x->count < most; i++) {
+        if (t->steps[i] != STEP_WAITING)
+            continue;
+        const struct recipient *r = recipient_at(t, i);
+        t->steps[i] = STEP_SENT;
+        rcpts[x->count] = (struct smtp_client_rcpt){ r->final, r->notify, r->orcpt };
+        x->positions[x->count++] = (uint32_t)i;
+    }
+    return rcpts;
+}
+
+bool transaction_begin(struct conn *c) {
+    struct task *t = c->task;
+    const struct envelope *e = t->job->envelope;
+    refuse_what_cannot_go(c);
+    if (!t->left)
+        return false;
+    const struct smtp_client_rcpt *rcpts = gather(c);
+    MUST(c->transaction.count);
+    c->messages++;
+    struct smtp_client_mail mail = {
+        .sender = e->sender,
+        .size = t->job->content.size,
+        .eightbit = e->flags & (ENVELOPE_8BIT | ENVELOPE_UTF8),
+        .smtputf8 = e->flags & ENVELOPE_UTF8,
+        .ret = e->flags & ENVELOPE_RET_FULL   ? 1
+               : e->flags & ENVELOPE_RET_HDRS ? 2
+                                              : 0,
+        .envid = e->envid,
+        .count = c->transaction.count,
+        .rcpts = rcpts,
+    };
+    smtp_client_mail(c->client, &mail);
+    conn_flush(c);
+    conn_watch(c);
+    return true;
+}
+
+static void on_piece(void *arg, enum rc rc, struct bytes data, const struct why *why) {
+    struct task *t = arg;
+    t->reading = false;
+    if (t->orphan) { /* deliver was closed meanwhile */
+        struct arena *a = t->arena;
+        arena_close(&a);
+        return;
+    }
+    if (t->finishing) {
+        task_session_over(t);
+        return;
+    }
+    struct conn *c = t->conn;
+    bool stale = t->read_stale;
+    t->read_stale = false;
+    if (!c || c->phase != CONN_MAIL)
+        return;
+    if (stale) { /* read for a connection that is gone */
+        transaction_pump(c);
+        return;
+    }
+    struct transaction *x = &c->transaction;
+    uint64_t size = t->job->content.size;
+    /* Less than there must be would go out as a whole message: never. */
+    if (rc != OK || !data.len || data.len > size - x->offset) {
+        struct why said;
+        why_set(&said, TEMP, 0, "4.3.0", "backend.spool", "the message could not be read: %s",
+                rc != OK && why ? why->text : "it is shorter than recorded");
+        conn_fail_why(c, "DATA", &said);
+        return;
+    }
+    x->offset += data.len;
+    x->sent_all = x->offset == size;
+    x->window = false;
+    smtp_client_content(c->client, data, x->sent_all);
+    if (t->conn == c && c->phase == CONN_MAIL) {
+        conn_flush(c);
+        conn_watch(c);
+        transaction_pump(c);
+    }
+}
+
+static void give_from_memory(struct conn *c) {
+    struct transaction *x = &c->transaction;
+    struct bytes all = c->task->job->content.memory;
+    struct bytes piece = bytes_slice(all, (size_t)x->offset, (size_t)x->offset + PIECE);
+    x->offset += piece.len;
+    x->sent_all = x->offset == all.len;
+    smtp_client_content(c->client, piece, x->sent_all);
+    conn_flush(c);
+}
+
+/* Gives content as long as the machine wants it and the connection takes it. */
+void transaction_pump(struct conn *c) {
+    struct transaction *x = &c->transaction;
+    struct task *t = c->task;
+    if (x->pumping)
+        return;
+    x->pumping = true;
+    while (t && t->conn == c && x->window && !x->blocked && !x->sent_all && !t->reading) {
+        const struct content *content = &t->job->content;
+        if (content->memory.len || !content->size) {
+            x->window = false;
+            give_from_memory(c);
+        } else {
+            uint64_t rest = content->size - x->offset;
+            t->reading = true;
+            content->read(content->ctx, x->offset, rest < PIECE ? (size_t)rest : PIECE, on_piece,
+                          t);
+        }
+    }
+    x->pumping = false;
+}
+
+/* --- replies ---------------------------------------------------------------------------------- */
+
+/* For every recipient of this transaction that has no answer yet. */
+static void settle_all(struct conn *c, const struct outcome *o, bool taken_only) {
+    struct transaction *x = &c->transaction;
+    for (size_t i = 0; i < x->count; i++)
+        if (c->task->steps[position(c, i)] == STEP_SENT && (x->taken[i] || !taken_only))
+            task_settle(c->task, position(c, i), o);
+}
+
+static enum outcome_kind kind_of(int code) {
+    return code >= 500 ? OUTCOME_FAILED : OUTCOME_DEFERRED;
+}
+
+static void on_mail(struct conn *c, size_t index, const struct smtp_reply *reply) {
+    (void)index;
+    c->transaction.answered = true;
+    if (reply->code < 300)
+        return;
+    struct outcome o = conn_said(c, kind_of(reply->code), SMTP_STAGE_MAIL, reply);
+    o.blast = BLAST_MESSAGE;
+    settle_all(c, &o, false);
+}
+
+/* 452, and 552 where it means the same, with others taken before: those go in the next transaction
+ * (RFC 5321 section 4.5.3.1.10). 552 is also what full mailboxes say. */
+static bool is_too_many(const struct conn *c, const struct smtp_reply *reply) {
+    if ((reply->code != 452 && reply->code != 552) || !c->transaction.taken_count)
+        return false;
+    if (reply->status.subject == 5 && reply->status.detail == 3)
+        return true;
+    return !status_is_set(reply->status) || bytes_search_nocase(reply->text, B("too many")) >= 0;
+}
+
+static void on_rcpt(struct conn *c, size_t index, const struct smtp_reply *reply) {
+    struct transaction *x = &c->transaction;
+    struct task *t = c->task;
+    if (index >= x->count || t->steps[position(c, index)] != STEP_SENT)
+        return;
+    if (reply->code < 300) {
+        x->taken[index] = 1;
+        x->taken_count++;
+        return;
+    }
+    if (is_too_many(c, reply)) {
+        t->steps[position(c, index)] = STEP_WAITING;
+        return;
+    }
+    struct outcome o = conn_said(c, kind_of(reply->code), SMTP_STAGE_RCPT, reply);
+    /* Promise 4: "too many recipients" is for now, whichever code says it. */
+    if (reply->code == 552 && ((reply->status.subject == 5 && reply->status.detail == 3) ||
+                               bytes_search_nocase(reply->text, B("too many")) >= 0))
+        o.kind = OUTCOME_DEFERRED;
+    o.blast = BLAST_RECIPIENT;
+    task_settle(t, position(c, index), &o);
+}
+
+static void on_data(struct conn *c, size_t index, const struct smtp_reply *reply) {
+    (void)index;
+    if (reply->code >= 300 && reply->code < 400)
+        return;
+    /* A 2xx instead of 354 would be a server that skips the content. */
+    struct outcome o = conn_said(c, kind_of(reply->code), SMTP_STAGE_DATA, reply);
+    o.blast = BLAST_MESSAGE;
+    settle_all(c, &o, true);
+}
+
+static struct outcome final_outcome(const struct conn *c, const struct smtp_reply *reply) {
+    enum outcome_kind kind = reply->code >= 300         ? kind_of(reply->code)
+                             : c->hop->kind == HOP_LMTP ? OUTCOME_DELIVERED
+                                                        : OUTCOME_RELAYED;
+    struct outcome o = conn_said(c, kind, SMTP_STAGE_END_OF_DATA, reply);
+    o.blast = c->hop->kind == HOP_LMTP ? BLAST_RECIPIENT : BLAST_MESSAGE;
+    o.dsn_passed_on = kind == OUTCOME_RELAYED && smtp_client_peer(c->client)->dsn;
+    return o;
+}
+
+static void on_final(struct conn *c, size_t index, const struct smtp_reply *reply) {
+    struct transaction *x = &c->transaction;
+    struct outcome o = final_outcome(c, reply);
+    if (c->hop->kind != HOP_LMTP) {
+        settle_all(c, &o, true);
+    } else if (index < x->count && c->task->steps[position(c, index)] == STEP_SENT) {
+        task_settle(c->task, position(c, index), &o);
+    }
+}
+
+static void (*const on_reply[SMTP_STAGES])(struct conn *c, size_t index,
+                                           const struct smtp_reply *reply) = {
+    [SMTP_STAGE_MAIL] = on_mail,
+    [SMTP_STAGE_RCPT] = on_rcpt,
+    [SMTP_STAGE_DATA] = on_data,
+    [SMTP_STAGE_END_OF_DATA] = on_final,
+};
+
+void transaction_reply(struct conn *c, enum smtp_stage stage, size_t index,
+                       const struct smtp_reply *reply) {
+    on_reply[stage](c, index, reply);
+}
+
+/* --- the end ---------------------------------------------------------------------------------- */
+
+bool transaction_over(struct conn *c) {
+    struct task *t = c->task;
+    struct transaction *x = &c->transaction;
+    for (size_t i = 0; i < x->count; i++) {
+        if (t->steps[position(c, i)] != STEP_SENT)
+            continue;
+        struct why why;
+        why_set(&why, TEMP, 0, "4.5.0", "deliver.protocol",
+                "the server gave no answer for this recipient");
+        struct outcome o = conn_fault(c, OUTCOME_DEFERRED, "end of data", &why);
+        o.blast = BLAST_MESSAGE;
+        task_settle(t, position(c, i), &o);
+    }
+    x->count = 0;
+    if (!t->left)
+        return false;
+    return transaction_begin(c);
+}
+
+/* The connection broke. Once the final dot went out the message may have been taken: those
+ * recipients wait for another attempt, which may double it, and are marked so. All others may be
+ * tried elsewhere. */
+void transaction_broken(struct conn *c, const struct outcome *failure) {
+    struct task *t = c->task;
+    struct transaction *x = &c->transaction;
+    for (size_t i = 0; i < x->count; i++) {
+        size_t at = position(c, i);
+        if (t->steps[at] != STEP_SENT)
+            continue;
+        if (x->sent_all && x->taken[i]) {
+            struct outcome o = *failure;
+            o.kind = OUTCOME_DEFERRED;
+            o.uncertain = true;
+            task_settle(t, at, &o);
+        } else {
+            t->steps[at] = STEP_WAITING;
+        }
+    }
+    x->count = 0;
+}
