@@ -4,7 +4,15 @@
  *
  * Order of calls: open; input for every read; when `stage` is called, look at the reply and say
  * what is next. Output gathers in smtp_client_output; `flush` says when it should go. The machine
- * waits in a stage until it has its reply; the driver keeps the time (smtp_client_timeout). */
+ * waits in a stage until it has its reply; the driver keeps the time (smtp_stage_timeout).
+ *
+ * After a reply with code 0 or 421 nothing more is called: close. (So too after a refusal that comes
+ * in the midst of content, before the final dot.) Behind a refused MAIL the replies to RCPT are not
+ * reported. RSET that the machine sends by itself is reported only when it is refused. When the
+ * banner or EHLO is refused, `ready` is not called: quit or close. The machine may be closed from
+ * inside any of the driver's functions. Content that comes when it is no longer wanted is ignored.
+ * When `flush` left output behind for lack of room, call input with no data once it has been taken.
+ */
 #ifndef SMTP_CLIENT_H
 #define SMTP_CLIENT_H
 

@@ -24,6 +24,10 @@ struct smtp_reply {
 };
 struct smtp_reply_reader;
 struct smtp_reply_reader *smtp_reply_reader_open(struct arena *a);
+/* Part of a reply has been read. */
+bool smtp_reply_partial(const struct smtp_reply_reader *r);
+/* Gives back its memory; the next read takes new. The views of the last reply are gone. */
+void smtp_reply_reader_free(struct smtp_reply_reader *r);
 /* Takes octets up to the end of a reply and says how many. *out is set and OK returned when a reply
  * is complete (views live until the next call); MORE; PERM for what is no reply: a line over 4096
  * octets, over 200 lines, no three digits. Bare LF ends a line, as other servers' clients have it.

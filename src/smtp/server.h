@@ -1,6 +1,8 @@
 /* server: the receiving side of RFC 5321 as a machine without I/O, policy or clock. Its driver
  * (accept/, a test, a fuzzer) feeds octets in, sends what it puts out, and answers what it asks.
  *
+ * The machine may be closed from inside `quit` and `secure`, from no other function of the driver's.
+ *
  * Order of calls: open; begin (the greeting); then input for every read. Each time the machine
  * needs an answer it calls one function of the driver's and takes no more input until the driver
  * calls smtp_server_answer (at once, from inside the call, or later). Input that comes meanwhile is
