@@ -10,8 +10,10 @@
 
 #include <string.h>
 
-#define MAGIC   "PSTC"
-#define VERSION 1u
+#define MAGIC    "PSTC"
+#define VERSION  1u
+/* Milliseconds that can be added to a clock without a thought. */
+#define TIME_MAX (INT64_C(1) << 53)
 
 struct thawing {
     struct arena *arena;
@@ -30,7 +32,7 @@ static const struct storage pattern_storage[] = {
 };
 static const struct storage rate_storage[] = {
     F(rate, count, U64, .max = 0),
-    F(rate, window_ms, U64, .max = 0),
+    F(rate, window_ms, U64, .max = TIME_MAX),
     END,
 };
 static const struct storage network_storage[] = {
@@ -52,7 +54,7 @@ static const struct storage bytes_storage[] = { F(one_bytes, text, BYTES, .max =
 struct one_i64 {
     int64_t n;
 };
-static const struct storage i64_storage[] = { F(one_i64, n, U64, .max = 0), END };
+static const struct storage i64_storage[] = { F(one_i64, n, U64, .max = TIME_MAX), END };
 struct one_addr {
     struct addr addr;
 };
@@ -80,14 +82,19 @@ static const struct storage deliver_storage[] = {
 #define BYTES(type, field)              F(type, field, BYTES, .max = 0)
 #define SECRET(type, field)             F(type, field, BYTES, .max = 0)
 #define U64(type, field)                F(type, field, U64, .max = 0)
+#define TIME(type, field)               F(type, field, U64, .max = TIME_MAX)
 #define BOOL(type, field)               F(type, field, BOOL, .max = 0)
 #define ENUM(type, field, m)            F(type, field, ENUM, .max = (m))
 #define ADDR(type, field)               F(type, field, ADDR, .max = 0)
 /* A count and a list that are two fields of the struct. */
+#define COUNT(type, count, list, table, itype)                                                     \
+    {                                                                                              \
+        KIND_COUNT, offsetof(struct type, count), sizeof(size_t),                                  \
+            .of = (table), .item = sizeof(itype), .list_at = offsetof(struct type, list)           \
+    }
+#define POINTER(type, list) F(type, list, POINTER, .max = 0)
 #define COUNTED(type, count, list, table, itype)                                                   \
-    { KIND_COUNT,    offsetof(struct type, count), sizeof(size_t),                                 \
-      .of = (table), .item = sizeof(itype),        .list_at = offsetof(struct type, list) },       \
-        F(type, list, POINTER, .max = 0)
+    COUNT(type, count, list, table, itype), POINTER(type, list)
 
 static const struct storage domain_storage[] = {
     SUB(domain, place, place_storage),
@@ -118,7 +125,7 @@ static const struct storage listener_storage[] = {
     U64(listener, max_connections_per_client),
     U64(listener, max_message_size),
     U64(listener, max_recipients),
-    U64(listener, idle_timeout),
+    TIME(listener, idle_timeout),
     END,
 };
 static const struct storage certificate_storage[] = {
@@ -139,9 +146,9 @@ static const struct storage connector_storage[] = {
     BOOL(connector, auth_any),
     STRINGS(connector, auth),
     STRINGS(connector, client_certificate),
-    U64(connector, pop_before_smtp),
+    TIME(connector, pop_before_smtp),
     STRINGS(connector, local_users),
-    U64(connector, expires),
+    TIME(connector, expires),
     BYTES(connector, tenant),
     PATTERNS(connector, may_relay_to),
     BOOL(connector, to_accepted),
@@ -203,20 +210,26 @@ const struct storage config_storage[] = {
     BYTES(config, log),
     BYTES(config, postmaster),
     ENUM(config, explain, EXPLAIN_BRIEF),
-    U64(config, history_keep),
+    TIME(config, history_keep),
     U64(config, history_max_size),
-    COUNTED(config, domain_count, domains, domain_storage, struct domain),
-    COUNTED(config, listener_count, listeners, listener_storage, struct listener),
-    COUNTED(config, certificate_count, certificates, certificate_storage, struct certificate),
-    COUNTED(config, connector_count, connectors, connector_storage, struct connector),
-    COUNTED(config, tenant_count, tenants, tenant_storage, struct tenant),
-    COUNTED(config, route_count, routes, route_storage, struct route),
+    COUNT(config, domain_count, domains, domain_storage, struct domain),
+    COUNT(config, listener_count, listeners, listener_storage, struct listener),
+    COUNT(config, certificate_count, certificates, certificate_storage, struct certificate),
+    COUNT(config, connector_count, connectors, connector_storage, struct connector),
+    COUNT(config, tenant_count, tenants, tenant_storage, struct tenant),
+    COUNT(config, route_count, routes, route_storage, struct route),
+    POINTER(config, domains),
+    POINTER(config, listeners),
+    POINTER(config, certificates),
+    POINTER(config, connectors),
+    POINTER(config, tenants),
+    POINTER(config, routes),
     PATTERNS(config, blocked_senders),
     PATTERNS(config, blocked_headers),
     BYTES(config, queue.store),
     LIST(config, queue.retry, i64_storage, int64_t),
-    U64(config, queue.give_up),
-    U64(config, queue.warn_after),
+    TIME(config, queue.give_up),
+    TIME(config, queue.warn_after),
     ENUM(config, queue.min_free, 100),
     BYTES(config, directory),
     STRINGS(config, logins),
@@ -350,6 +363,7 @@ static void get_field(struct thawing *t, const struct storage *f, char *base) {
         return;
     case KIND_U64:
         *(uint64_t *)at = scan_le64(&t->in);
+        t->in.bad |= f->max && *(uint64_t *)at > f->max;
         return;
     case KIND_U16:
         *(uint16_t *)at = scan_le16(&t->in);

@@ -151,12 +151,12 @@ static void unknown_setting(struct reading *r, const struct syntax_section *from
                       "this is a section, not a setting; expected %.*s { ... } or, with a title, "
                       "%.*s \"...\" { ... }",
                       BYTES_FMT(s->name), BYTES_FMT(s->name));
-    } else if (names.len) {
-        reading_error(r, s->line, label, "config.unknown",
-                      "there is no such setting here; expected it in: %s", buf_text(&names));
     } else if (g.name) {
         reading_error(r, s->line, label, "config.unknown",
                       "there is no such setting; did you mean %s?", g.name);
+    } else if (names.len) {
+        reading_error(r, s->line, label, "config.unknown",
+                      "there is no such setting here; expected it in: %s", buf_text(&names));
     } else {
         list_settings(&names, kind->name);
         reading_error(r, s->line, label, "config.unknown",
@@ -213,7 +213,7 @@ static void fill_default(struct reading *r, const struct setting *s, void *base)
 }
 
 static void fill_given(struct reading *r, const struct syntax_section *from,
-                       const struct schema_section *kind, const struct syntax_setting *given,
+                       const struct schema_section *kind, struct syntax_setting *given,
                        void *base) {
     const struct setting *s = schema_setting(kind->name, given->name);
     if (!s) {
@@ -230,6 +230,7 @@ static void fill_given(struct reading *r, const struct syntax_section *from,
     struct input in = { .r = r, .setting = s, .from = given, .label = label, .base = base };
     if (!given->broken && value_read(&in))
         return;
+    given->broken = true; /* rules ask no more of it */
     fill_default(r, s, base);
 }
 

@@ -6,8 +6,6 @@
 
 #include "base/map.h"
 
-#include <string.h>
-
 /* --- words for a complaint --------------------------------------------------------------- */
 
 /* Where a setting stands, or its section when it is absent. */
@@ -16,8 +14,10 @@ static int line_of(const struct syntax_section *from, const char *setting) {
     return s ? s->line : from->line;
 }
 
+/* An empty list asks for nothing; a broken value did ask. */
 static bool given(const struct syntax_section *from, const char *setting) {
-    return syntax_find(from, setting) != NULL;
+    const struct syntax_setting *s = syntax_find(from, setting);
+    return s && (s->broken || s->count > 0);
 }
 
 #define ERROR(r, from, setting, id, ...)                                                           \
@@ -51,11 +51,8 @@ static void require_both(struct reading *r, const struct syntax_section *from, c
 
 /* --- not built yet ----------------------------------------------------------------------- */
 
-/* Is this value among those built, or does it say what absence says? */
+/* Is this value among those built? An empty list asks for nothing. */
 static bool is_built(const struct not_built *row, const struct syntax_setting *s) {
-    const struct setting *setting = schema_setting(row->section, bytes_str(row->setting));
-    if (s->list && s->count == 0)
-        return setting->fallback && strcmp(setting->fallback, "{}") == 0;
     for (size_t i = 0; i < s->count; i++)
         if (!schema_word(row->built, s->items[i].text))
             return false;

@@ -477,7 +477,8 @@ static void range_duration(struct buf *b, uint64_t n) {
 static bool read_date(const struct input *in) {
     const struct syntax_item *item = &in->from->items[0];
     int64_t ms;
-    if (item->text.len != 10 || !num_parse_rfc3339(item->text, &ms))
+    /* Not before 1970 either: 0 would be "never". */
+    if (item->text.len != 10 || !num_parse_rfc3339(item->text, &ms) || ms < 0)
         return invalid(in, item);
     *FIELD(in, int64_t) = ms + DAY_MS;
     return true;
