@@ -19,6 +19,7 @@ struct auth_session {
     struct bytes service;     /* "smtp" or "pop" */
     struct bytes cb_exporter; /* channel binding data; empty without TLS */
     struct bytes cb_unique;
+    bool no_plus; /* SCRAM-SHA-256-PLUS was not offered here: a client that says so is right */
     bool has_initial;
     struct bytes initial; /* decoded initial response */
 };

@@ -34,5 +34,11 @@ void secrets_close(struct secrets **s);
  */
 enum rc secrets_set(struct secrets *s, struct bytes login, struct bytes password, struct why *why);
 enum rc secrets_remove(struct secrets *s, struct bytes login, struct why *why);
+/* A disabled login keeps its keys and looks like a wrong password. */
+enum rc secrets_disable(struct secrets *s, struct bytes login, bool disabled, struct why *why);
+/* Where it is under state_dir: in a directory of the keeper's own (0700), because SQLite writes its
+ * log beside the file, and because whoever may write a directory may replace the files in it. */
+#define SECRETS_DIR  "keeper"
+#define SECRETS_FILE SECRETS_DIR "/secrets.db"
 
 #endif
