@@ -1,0 +1,277 @@
+/* people: opening the directory and the secrets for a command. This file alone knows in which
+ * order, for whom the files are made, and which failure is which exit code. */
+#include "bin/people.h"
+
+#include "base/must.h"
+#include "message/address.h"
+#include "sys/files.h"
+#include "sys/process.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+/* --- opening ----------------------------------------------------------------------------------- */
+
+static void print_errors(const struct config_findings *findings) {
+    for (size_t i = 0; i < findings->count; i++) {
+        const struct config_finding *f = &findings->list[i];
+        if (f->severity != FINDING_ERROR)
+            continue;
+        if (f->place.line)
+            fprintf(stderr, "%.*s:%d: ", BYTES_FMT(f->place.file), f->place.line);
+        fprintf(stderr, "%.*s%s%.*s\n", BYTES_FMT(f->setting), f->setting.len ? ": " : "",
+                BYTES_FMT(f->text));
+    }
+}
+
+/* A rule that is broken elsewhere in the file is no reason not to set a password. */
+static int load(struct people *p, struct bytes file) {
+    struct config_findings findings = { 0 };
+    enum rc rc = config_parse(file, BYTES_NONE, &p->config, &findings);
+    if (rc == OK || (p->config && !p->config->incomplete))
+        return EX_OK;
+    print_errors(&findings);
+    fprintf(stderr, "postern: nothing was done: the configuration cannot be read, so it is not "
+                    "known where users are kept; -c FILE names another one\n");
+    return EX_CONFIG;
+}
+
+/* Missing directories are made as `postern serve` would make them. */
+static void make_dir(const char *path, mode_t mode, struct bytes account_name) {
+    struct files_owner owner = FILES_MODE(mode);
+    struct account account;
+    if (access(path, F_OK) == 0)
+        return;
+    if (geteuid() == 0 && process_find_account(account_name, &account, NULL) == OK) {
+        owner.uid = account.uid;
+        owner.gid = account.gid;
+    }
+    files_make_dir(bytes_str(path), owner, NULL); /* what comes next says why it failed */
+}
+
+int people_open(struct people *p, struct bytes config_file, bool with_secrets) {
+    struct why why;
+    p->arena = arena_open();
+    int code = load(p, config_file);
+    if (code != EX_OK)
+        return code;
+    const struct config *c = p->config;
+    const char *state = arena_str(p->arena, c->state_dir);
+    const char *directory = arena_printf(p->arena, "%s/directory.db", state).at;
+    const char *secrets_dir = arena_printf(p->arena, "%s/" SECRETS_DIR, state).at;
+    const char *secrets = arena_printf(p->arena, "%s/" SECRETS_FILE, state).at;
+    make_dir(state, 0755, c->run_as);
+    if (directory_db_open(directory, true, &p->directory, &why) != OK)
+        return people_fail("postern", &why);
+    if (!with_secrets)
+        return EX_OK;
+    make_dir(secrets_dir, 0700, c->keeper_as.len ? c->keeper_as : c->run_as);
+    if (secrets_open(secrets, true, &p->secrets, &why) != OK)
+        return people_fail("postern", &why);
+    return EX_OK;
+}
+
+void people_close(struct people *p) {
+    secrets_close(&p->secrets);
+    directory_db_close(&p->directory);
+    config_close(&p->config);
+    arena_close(&p->arena);
+}
+
+/* --- failures ---------------------------------------------------------------------------------- */
+
+int people_fail(const char *command, const struct why *why) {
+    bool permission = strstr(why->text, strerror(EACCES)) != NULL;
+    fprintf(stderr, "%s: %s\n", command, why->text);
+    if (permission && geteuid() != 0)
+        fprintf(stderr, "Run it as root, or as the account the server runs as.\n");
+    if (permission)
+        return EX_NOPERM;
+    if (!strcmp(why->reason, "directory.unknown"))
+        return EX_NOUSER;
+    return why->code / 100 == 4 ? EX_TEMPFAIL : EX_DATAERR;
+}
+
+void people_warn_domain(const struct people *p, struct bytes address) {
+    struct bytes domain = address_domain(address);
+    if (!domain.len || config_domain(p->config, arena_lower(p->arena, domain)))
+        return;
+    fprintf(stderr,
+            "warning: %.*s is not a domain of this configuration, so no mail is taken for this "
+            "address; add: domain \"%.*s\" { }\n",
+            BYTES_FMT(domain), BYTES_FMT(domain));
+}
+
+/* --- printing ---------------------------------------------------------------------------------- */
+
+static void json_key(struct buf *b, const char *key) {
+    buf_char(b, ',');
+    buf_json(b, bytes_str(key));
+    buf_char(b, ':');
+}
+
+static void json_strings(struct buf *b, const char *key, struct strings list) {
+    json_key(b, key);
+    buf_char(b, '[');
+    for (size_t i = 0; i < list.count; i++) {
+        buf_str(b, i ? "," : "");
+        buf_json(b, list.list[i]);
+    }
+    buf_char(b, ']');
+}
+
+static struct strings pattern_texts(struct arena *a, struct patterns patterns) {
+    struct bytes *list = ARENA_ARRAY(a, patterns.count, struct bytes);
+    for (size_t i = 0; i < patterns.count; i++) {
+        const struct pattern *p = &patterns.list[i];
+        list[i] = p->kind == PATTERN_ANY ? B("*") : p->kind == PATTERN_NULL ? B("<>") : p->text;
+    }
+    return (struct strings){ patterns.count, list };
+}
+
+static void print_json(const struct people *p, const struct directory_entry *e) {
+    struct buf b = buf_grow(4 * 1024 * 1024);
+    buf_str(&b, "{\"address\":");
+    buf_json(&b, e->address);
+    json_key(&b, "kind");
+    buf_json(&b, e->kind == DIRECTORY_USER ? B("user") : B("alias"));
+    if (e->kind == DIRECTORY_USER) {
+        json_key(&b, "disabled");
+        buf_str(&b, e->disabled ? "true" : "false");
+        json_strings(&b, "own", e->own);
+        json_strings(&b, "send_as", pattern_texts(p->arena, e->send_as));
+    } else {
+        json_strings(&b, "targets", e->targets);
+    }
+    printf("%s}\n", buf_text(&b));
+    buf_free(&b);
+}
+
+static void print_strings(const char *label, struct strings list) {
+    for (size_t i = 0; i < list.count; i++)
+        printf("  %-9s %.*s\n", i ? "" : label, BYTES_FMT(list.list[i]));
+}
+
+void people_print(const struct people *p, const struct directory_entry *e) {
+    if (p->json) {
+        print_json(p, e);
+        return;
+    }
+    printf("%.*s%s", BYTES_FMT(e->address), e->disabled ? " (disabled)" : "");
+    for (size_t i = 0; i < e->targets.count; i++)
+        printf("%s%.*s", i ? ", " : " -> ", BYTES_FMT(e->targets.list[i]));
+    printf("\n");
+}
+
+void people_print_whole(const struct people *p, const struct directory_entry *e) {
+    if (p->json) {
+        print_json(p, e);
+        return;
+    }
+    printf("%.*s\n", BYTES_FMT(e->address));
+    if (e->kind == DIRECTORY_USER) {
+        printf("  %-9s %s\n", "login", e->disabled ? "disabled" : "enabled");
+        print_strings("own", e->own);
+        print_strings("send as", pattern_texts(p->arena, e->send_as));
+    } else {
+        print_strings("leads to", e->targets);
+    }
+}
+
+void people_done(const struct people *p, const char *what, struct bytes address) {
+    struct bytes lower = arena_lower(p->arena, address);
+    if (!p->json) {
+        printf("%s %.*s\n", what, BYTES_FMT(lower));
+        return;
+    }
+    struct buf b = buf_grow(16 * 1024);
+    buf_str(&b, "{\"address\":");
+    buf_json(&b, lower);
+    json_key(&b, "done");
+    buf_json(&b, bytes_str(what));
+    printf("%s}\n", buf_text(&b));
+    buf_free(&b);
+}
+
+/* --- the table of actions ---------------------------------------------------------------------- */
+
+enum { WORDS_MAX = 256, ROWS_MAX = 6 };
+
+static const char *sentence_of(struct arena *a, const struct people_command *c) {
+    struct buf b = buf_grow(8192);
+    buf_printf(&b, "%s\n", c->sentence);
+    for (size_t i = 0; i < c->count; i++)
+        buf_printf(&b, "\n  %-12s %-28s %s", c->actions[i].name, c->actions[i].arguments,
+                   c->actions[i].sentence);
+    const char *text = arena_str(a, buf_bytes(&b));
+    buf_free(&b);
+    return text;
+}
+
+static const struct people_action *find_action(const struct people_command *c, struct bytes name) {
+    for (size_t i = 0; i < c->count; i++)
+        if (bytes_equal(name, bytes_str(c->actions[i].name)))
+            return &c->actions[i];
+    return NULL;
+}
+
+static int no_action(const struct people_command *c, const struct options *o, struct bytes name) {
+    const char *names[32];
+    MUST(c->count <= COUNT_OF(names));
+    for (size_t i = 0; i < c->count; i++)
+        names[i] = c->actions[i].name;
+    const char *nearest = options_nearest(name, names, c->count);
+    if (nearest)
+        return options_misuse(o, "there is no action \"%.*s\": did you mean %s?", BYTES_FMT(name),
+                              nearest);
+    return options_misuse(o, "there is no action \"%.*s\"", BYTES_FMT(name));
+}
+
+static int run_action(const struct people_command *c, const struct options *o, struct people *p,
+                      struct bytes file, const struct bytes *words, size_t count) {
+    const struct people_action *action = find_action(c, words[0]);
+    if (!action)
+        return no_action(c, o, words[0]);
+    if (count - 1 < action->min || count - 1 > action->max)
+        return options_misuse(o, "expected: postern %s %s %s", c->name, action->name,
+                              action->arguments);
+    int code = people_open(p, file, action->secrets);
+    if (code == EX_OK)
+        code = action->run(p, words + 1, count - 1);
+    people_close(p);
+    return code;
+}
+
+int people_run(const struct people_command *c, int argc, char **argv) {
+    struct bytes file = B("/etc/postern/postern.conf");
+    struct bytes words[WORDS_MAX];
+    size_t count = 0;
+    struct people p = { 0 };
+    struct option_row rows[ROWS_MAX] = {
+        { .name = "-c", .value = "FILE", .help = "the configuration", .text = &file },
+        { .name = "--json", .help = "answer in JSON, one object a line", .flag = &p.json },
+    };
+    MUST(c->row_count + 2 <= ROWS_MAX);
+    for (size_t i = 0; i < c->row_count; i++)
+        rows[2 + i] = c->rows[i];
+    struct arena *a = arena_open();
+    const struct options o = {
+        .command = c->name,
+        .arguments = "ACTION ...",
+        .sentence = sentence_of(a, c),
+        .rows = rows,
+        .row_count = 2 + c->row_count,
+        .args = words,
+        .args_min = 1,
+        .args_max = WORDS_MAX,
+        .arg_count = &count,
+    };
+    int code = options_parse(&o, argc, argv);
+    if (code == OPTIONS_GO_ON)
+        code = run_action(c, &o, &p, file, words, count);
+    arena_close(&a);
+    return code;
+}

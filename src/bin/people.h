@@ -1,0 +1,51 @@
+/* people: what `postern user` and `postern alias` share: finding and opening the two databases below
+ * state_dir, and speaking of entries. */
+#ifndef BIN_PEOPLE_H
+#define BIN_PEOPLE_H
+
+#include "bin/options.h"
+#include "directory/directory.h"
+#include "keeper/keeper.h"
+
+struct people {
+    struct arena *arena;
+    struct config *config;
+    struct directory_db *directory;
+    struct secrets *secrets; /* with_secrets only */
+    bool json;
+};
+
+/* Reads the configuration, makes state_dir if it is missing, opens the databases. 0, or the exit
+ * code after saying on standard error what is wrong. people_close in either case. */
+int people_open(struct people *p, struct bytes config_file, bool with_secrets);
+void people_close(struct people *p);
+
+/* Says why on standard error; the exit code that fits: EX_NOUSER, EX_DATAERR, EX_TEMPFAIL. */
+int people_fail(const char *command, const struct why *why);
+/* Warns when mail to this address cannot come here, because its domain is not configured. */
+void people_warn_domain(const struct people *p, struct bytes address);
+
+/* One line of a list: JSON, or text. */
+void people_print(const struct people *p, const struct directory_entry *e);
+/* Everything about one. */
+void people_print_whole(const struct people *p, const struct directory_entry *e);
+/* What was done: {"address":...,"done":"removed"} or "removed ADDRESS". */
+void people_done(const struct people *p, const char *what, struct bytes address);
+
+/* What an action of a command is: `postern user add ADDRESS`. */
+struct people_action {
+    const char *name, *arguments, *sentence;
+    size_t min, max; /* words behind the action */
+    int (*run)(struct people *p, const struct bytes *words, size_t count);
+    bool secrets;
+};
+struct people_command {
+    const char *name, *sentence;
+    const struct people_action *actions;
+    size_t count;
+    const struct option_row *rows; /* beside -c and --json; at most 4 */
+    size_t row_count;
+};
+int people_run(const struct people_command *c, int argc, char **argv);
+
+#endif
