@@ -47,6 +47,7 @@ struct facts {
     struct bytes local_user;         /* its user's name */
     bool inner_door;                 /* a report of our own */
     struct addr client;
+    struct addr local; /* the address of ours it connected to, for tenants; family 0: not known */
     bool client_from_proxy; /* a PROXY header or XCLIENT was believed */
     bool client_unknown;    /* PROXY LOCAL or UNKNOWN: earns no network grant */
     enum fact_state gateway_state;
@@ -113,7 +114,8 @@ struct verdict {
     uint32_t missing;                 /* with MORE: enum fact bits */
     struct strings charge_candidates; /* with FACT_COUNTERS */
     bool relay;                       /* OK at RCPT: the recipient is not ours */
-    struct bytes connector;           /* OK at RCPT: the one to charge; empty for mail to our own */
+    struct bytes connector;           /* OK at RCPT: the one to charge; empty: nobody, as for mail
+                                         from outside to our own domains */
     bool bound;                       /* the session is bound to its connectors' senders */
     size_t rule_count;
     const struct rule *rules;

@@ -1,0 +1,347 @@
+/* connector: who is in play, and what a connector allows. This file alone reads a connector's WHO
+ * and WHAT: each condition of WHO is a row of one table, so another kind of caller is another row. */
+#include "decide/internal.h"
+
+#include <string.h>
+
+/* --- WHO ------------------------------------------------------------------------------------ */
+
+struct bytes decide_login(const struct facts *f) {
+    return f->login.len ? f->login : f->popped_login;
+}
+
+static bool entry_known(const struct facts *f) {
+    return f->login_state == FACT_KNOWN;
+}
+
+static bool entry_void(const struct facts *f) {
+    return !f->login_entry || f->login_entry->disabled;
+}
+
+static bool has_clients(const struct connector *c) {
+    return c->clients.count > 0;
+}
+
+static enum holds clients_hold(struct decision *d, const struct connector *c, struct standing *s) {
+    const struct facts *f = d->facts;
+    if (f->client_unknown) {
+        s->fails |= WHO_GATEWAY;
+        s->because = B("the proxy in front did not say who is calling");
+        return FAILS;
+    }
+    if (networks_have(c->clients, f->client))
+        return HOLDS;
+    s->because =
+        SAY(d, "client %.*s is in none of its networks", BYTES_FMT(decide_text_addr(d, f->client)));
+    return FAILS;
+}
+
+static bool has_except(const struct connector *c) {
+    return c->except.count > 0;
+}
+
+static enum holds except_holds(struct decision *d, const struct connector *c, struct standing *s) {
+    if (!networks_have(c->except, d->facts->client))
+        return HOLDS;
+    s->because =
+        SAY(d, "client %.*s is in except", BYTES_FMT(decide_text_addr(d, d->facts->client)));
+    return FAILS;
+}
+
+/* Where an address is all that is known of the caller. Behind this host's default gateway or a
+ * bridge stands whoever NAT or a container proxy lets through. */
+static bool trusts_address(const struct connector *c) {
+    bool by_address = c->clients.count || c->pop_before_smtp;
+    return by_address && !c->auth_any && !c->auth.count && !c->client_certificate.count;
+}
+
+static enum holds gateway_holds(struct decision *d, const struct connector *c, struct standing *s) {
+    (void)c;
+    if (d->facts->gateway_state != FACT_KNOWN) {
+        s->needs |= FACT_GATEWAY;
+        return UNSURE;
+    }
+    if (!d->facts->gateway)
+        return HOLDS;
+    s->because = SAY(d,
+                     "%.*s is a default gateway or bridge address of this host: NAT or a proxy "
+                     "there hides who is calling",
+                     BYTES_FMT(decide_text_addr(d, d->facts->client)));
+    return FAILS;
+}
+
+static bool has_listeners(const struct connector *c) {
+    return c->listeners.count > 0;
+}
+
+static enum holds listeners_hold(struct decision *d, const struct connector *c,
+                                 struct standing *s) {
+    const struct listener *l = d->facts->listener;
+    if (l && strings_has(c->listeners, l->name))
+        return HOLDS;
+    s->because = l ? SAY(d, "it is not for listener %.*s", BYTES_FMT(l->name))
+                   : B("it is not for the local door");
+    return FAILS;
+}
+
+static bool has_auth(const struct connector *c) {
+    return c->auth_any || c->auth.count;
+}
+
+static enum holds auth_holds(struct decision *d, const struct connector *c, struct standing *s) {
+    const struct facts *f = d->facts;
+    if (!f->login.len) {
+        s->because = B("not logged in");
+        return FAILS;
+    }
+    if (!c->auth_any && !strings_has(c->auth, f->login)) {
+        s->because = SAY(d, "login %.*s is not in auth", BYTES_FMT(f->login));
+        return FAILS;
+    }
+    if (!entry_known(f)) {
+        s->needs |= FACT_LOGIN;
+        return UNSURE;
+    }
+    if (!entry_void(f))
+        return HOLDS;
+    s->because = SAY(d, "login %.*s is disabled or gone", BYTES_FMT(f->login));
+    return FAILS;
+}
+
+static bool has_certificate(const struct connector *c) {
+    return c->client_certificate.count > 0;
+}
+
+static enum holds certificate_holds(struct decision *d, const struct connector *c,
+                                    struct standing *s) {
+    char text[80];
+    struct buf b = buf_fixed(text, sizeof text);
+    buf_str(&b, "spki-sha256:");
+    buf_hex(&b, d->facts->client_spki);
+    if (d->facts->client_spki.len == 32 && strings_has(c->client_certificate, buf_bytes(&b)))
+        return HOLDS;
+    s->because = d->facts->client_spki.len ? B("the client's certificate is another one")
+                                           : B("no client certificate was shown");
+    return FAILS;
+}
+
+static bool has_pop(const struct connector *c) {
+    return c->pop_before_smtp > 0;
+}
+
+/* With a login of its own a session is that login's, and the window only counts if it is too. */
+static enum holds pop_holds(struct decision *d, const struct connector *c, struct standing *s) {
+    const struct facts *f = d->facts;
+    if (!f->popped_login.len || (f->login.len && !bytes_equal_nocase(f->login, f->popped_login))) {
+        s->because = B("no POP3 login came from this address");
+        return FAILS;
+    }
+    if (f->popped_at > f->now || f->now - f->popped_at >= c->pop_before_smtp) {
+        s->because = B("the POP3 login from this address is too long ago");
+        return FAILS;
+    }
+    if (!entry_known(f)) {
+        s->needs |= FACT_LOGIN;
+        return UNSURE;
+    }
+    if (!entry_void(f))
+        return HOLDS;
+    s->because = SAY(d, "login %.*s is disabled or gone", BYTES_FMT(f->popped_login));
+    return FAILS;
+}
+
+static bool has_local_users(const struct connector *c) {
+    return c->local_users.count > 0;
+}
+
+static enum holds local_users_hold(struct decision *d, const struct connector *c,
+                                   struct standing *s) {
+    const struct facts *f = d->facts;
+    if (f->local_door && strings_has(c->local_users, f->local_user))
+        return HOLDS;
+    s->because = f->local_door
+                     ? SAY(d, "local user %.*s is not in local_users", BYTES_FMT(f->local_user))
+                     : B("not handed in by a user of this host");
+    return FAILS;
+}
+
+static bool has_tenant(const struct connector *c) {
+    return c->tenant.len > 0;
+}
+
+static enum holds tenant_holds(struct decision *d, const struct connector *c, struct standing *s) {
+    if (decide_login(d->facts).len && !entry_known(d->facts)) {
+        s->needs |= FACT_LOGIN;
+        return UNSURE;
+    }
+    const struct tenant *t = decide_tenant(d);
+    if (t && bytes_equal(t->name, c->tenant))
+        return HOLDS;
+    s->because = SAY(d, "the session is not tenant %.*s's", BYTES_FMT(c->tenant));
+    return FAILS;
+}
+
+static const struct who_row {
+    const char *setting;
+    enum who_bit bit;
+    bool (*is_set)(const struct connector *c);
+    enum holds (*holds)(struct decision *d, const struct connector *c, struct standing *s);
+} who_rows[] = {
+    { "clients", WHO_CLIENTS, has_clients, clients_hold },
+    { "except", WHO_EXCEPT, has_except, except_holds },
+    { "listeners", WHO_LISTENERS, has_listeners, listeners_hold },
+    { "auth", WHO_AUTH, has_auth, auth_holds },
+    { "client_certificate", WHO_CERTIFICATE, has_certificate, certificate_holds },
+    { "pop_before_smtp", WHO_POP, has_pop, pop_holds },
+    { "local_users", WHO_LOCAL_USERS, has_local_users, local_users_hold },
+    { "tenant", WHO_TENANT, has_tenant, tenant_holds },
+    { "clients", WHO_GATEWAY, trusts_address, gateway_holds },
+};
+
+static bool names_somebody(const struct connector *c) {
+    return has_clients(c) || has_auth(c) || has_certificate(c) || has_pop(c) || has_local_users(c);
+}
+
+bool decide_expired(const struct connector *c, int64_t now) {
+    return c->expires && now >= c->expires;
+}
+
+static void add_word(struct buf *b, const char *word) {
+    if (b->len)
+        buf_str(b, ", ");
+    buf_str(b, word);
+}
+
+static void stand(struct decision *d, const struct connector *c, struct standing *s) {
+    char text[128];
+    struct buf held = buf_fixed(text, sizeof text);
+    struct bytes first = BYTES_NONE;
+    s->fails = names_somebody(c) ? 0 : WHO_NOBODY;
+    s->expired = decide_expired(c, d->facts->now);
+    for (size_t i = 0; i < COUNT_OF(who_rows); i++) {
+        const struct who_row *row = &who_rows[i];
+        if (!row->is_set(c))
+            continue;
+        enum holds holds = row->holds(d, c, s);
+        if (holds == FAILS) {
+            s->fails |= row->bit;
+            if (!first.len)
+                first = s->because;
+        } else if (row->bit != WHO_GATEWAY) {
+            add_word(&held, row->setting);
+        }
+    }
+    if (s->fails == WHO_NOBODY)
+        first = B("it names nobody");
+    s->because = first.len    ? first
+                 : s->expired ? B("its time is over (expires)")
+                              : SAY(d, "in play: %.*s", BYTES_FMT(buf_bytes(&held)));
+}
+
+const struct standing *decide_standings(struct decision *d) {
+    if (d->standings || !d->config->connector_count)
+        return d->standings;
+    d->standings = ARENA_ARRAY(d->arena, d->config->connector_count, struct standing);
+    for (size_t i = 0; i < d->config->connector_count; i++)
+        stand(d, &d->config->connectors[i], &d->standings[i]);
+    return d->standings;
+}
+
+enum stands decide_stands(const struct standing *s) {
+    if (s->fails)
+        return STANDS_OUT;
+    if (s->expired)
+        return STANDS_EXPIRED;
+    return s->needs ? STANDS_UNSURE : STANDS_IN;
+}
+
+/* Of its login, else of the address it connected to. */
+const struct tenant *decide_tenant(struct decision *d) {
+    const struct facts *f = d->facts;
+    if (decide_login(f).len && entry_known(f) && f->login_entry && f->login_entry->tenant.len)
+        return config_tenant(d->config, f->login_entry->tenant);
+    for (size_t i = 0; i < d->config->tenant_count; i++)
+        if (d->config->tenants[i].address.family && f->local.family &&
+            addr_equal(d->config->tenants[i].address, f->local))
+            return &d->config->tenants[i];
+    return NULL;
+}
+
+/* --- WHAT ------------------------------------------------------------------------------------ */
+
+bool decide_relays_to(const struct connector *c, struct bytes mailbox) {
+    return !c->to_accepted && bytes_find(mailbox, '@') >= 0 &&
+           patterns_match(c->may_relay_to, mailbox) > 0;
+}
+
+static bool in_own(const struct directory_entry *e, struct bytes mailbox) {
+    return bytes_equal_nocase(e->address, mailbox) || strings_has(e->own, mailbox);
+}
+
+/* user+tag@d without its tag; empty when it has none. */
+static struct bytes without_tag(struct decision *d, struct bytes mailbox) {
+    ptrdiff_t at = bytes_find_last(mailbox, '@');
+    ptrdiff_t plus = bytes_find(mailbox, '+');
+    if (plus <= 0 || at < plus)
+        return BYTES_NONE;
+    return SAY(d, "%.*s%.*s", BYTES_FMT(bytes_first(mailbox, (size_t)plus)),
+               BYTES_FMT(bytes_skip(mailbox, (size_t)at)));
+}
+
+/* user+tag@d is user@d's, unless the directory knows somebody of exactly that name. A header field
+ * has no entry of its own: there only the tag the envelope proved is taken. */
+static enum holds own_tag(struct decision *d, const struct directory_entry *e, struct bytes mailbox,
+                          bool header, uint32_t *needs) {
+    const struct facts *f = d->facts;
+    struct bytes plain = without_tag(d, mailbox);
+    if (!plain.len || !in_own(e, plain))
+        return FAILS;
+    if (header && !bytes_equal_nocase(mailbox, f->sender))
+        return FAILS;
+    if (f->sender_state != FACT_KNOWN) {
+        *needs |= FACT_SENDER_ENTRY;
+        return UNSURE;
+    }
+    return f->sender_entry && in_own(e, f->sender_entry->address) ? HOLDS : FAILS;
+}
+
+static enum holds own_of_login(struct decision *d, struct bytes mailbox, bool header,
+                               uint32_t *needs) {
+    const struct facts *f = d->facts;
+    if (!entry_known(f)) {
+        *needs |= FACT_LOGIN;
+        return UNSURE;
+    }
+    if (entry_void(f))
+        return FAILS;
+    if (!mailbox.len)
+        return header ? FAILS : HOLDS;
+    if (in_own(f->login_entry, mailbox) || patterns_match(f->login_entry->send_as, mailbox))
+        return HOLDS;
+    return own_tag(d, f->login_entry, mailbox, header, needs);
+}
+
+static enum holds own(struct decision *d, const struct connector *c, struct bytes mailbox,
+                      bool header, uint32_t *needs) {
+    const struct facts *f = d->facts;
+    if (decide_login(f).len && (!c || !c->local_users.count))
+        return own_of_login(d, mailbox, header, needs);
+    if (!mailbox.len)
+        return header ? FAILS : HOLDS;
+    if (!f->local_door || !c || !c->local_users.count)
+        return FAILS;
+    struct bytes mine =
+        SAY(d, "%.*s@%.*s", BYTES_FMT(f->local_user), BYTES_FMT(d->config->hostname));
+    return bytes_equal_nocase(mine, mailbox) ? HOLDS : FAILS;
+}
+
+enum holds decide_sender(struct decision *d, const struct connector *c, struct bytes mailbox,
+                         bool header, uint32_t *needs) {
+    if (!c || c->senders == SENDERS_OWN)
+        return own(d, c, mailbox, header, needs);
+    if (header && !mailbox.len)
+        return FAILS;
+    if (c->senders == SENDERS_ANY)
+        return HOLDS;
+    return patterns_match(c->sender_list, mailbox) ? HOLDS : FAILS;
+}

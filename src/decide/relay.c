@@ -1,0 +1,487 @@
+/* relay: RCPT. Whose the recipient is, who may send it there, and who is charged for it: the
+ * connectors' union, as postern.conf tells it. */
+#include "base/num.h"
+#include "decide/internal.h"
+
+#include <string.h>
+
+/* --- whose the recipient is --------------------------------------------------------------------- */
+
+static struct bytes local_of(struct bytes mailbox) {
+    ptrdiff_t at = bytes_find_last(mailbox, '@');
+    return at < 0 ? mailbox : bytes_first(mailbox, (size_t)at);
+}
+
+static struct bytes domain_of(struct bytes mailbox) {
+    ptrdiff_t at = bytes_find_last(mailbox, '@');
+    return at < 0 ? BYTES_NONE : bytes_skip(mailbox, (size_t)at + 1);
+}
+
+/* "[192.0.2.1]" or "[IPv6:2001:db8::1]" that is an address of this host, as far as is known. */
+static bool own_literal(const struct decision *d, struct bytes domain) {
+    struct addr a;
+    if (domain.len < 3 || domain.at[0] != '[' || domain.at[domain.len - 1] != ']')
+        return false;
+    domain = bytes_slice(domain, 1, domain.len - 1);
+    if (bytes_starts_nocase(domain, B("IPv6:")))
+        domain = bytes_skip(domain, 5);
+    if (!addr_parse(domain, &a))
+        return false;
+    if (d->facts->local.family && addr_equal(a, d->facts->local))
+        return true;
+    const struct listener *l = d->facts->listener;
+    for (size_t i = 0; l && i < l->address_count; i++)
+        if (addr_equal(a, l->addresses[i]))
+            return true;
+    return false;
+}
+
+bool decide_rule_recipient_class(struct decision *d) {
+    const struct facts *f = d->facts;
+    struct bytes domain = domain_of(f->recipient);
+    bool postmaster = bytes_equal_nocase(local_of(f->recipient), B("postmaster"));
+    d->domain = domain.len ? config_domain(d->config, domain) : NULL;
+    if (f->recipient_postmaster || (postmaster && (d->domain || own_literal(d, domain))))
+        d->to = TO_POSTMASTER;
+    else
+        d->to = d->domain ? TO_OWN : TO_OTHERS;
+    d->out->relay = d->to == TO_OTHERS;
+    if (d->to == TO_POSTMASTER)
+        decide_trace(d, B("postmaster"), true, B("taken from anyone"));
+    else
+        decide_trace(d, SAY(d, "domain %.*s", BYTES_FMT(decide_text_cut(d, domain))),
+                     d->domain != NULL,
+                     d->domain ? B("one of ours") : B("not ours: this is a relay"));
+    return false;
+}
+
+/* --- limits that hold for every recipient ------------------------------------------------------- */
+
+bool decide_rule_tenant_network(struct decision *d) {
+    const struct facts *f = d->facts;
+    if (!d->config->tenant_count)
+        return false;
+    if (decide_login(f).len && f->login_state != FACT_KNOWN)
+        return decide_ask(d, FACT_LOGIN);
+    const struct tenant *t = decide_tenant(d);
+    if (!t || !t->clients.count || d->facts->local_door)
+        return false;
+    bool inside = !f->client_unknown && networks_have(t->clients, f->client);
+    struct bytes client = decide_text_addr(d, f->client);
+    decide_trace(
+        d, SAY(d, "tenant %.*s: clients", BYTES_FMT(t->name)), inside,
+        SAY(d, "client %.*s is %s its networks", BYTES_FMT(client), inside ? "in" : "in none of"));
+    if (inside)
+        return false;
+    decide_change(
+        d, "add-tenant-client", true, SAY(d, "%.*s %.*s", BYTES_FMT(t->name), BYTES_FMT(client)),
+        SAY(d, "add %.*s to clients of tenant %.*s", BYTES_FMT(client), BYTES_FMT(t->name)));
+    return decide_refuse(d, REFUSE_TENANT_NETWORK,
+                         SAY(d, "Mail of this customer is not taken from %.*s", BYTES_FMT(client)),
+                         B("Send from the customer's own network, or through its VPN"));
+}
+
+static uint64_t smaller(uint64_t limit, uint64_t other) {
+    return other && (!limit || other < limit) ? other : limit;
+}
+
+/* The limit as far as it is known; *unsure_out: the smallest that facts not asked for yet might make
+ * of it, *needs_out: those facts. */
+static uint64_t recipient_limit(struct decision *d, uint64_t *unsure_out, uint32_t *needs_out) {
+    const struct listener *l = d->facts->listener;
+    const struct tenant *t = decide_tenant(d);
+    uint64_t limit = l ? l->max_recipients : 0;
+    limit = smaller(limit, t ? t->max_recipients : 0);
+    *unsure_out = 0;
+    for (size_t i = 0; i < d->config->connector_count; i++) {
+        const struct connector *c = &d->config->connectors[i];
+        const struct standing *s = &decide_standings(d)[i];
+        if (!c->max_recipients || decide_stands(s) == STANDS_OUT)
+            continue;
+        if (decide_stands(s) == STANDS_IN)
+            limit = smaller(limit, c->max_recipients);
+        if (decide_stands(s) != STANDS_UNSURE)
+            continue;
+        *unsure_out = smaller(*unsure_out, c->max_recipients);
+        *needs_out |= s->needs;
+    }
+    return limit;
+}
+
+uint64_t decide_max_recipients(const struct config *config, const struct facts *facts) {
+    struct arena *a = arena_open();
+    struct verdict v = { 0 };
+    struct decision d = { .config = config, .facts = facts, .arena = a, .out = &v };
+    uint64_t unsure;
+    uint32_t needs = 0;
+    uint64_t limit = recipient_limit(&d, &unsure, &needs);
+    arena_close(&a);
+    return limit;
+}
+
+bool decide_rule_recipient_count(struct decision *d) {
+    uint64_t so_far = d->facts->recipients_so_far, unsure;
+    uint32_t needs = 0;
+    uint64_t limit = recipient_limit(d, &unsure, &needs);
+    bool full = limit && so_far >= limit;
+    if (!full && unsure && so_far >= unsure)
+        return decide_ask(d, needs);
+    if (!full)
+        return false;
+    decide_trace(d, B("max_recipients"), false,
+                 SAY(d, "%llu recipients are the most for one message", (unsigned long long)limit));
+    decide_change(
+        d, "split", true, SAY(d, "%llu", (unsigned long long)limit),
+        SAY(d, "send the message once for every %llu recipients", (unsigned long long)limit));
+    return decide_refuse(d, REFUSE_RECIPIENTS,
+                         SAY(d, "This message has %llu recipients, the most that is taken",
+                             (unsigned long long)limit),
+                         B("Send it again to the others"));
+}
+
+/* --- who grants, and has room -------------------------------------------------------------------- */
+
+/* What came of asking every connector, in file order. */
+struct poll {
+    bool *passes;    /* one a connector: in play, recipient and sender allowed */
+    bool in_play;    /* one at least */
+    bool recipients; /* one in play allows the recipient */
+    bool senders;    /* one of those the sender */
+    bool expired;    /* one would pass, were its time not over */
+};
+
+static struct bytes connector_name(struct decision *d, size_t i) {
+    return SAY(d, "connector %.*s", BYTES_FMT(d->config->connectors[i].name));
+}
+
+static bool has_limits(const struct connector *c) {
+    return c->limit.count || c->limit_total.count || c->limit_recipients.count;
+}
+
+/* True when the decision is ended by a question. */
+static bool poll_sender(struct decision *d, size_t i, struct poll *p) {
+    const struct facts *f = d->facts;
+    const struct standing *s = &decide_standings(d)[i];
+    uint32_t needs = s->needs;
+    if (needs)
+        return decide_ask(d, needs);
+    p->recipients = true;
+    enum holds holds = decide_sender(d, &d->config->connectors[i], f->sender, false, &needs);
+    if (holds == UNSURE)
+        return decide_ask(d, needs);
+    p->passes[i] = holds == HOLDS;
+    p->senders |= p->passes[i];
+    decide_trace(d, connector_name(d, i), p->passes[i],
+                 p->passes[i]
+                     ? s->because
+                     : SAY(d, "sender %.*s is not allowed by its senders rule",
+                           BYTES_FMT(f->sender.len ? decide_text_cut(d, f->sender) : B("<>"))));
+    return false;
+}
+
+static bool serves_recipient(const struct decision *d, const struct connector *c) {
+    return d->to != TO_OTHERS || decide_relays_to(c, d->facts->recipient);
+}
+
+/* Stops at the first that grants without a limit: those behind it cannot change anything. */
+static bool poll_connectors(struct decision *d, struct poll *p) {
+    size_t count = d->config->connector_count;
+    p->passes = ARENA_ARRAY(d->arena, count, bool);
+    for (size_t i = 0; i < count; i++) {
+        const struct connector *c = &d->config->connectors[i];
+        const struct standing *s = &decide_standings(d)[i];
+        enum stands stands = decide_stands(s);
+        p->in_play |= stands == STANDS_IN;
+        if (stands == STANDS_OUT || stands == STANDS_EXPIRED) {
+            decide_trace(d, connector_name(d, i), false, s->because);
+            continue;
+        }
+        if (!serves_recipient(d, c)) {
+            decide_trace(d, connector_name(d, i), false,
+                         c->to_accepted ? B("it allows our own domains only")
+                                        : B("the recipient is not in its may_relay_to"));
+            continue;
+        }
+        if (poll_sender(d, i, p))
+            return true;
+        if (p->passes[i] && !has_limits(c))
+            return false;
+    }
+    return false;
+}
+
+/* Did only the time fail? True when the decision is ended by a question. */
+static bool poll_expired(struct decision *d, struct poll *p) {
+    for (size_t i = 0; i < d->config->connector_count && !p->expired; i++) {
+        const struct connector *c = &d->config->connectors[i];
+        uint32_t needs = decide_standings(d)[i].needs;
+        if (decide_stands(&decide_standings(d)[i]) != STANDS_EXPIRED || !serves_recipient(d, c))
+            continue;
+        enum holds holds = decide_sender(d, c, d->facts->sender, false, &needs);
+        if (needs)
+            return decide_ask(d, needs);
+        p->expired = holds == HOLDS;
+    }
+    return false;
+}
+
+static const struct count *find_count(const struct facts *f, struct bytes name) {
+    for (size_t i = 0; i < f->count_count; i++)
+        if (bytes_equal(f->counts[i].name, name))
+            return &f->counts[i];
+    return NULL;
+}
+
+/* The limit that is full, or NULL. A message that was charged already is not counted again. */
+static const struct count *full_count(const struct facts *f, struct bytes name) {
+    const struct count *n = find_count(f, name);
+    if (!n)
+        return NULL;
+    bool messages = n->messages_full && !strings_has(f->charged, name);
+    return messages || n->recipients_full ? n : NULL;
+}
+
+static struct bytes tenant_key(struct decision *d) {
+    const struct tenant *t = decide_tenant(d);
+    return t && (t->limit.count || t->limit_recipients.count)
+               ? SAY(d, "tenant %.*s", BYTES_FMT(t->name))
+               : BYTES_NONE;
+}
+
+static bool ask_counters(struct decision *d, const struct poll *p, struct bytes tenant) {
+    struct bytes *names = ARENA_ARRAY(d->arena, d->config->connector_count + 1, struct bytes);
+    size_t count = 0;
+    for (size_t i = 0; i < d->config->connector_count; i++)
+        if (p->passes[i] && has_limits(&d->config->connectors[i]))
+            names[count++] = d->config->connectors[i].name;
+    if (tenant.len)
+        names[count++] = tenant;
+    d->out->charge_candidates = (struct strings){ count, names };
+    return decide_ask(d, FACT_COUNTERS);
+}
+
+static bool refuse_quota(struct decision *d, const struct count *n) {
+    char text[64], opens[40];
+    struct buf rate = buf_fixed(text, sizeof text), when = buf_fixed(opens, sizeof opens);
+    buf_u64(&rate, n->which.count);
+    buf_str(&rate, n->messages_full ? " messages in " : " recipients in ");
+    num_format_duration(&rate, n->which.window_ms);
+    num_format_rfc3339(&when, n->opens);
+    decide_change(d, "wait", true, arena_copy(d->arena, buf_bytes(&when)),
+                  SAY(d, "wait until %s", buf_text(&when)));
+    decide_change(d, "raise-limit", false, n->name,
+                  SAY(d, "raise the limit of %.*s: unsafe if the account or machine was taken over",
+                      BYTES_FMT(n->name)));
+    return decide_refuse(d, n->messages_full ? REFUSE_MESSAGES_QUOTA : REFUSE_RECIPIENTS_QUOTA,
+                         SAY(d, "The limit of %s is reached", buf_text(&rate)),
+                         SAY(d, "There is room again at %s", buf_text(&when)));
+}
+
+/* Of those that pass, the first with room in file order is charged; none has: the first to open
+ * says when. Sets out->connector, or ends the decision. */
+static bool charge(struct decision *d, const struct poll *p) {
+    const struct facts *f = d->facts;
+    struct bytes tenant = tenant_key(d);
+    const struct count *full = NULL;
+    if (f->counts_state != FACT_KNOWN && tenant.len)
+        return ask_counters(d, p, tenant);
+    if (tenant.len && (full = full_count(f, tenant)))
+        return refuse_quota(d, full);
+    for (size_t i = 0; i < d->config->connector_count; i++) {
+        const struct connector *c = &d->config->connectors[i];
+        if (!p->passes[i])
+            continue;
+        if (has_limits(c) && f->counts_state != FACT_KNOWN)
+            return ask_counters(d, p, tenant);
+        const struct count *n = full_count(f, c->name);
+        if (!n) {
+            d->out->connector = c->name;
+            return false;
+        }
+        decide_trace(d, SAY(d, "connector %.*s: limit", BYTES_FMT(c->name)), false,
+                     B("its limit is reached"));
+        if (!full || n->opens < full->opens)
+            full = n;
+    }
+    MUST(full);
+    return refuse_quota(d, full);
+}
+
+/* --- a sender that is bound ----------------------------------------------------------------------- */
+
+/* Logged in, or here by without_auth_on, or by a POP window. True when it ended by a question. */
+static bool find_bound(struct decision *d, bool *bound) {
+    const struct facts *f = d->facts;
+    *bound = f->login.len || (f->listener && f->listener->auth == AUTH_REQUIRE);
+    uint32_t needs = 0;
+    for (size_t i = 0; !*bound && i < d->config->connector_count; i++) {
+        const struct standing *s = &decide_standings(d)[i];
+        if (!d->config->connectors[i].pop_before_smtp)
+            continue;
+        *bound = decide_stands(s) == STANDS_IN;
+        needs |= decide_stands(s) == STANDS_UNSURE ? s->needs : 0;
+    }
+    return !*bound && needs && decide_ask(d, needs);
+}
+
+static bool refuse_sender(struct decision *d) {
+    const struct facts *f = d->facts;
+    struct bytes sender = f->sender.len ? decide_text_cut(d, f->sender) : B("<>");
+    struct bytes login = decide_login(f);
+    decide_changes_sender(d, f->sender, false);
+    struct bytes what =
+        login.len ? SAY(d, "Sender %.*s is not among the addresses that login %.*s may send as",
+                        BYTES_FMT(sender), BYTES_FMT(decide_text_cut(d, login)))
+                  : SAY(d, "Sender %.*s may not be used by %.*s", BYTES_FMT(sender),
+                        BYTES_FMT(decide_text_addr(d, f->client)));
+    return decide_refuse(
+        d, REFUSE_SENDER, what,
+        SAY(d, "Send with an address of your own, or ask the administrator of %.*s for the right",
+            BYTES_FMT(d->config->hostname)));
+}
+
+/* A login without a connector is bound to its own addresses; nobody is charged. */
+static bool bound_to_own(struct decision *d) {
+    uint32_t needs = 0;
+    enum holds holds = decide_sender(d, NULL, d->facts->sender, false, &needs);
+    if (holds == UNSURE)
+        return decide_ask(d, needs);
+    decide_trace(d, B("login: own addresses"), holds == HOLDS,
+                 holds == HOLDS ? B("the sender is the login's own")
+                                : B("the sender is not the login's own"));
+    return holds == FAILS && d->to != TO_POSTMASTER && refuse_sender(d);
+}
+
+bool decide_rule_bound_sender(struct decision *d) {
+    if (find_bound(d, &d->out->bound))
+        return true;
+    if (!d->out->bound || d->to == TO_OTHERS)
+        return false; /* a relay polls the connectors anyway */
+    struct poll p = { 0 };
+    if (poll_connectors(d, &p))
+        return true;
+    if (p.senders)
+        return charge(d, &p);
+    if (!p.in_play && d->facts->login.len)
+        return bound_to_own(d);
+    return d->to != TO_POSTMASTER && refuse_sender(d);
+}
+
+/* --- recipients of ours ---------------------------------------------------------------------------- */
+
+/* user%elsewhere, elsewhere!user, "user@elsewhere": forms that a host behind us might take for a
+ * route. Known only if the directory has exactly that name. */
+static bool routed_local(struct bytes mailbox) {
+    struct bytes local = local_of(mailbox);
+    return bytes_find(local, '%') >= 0 || bytes_find(local, '!') >= 0 ||
+           bytes_find(local, '@') >= 0;
+}
+
+static bool is_entry_itself(const struct directory_entry *e, struct bytes mailbox) {
+    return e && (bytes_equal_nocase(e->address, mailbox) || strings_has(e->own, mailbox));
+}
+
+static bool refuse_unknown(struct decision *d, struct bytes because) {
+    struct bytes shown = decide_text_cut(d, d->facts->recipient);
+    decide_trace(d, SAY(d, "domain %.*s: recipients", BYTES_FMT(d->domain->name)), false, because);
+    decide_change(d, "fix-recipient", true, BYTES_NONE, B("correct the recipient's address"));
+    decide_change(
+        d, "add-user", true, d->facts->recipient,
+        SAY(d, "make the address: postern user add %.*s (or an alias)", BYTES_FMT(shown)));
+    return decide_refuse(d, REFUSE_UNKNOWN,
+                         SAY(d, "There is no mailbox %.*s here", BYTES_FMT(shown)),
+                         B("Check the spelling of the address"));
+}
+
+static bool known_by_mode(struct decision *d) {
+    if (routed_local(d->facts->recipient))
+        return refuse_unknown(d, B("the local part looks like a route to elsewhere"));
+    decide_trace(d, SAY(d, "domain %.*s: recipients", BYTES_FMT(d->domain->name)), true,
+                 B("any recipient is taken"));
+    return decide_accept(d, SAY(d, "a recipient of ours, domain %.*s", BYTES_FMT(d->domain->name)));
+}
+
+bool decide_rule_recipient_known(struct decision *d) {
+    const struct facts *f = d->facts;
+    if (d->to == TO_OTHERS)
+        return false;
+    if (d->to == TO_POSTMASTER)
+        return decide_accept(d, B("postmaster is taken from anyone"));
+    if (d->domain->recipients != RECIPIENTS_DIRECTORY)
+        return known_by_mode(d);
+    if (f->recipient_state != FACT_KNOWN)
+        return decide_ask(d, FACT_RECIPIENT);
+    if (!f->recipient_entry)
+        return refuse_unknown(d, B("the directory does not know the address"));
+    if (routed_local(f->recipient) && !is_entry_itself(f->recipient_entry, f->recipient))
+        return refuse_unknown(d, B("the local part looks like a route to elsewhere"));
+    decide_trace(d, SAY(d, "domain %.*s: recipients", BYTES_FMT(d->domain->name)), true,
+                 B("the directory knows the address"));
+    return decide_accept(d, SAY(d, "a recipient of ours, domain %.*s", BYTES_FMT(d->domain->name)));
+}
+
+/* --- relaying --------------------------------------------------------------------------------------- */
+
+static bool any_fails(struct decision *d, unsigned bits) {
+    for (size_t i = 0; i < d->config->connector_count; i++)
+        if (decide_standings(d)[i].fails == bits)
+            return true;
+    return false;
+}
+
+/* Why this caller is granted nothing, without a word on whom else we relay for. */
+static struct bytes no_grant_because(struct decision *d, const struct poll *p) {
+    const struct facts *f = d->facts;
+    if (f->login.len && f->login_state == FACT_KNOWN &&
+        (!f->login_entry || f->login_entry->disabled))
+        return SAY(d, "login %.*s is disabled", BYTES_FMT(decide_text_cut(d, f->login)));
+    if (f->login.len)
+        return SAY(d, "login %.*s may not send there", BYTES_FMT(decide_text_cut(d, f->login)));
+    if (f->local_door)
+        return SAY(d, "user %.*s of this host is not allowed to", BYTES_FMT(f->local_user));
+    if (p->in_play)
+        return B("this client may not send there");
+    if (f->client_unknown)
+        return B("not logged in, and the proxy in front did not say who is calling");
+    if (any_fails(d, WHO_GATEWAY))
+        return B("not logged in, and behind this gateway's address anybody may be");
+    return B("not logged in and not in an authorised network");
+}
+
+static bool refuse_no_grant(struct decision *d, const struct poll *p) {
+    const struct facts *f = d->facts;
+    struct bytes to = decide_text_cut(d, domain_of(f->recipient));
+    struct bytes host = d->config->hostname;
+    struct bytes client = f->local_door ? B("this host") : decide_text_addr(d, f->client);
+    decide_changes_no_grant(d);
+    if (p->expired)
+        return decide_refuse(d, REFUSE_EXPIRED,
+                             SAY(d, "Unable to relay to %.*s for %.*s: the grant has expired",
+                                 BYTES_FMT(to), BYTES_FMT(client)),
+                             SAY(d, "Ask the administrator of %.*s to renew it", BYTES_FMT(host)));
+    struct bytes login = f->login.len ? BYTES_NONE : decide_login_words(d);
+    struct bytes remedy =
+        f->login.len || f->local_door || p->in_play
+            ? SAY(d, "Ask the administrator of %.*s to allow it", BYTES_FMT(host))
+        : login.len
+            ? SAY(d, "%.*s, or use the outgoing server of the network you are in", BYTES_FMT(login))
+            : B("Use the outgoing server of the network you are in");
+    return decide_refuse(d, REFUSE_NO_GRANT,
+                         SAY(d, "Unable to relay to %.*s for %.*s: %.*s", BYTES_FMT(to),
+                             BYTES_FMT(client), BYTES_FMT(no_grant_because(d, p))),
+                         remedy);
+}
+
+bool decide_rule_relay(struct decision *d) {
+    struct poll p = { 0 };
+    if (poll_connectors(d, &p))
+        return true;
+    if (!p.recipients)
+        return poll_expired(d, &p) || refuse_no_grant(d, &p);
+    if (!p.senders)
+        return refuse_sender(d);
+    if (charge(d, &p))
+        return true;
+    return decide_accept(d,
+                         SAY(d, "connector %.*s grants the relay", BYTES_FMT(d->out->connector)));
+}
