@@ -126,19 +126,16 @@ enum server_state server_refuse_with(struct smtp_server *s, int code, const char
     return server_refuse(s, &why);
 }
 
-enum server_state server_swallow(struct smtp_server *s, const struct why *why) {
+enum server_state server_swallow(struct smtp_server *s, const struct why *why,
+                                 bool ends_transaction) {
     struct why refusal = refusal_of(why);
-    struct buf b = buf_grow(SMTP_REPLY_LINE + 2);
     s->chunk_left = s->command->bdat.size;
-    write_refusal(s, &b, &refusal, true);
-    s->late = arena_copy(s->arena, buf_bytes(&b));
-    buf_free(&b);
-    if (s->chunk_left <= SWALLOW_LIMIT && refusal.code != 421) {
-        count_refusal(s, &refusal);
+    s->late = ARENA_NEW(s->arena, struct why);
+    *s->late = refusal;
+    s->late_ends = ends_transaction;
+    if (s->chunk_left <= SWALLOW_LIMIT && refusal.code != 421)
         return SWALLOW;
-    }
-    buf_add(&s->output, s->late);
-    count_refusal(s, &refusal);
+    server_refuse(s, s->late);
     return CLOSED;
 }
 
@@ -359,11 +356,8 @@ static enum server_state read_content(struct smtp_server *s) {
 }
 
 static enum server_state on_bdat(struct smtp_server *s, enum rc rc, const struct why *why) {
-    if (rc != OK) {
-        enum server_state next = server_swallow(s, why);
-        server_end_transaction(s);
-        return next;
-    }
+    if (rc != OK)
+        return server_swallow(s, why, true);
     s->chunking = true;
     begin_content(s);
     return CHUNK;
@@ -410,8 +404,10 @@ static enum server_state read_swallow(struct smtp_server *s) {
     s->chunk_left -= n;
     if (s->chunk_left > 0)
         return SWALLOW;
-    buf_add(&s->output, s->late);
-    return COMMAND;
+    enum server_state next = server_refuse(s, s->late);
+    if (s->late_ends)
+        server_end_transaction(s);
+    return next;
 }
 
 static void ask_content(struct smtp_server *s) {

@@ -103,7 +103,7 @@ static bool is_http(struct bytes line) {
 }
 
 static enum server_state refuse_command(struct smtp_server *s, const struct why *why) {
-    return s->command->verb == SMTP_BDAT ? server_swallow(s, why) : server_refuse(s, why);
+    return s->command->verb == SMTP_BDAT ? server_swallow(s, why, false) : server_refuse(s, why);
 }
 
 /* Where a chunk of unknown size ends cannot be told, and its content must not be taken for
@@ -203,9 +203,7 @@ static enum server_state run_bdat(struct smtp_server *s) {
         why_set(&why, PERM, 552, "5.3.4", "limit.size",
                 "The message is larger than this server takes: at most %llu octets",
                 (unsigned long long)max);
-        enum server_state next = server_swallow(s, &why);
-        server_end_transaction(s);
-        return next;
+        return server_swallow(s, &why, true);
     }
     s->content_size += size;
     return s->chunking ? CHUNK : ASK_BDAT;

@@ -53,7 +53,8 @@ struct smtp_server {
     struct buf output;            /* not this, ... */
     struct arena *arena;          /* nor this, the command's */
     struct smtp_command *command; /* in arena */
-    struct bytes late;            /* in arena: the reply that waits for the end of SWALLOW */
+    struct why *late;             /* in arena: the refusal that waits for the end of SWALLOW, */
+    bool late_ends;               /* and with it the transaction */
     struct buf secret;            /* decoded from AUTH; wiped */
 };
 
@@ -65,7 +66,8 @@ enum server_state server_refuse(struct smtp_server *s, const struct why *why);
 enum server_state server_refuse_with(struct smtp_server *s, int code, const char *status,
                                      const char *reason, const char *text);
 /* The same for BDAT: the chunk is passed over first. */
-enum server_state server_swallow(struct smtp_server *s, const struct why *why);
+enum server_state server_swallow(struct smtp_server *s, const struct why *why,
+                                 bool ends_transaction);
 void server_end_transaction(struct smtp_server *s);
 void server_wipe(struct smtp_server *s);
 /* Decodes into s->secret. */
