@@ -6,12 +6,13 @@
 #include "base/scan.h"
 #include "dns/wire.h"
 #include "sys/channel.h"
+#include "sys/files.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <unbound.h>
 
-enum { QUESTION_TIME = 15000, QUESTIONS_MAX = 4096 };
+enum { QUESTION_TIME = 15000, QUESTIONS_MAX = 4096, ANCHOR_MAX = 1024 * 1024 };
 
 struct resolver {
     struct loop *loop;
@@ -288,10 +289,14 @@ static enum rc set_anchor(struct resolver *r, const struct resolver_setup *setup
     if (bytes_equal(anchor, B("off")) || (!anchor.len && setup->server_count))
         return OK;
     if (bytes_starts(anchor, B("file:"))) {
-        char path[4096];
-        struct buf b = buf_fixed(path, sizeof path);
-        buf_add(&b, bytes_skip(anchor, 5));
-        rc = ub_ctx_add_ta_file(r->unbound, buf_text(&b));
+        /* libunbound opens it only with the first question, and then fails each. */
+        struct arena *a = arena_open();
+        struct bytes path = arena_copy(a, bytes_skip(anchor, 5)), text;
+        enum rc read = files_read(path, ANCHOR_MAX, a, &text, why);
+        rc = read == OK ? ub_ctx_add_ta_file(r->unbound, path.at) : 0;
+        arena_close(&a);
+        if (read != OK)
+            return PERM;
     } else {
         for (size_t i = 0; i < COUNT_OF(root_anchor) && !rc; i++)
             rc = ub_ctx_add_ta(r->unbound, root_anchor[i]);
