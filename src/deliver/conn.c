@@ -437,6 +437,7 @@ static void on_stage(void *ctx, enum smtp_stage stage, size_t index, const struc
     struct conn *c = ctx;
     if (c->phase == CONN_QUIT && (stage == SMTP_STAGE_QUIT || !reply->code))
         close_softly(c);
+    c->heard = true;
     if (!c->task)
         return;
     if (!reply->code) {
@@ -522,8 +523,10 @@ static void on_read(void *ctx, struct bytes data) {
         conn_quit(c);
         return;
     }
+    c->heard = false;
     smtp_client_input(c->client, data);
-    if (c->phase >= CONN_HELLO && c->phase <= CONN_MAIL && c->task &&
+    /* Whole replies alone win time: one that trickles in is as late as none. */
+    if (c->heard && c->phase >= CONN_HELLO && c->phase <= CONN_MAIL && c->task &&
         !(c->phase == CONN_SECURING && !c->secured))
         conn_watch(c);
 }

@@ -191,6 +191,7 @@ struct conn {
     enum tls_policy tls; /* that holds here: never DEFAULT */
     struct bytes tls_text;
     bool secured, tls_verified, tls_refused, logged_in, reused;
+    bool heard; /* a whole reply, in this read */
     unsigned messages;
     struct transaction transaction;
 };

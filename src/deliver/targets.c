@@ -53,9 +53,10 @@ static size_t count_before_own(const struct task *t, const struct source *s,
 /* With a login, a name that an unsigned MX answer gave must not decide whom we trust. */
 static struct bytes tls_name(const struct task *t, const struct source *s,
                              const struct dns_host *h) {
-    if (s->mx && (h->secure || !t->hop->has_login))
-        return h->name;
-    return s->host;
+    struct bytes name = s->mx && (h->secure || !t->hop->has_login) ? h->name : s->host;
+    if (name.len > 2 && name.at[0] == '[') /* an address literal; certificates know no brackets */
+        return bytes_slice(name, 1, name.len - 1);
+    return name;
 }
 
 static void add_host(struct task *t, const struct source *s, const struct dns_host *h) {

@@ -41,7 +41,8 @@ void task_free(struct task *t) {
     if (list_linked(&t->wait_node))
         list_remove(&t->hop->waiting, &t->wait_node);
     list_remove(&d->task_list, &t->node);
-    map_remove(d->tasks, MAP_KEY(t->job));
+    if (map_find(d->tasks, MAP_KEY(t->job)) == t)
+        map_remove(d->tasks, MAP_KEY(t->job));
     hop_release(t->hop);
     struct arena *a = t->arena;
     t->orphan = t->reading;
@@ -65,10 +66,7 @@ static void finish(void *ctx) {
     /* Out of the table first: the same job may be begun again from the callback. */
     map_remove(d->tasks, MAP_KEY(job));
     d->setup.on_outcomes(d->setup.ctx, job, t->outcomes, job->count);
-    struct arena *a = t->arena;
-    list_remove(&d->task_list, &t->node);
-    hop_release(t->hop);
-    deliver_arena_back(d, &a);
+    task_free(t);
     deliver_check_idle(d);
 }
 
@@ -170,28 +168,34 @@ static void fail_at_once(struct task *t, enum rc rc, const char *status, const c
     task_session_over(t);
 }
 
-/* True when the route's rate has room, which is then taken. */
-static bool charge(struct task *t) {
+/* 0 when the route's rate has room, which is then taken; else the milliseconds until it has. */
+static int64_t charge(struct task *t) {
     struct hop *h = t->hop;
     struct counters *counters = t->deliver->setup.counters;
     int64_t now = loop_wall(t->deliver->setup.loop), opens;
     struct rate which;
     if (!h->rate.count || t->charged)
-        return true;
+        return 0;
     if (!counters_room(counters, h->rate_key, h->rate, 1, now, &opens, &which))
-        return false;
+        return opens > now ? opens - now : 1;
     counters_charge(counters, h->rate_key, h->rate, 1, now);
     t->charged = true;
-    return true;
+    return 0;
+}
+
+/* Less than a minute in all is waited for: a job that waits holds its message in memory. */
+static bool may_wait(struct task *t, int64_t ms) {
+    struct loop *l = t->deliver->setup.loop;
+    if (!t->waited)
+        t->waiting_since = loop_now(l);
+    t->waited = true;
+    return loop_now(l) + ms - t->waiting_since < WAIT_MAX_MS;
 }
 
 /* All connections of this next hop are in use, here or in other workers. */
 void task_wait(struct task *t) {
     struct loop *l = t->deliver->setup.loop;
-    if (!t->waited)
-        t->waiting_since = loop_now(l);
-    t->waited = true;
-    if (loop_now(l) - t->waiting_since >= WAIT_MAX_MS) {
+    if (!may_wait(t, 0)) {
         fail_at_once(t, TEMP, "4.4.5", "limit.connections",
                      "all connections that may be open to this next hop are in use");
         return;
@@ -213,7 +217,10 @@ static void want_connection(void *ctx) {
     struct list_node *idle = list_first(&h->idle);
     if (list_linked(&t->wait_node))
         list_remove(&h->waiting, &t->wait_node);
-    if (!charge(t))
+    int64_t full = charge(t);
+    if (full && may_wait(t, full))
+        timer_set(t->deliver->setup.loop, &t->timer, full, want_connection, t);
+    else if (full)
         fail_at_once(t, TEMP, "4.4.5", "limit.route-rate",
                      "the rate this route allows is used up for now");
     else if (idle)
