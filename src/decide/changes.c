@@ -125,18 +125,29 @@ static void widen(struct decision *d, const struct connector *c) {
 
 static void add_login(struct decision *d, const struct connector *c) {
     struct bytes login = d->facts->login;
-    if (!login.len)
-        return;
-    if (d->facts->login_state == FACT_KNOWN && d->facts->login_entry &&
-        d->facts->login_entry->disabled) {
-        decide_change(d, "enable-user", true, login,
-                      SAY(d, "enable the login %.*s again (postern user)", BYTES_FMT(login)));
-        return;
-    }
-    if (!c->auth_any && !strings_has(c->auth, login))
+    bool live = d->facts->login_state == FACT_KNOWN && d->facts->login_entry &&
+                !d->facts->login_entry->disabled;
+    if (login.len && live && !c->auth_any && !strings_has(c->auth, login))
         decide_change(
             d, "add-login", true, SAY(d, "%.*s %.*s", BYTES_FMT(c->name), BYTES_FMT(login)),
             SAY(d, "add %.*s to auth of connector %.*s", BYTES_FMT(login), BYTES_FMT(c->name)));
+}
+
+/* A login that is disabled: would it pass if it were not? The decision itself is asked. */
+static void enable_user(struct decision *d) {
+    const struct facts *f = d->facts;
+    struct bytes login = decide_login(f);
+    if (!login.len || f->login_state != FACT_KNOWN || !f->login_entry || !f->login_entry->disabled)
+        return;
+    struct directory_entry enabled = *f->login_entry;
+    struct facts then = *f;
+    struct verdict v;
+    enabled.disabled = false;
+    then.login_entry = &enabled;
+    decide(d->config, d->step, &then, d->arena, &v);
+    if (v.rc == OK || v.rc == MORE)
+        decide_change(d, "enable-user", true, login,
+                      SAY(d, "enable the login %.*s again (postern user)", BYTES_FMT(login)));
 }
 
 static void other_listener(struct decision *d, const struct connector *c) {
@@ -191,9 +202,23 @@ static void own_connector(struct decision *d) {
                       BYTES_FMT(client), BYTES_FMT(decide_text_cut(d, to))));
 }
 
+/* Would the sender do, were the recipient ours? */
+static bool sender_would_do(struct decision *d) {
+    bool in_play = false;
+    for (size_t i = 0; i < d->config->connector_count; i++) {
+        const struct standing *s = &decide_standings(d)[i];
+        if (s->fails || s->expired)
+            continue;
+        in_play = true;
+        if (sender_holds(d, &d->config->connectors[i]))
+            return true;
+    }
+    return !d->out->bound || (d->facts->login.len && !in_play && sender_holds(d, NULL));
+}
+
 static void host_domain(struct decision *d) {
     struct bytes domain = recipient_domain(d);
-    if (domain.len && domain.at[0] != '[')
+    if (domain.len && domain.at[0] != '[' && sender_would_do(d))
         decide_change(d, "host-domain", true, domain,
                       SAY(d, "host the domain, if it is yours: domain \"%.*s\" {}",
                           BYTES_FMT(decide_text_cut(d, domain))));
@@ -206,7 +231,8 @@ static void mend_connector(struct decision *d, size_t i) {
     if (s->expired && !s->fails && !s->needs && relays && sends)
         decide_change(d, "renew", true, c->name,
                       SAY(d, "give connector %.*s a later expires", BYTES_FMT(c->name)));
-    if (decide_stands(s) == STANDS_IN && !relays && sends)
+    /* Facts that could not change the refusal were not asked for: not sure is good enough here. */
+    if (!s->fails && !s->expired && !relays && sends)
         widen(d, c);
     if (!s->expired && relays && sends)
         mend_who(d, c, s->fails);
@@ -217,6 +243,7 @@ void decide_changes_no_grant(struct decision *d) {
     if (!d->facts->login.len && !d->facts->local_door)
         decide_change(d, "outgoing-server", true, BYTES_NONE,
                       B("use the outgoing server of the network you are in"));
+    enable_user(d);
     for (size_t i = 0; i < d->config->connector_count; i++)
         mend_connector(d, i);
     own_connector(d);
@@ -281,11 +308,8 @@ static void allow_login(struct decision *d, struct bytes mailbox, bool header) {
     struct bytes login = decide_login(f);
     if (!login.len || f->login_state != FACT_KNOWN || !f->login_entry)
         return;
-    if (f->login_entry->disabled) {
-        decide_change(d, "enable-user", true, login,
-                      SAY(d, "enable the login %.*s again (postern user)", BYTES_FMT(login)));
+    if (f->login_entry->disabled)
         return;
-    }
     suggest_own(d, f->login_entry->address, header);
     if (mailbox.len)
         decide_change(d, "allow-sender", hosted(d, mailbox),
@@ -317,6 +341,7 @@ static bool asked_about(struct decision *d, size_t i, bool header) {
 
 void decide_changes_sender(struct decision *d, struct bytes mailbox, bool header) {
     size_t asked = 0;
+    enable_user(d);
     for (size_t i = 0; i < d->config->connector_count; i++) {
         const struct connector *c = &d->config->connectors[i];
         if (!asked_about(d, i, header))

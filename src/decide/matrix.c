@@ -35,9 +35,8 @@ static void log_in(struct matrix *m, struct caller *w, struct bytes login) {
     if (!login.len)
         login = SAID(m, "somebody@%.*s", BYTES_FMT(own_domain(m)));
     w->own[0] = login;
-    w->entry = (struct directory_entry){
-        .kind = DIRECTORY_USER, .address = login, .own = { 1, w->own }
-    };
+    w->entry =
+        (struct directory_entry){ .kind = DIRECTORY_USER, .address = login, .own = { 1, w->own } };
     if (w->c && w->c->tenant.len)
         w->entry.tenant = w->c->tenant;
     w->facts.login_entry = &w->entry;
@@ -218,8 +217,7 @@ static struct bytes to_other(struct matrix *m, const struct caller *w) {
     struct verdict v;
     const struct connector *c = w->c;
     bool some = c && !c->to_accepted && c->may_relay_to.count && !any_of(c->may_relay_to);
-    ask(m, w,
-        some ? example_of(m, &c->may_relay_to.list[0]) : B("somebody@somewhere.invalid"), &v);
+    ask(m, w, some ? example_of(m, &c->may_relay_to.list[0]) : B("somebody@somewhere.invalid"), &v);
     if (v.rc != OK)
         return refused(m, &v);
     return some ? SAID(m, "%.*s only", BYTES_FMT(patterns_text(m, c->may_relay_to))) : B("yes");

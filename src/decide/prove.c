@@ -23,8 +23,7 @@ struct proof {
 
 static void find(struct proof *p, int severity, struct place place, const char *id,
                  struct bytes setting, struct bytes text) {
-    struct config_finding *list =
-        ARENA_ARRAY(p->arena, p->out->count + 1, struct config_finding);
+    struct config_finding *list = ARENA_ARRAY(p->arena, p->out->count + 1, struct config_finding);
     if (p->out->count)
         memcpy(list, p->out->list, p->out->count * sizeof *list);
     list[p->out->count++] = (struct config_finding){
@@ -62,10 +61,9 @@ static struct bytes amount(struct proof *p, struct address_set x) {
     unsigned bits = 128;
     for (wide n = ranges_size(x.v6); n > 1; n >>= 1)
         bits--;
-    struct bytes v4 = x.v4.count
-                          ? arena_printf(p->arena, "%llu public IPv4 addresses",
-                                         (unsigned long long)ranges_size(x.v4))
-                          : BYTES_NONE;
+    struct bytes v4 = x.v4.count ? arena_printf(p->arena, "%llu public IPv4 addresses",
+                                                (unsigned long long)ranges_size(x.v4))
+                                 : BYTES_NONE;
     if (!x.v6.count)
         return v4;
     return arena_printf(p->arena, "%.*s%spublic IPv6 as wide as a /%u", BYTES_FMT(v4),
@@ -165,8 +163,7 @@ static void prove_peers(struct proof *p, const struct listener *l, const char *s
                         struct networks peers) {
     struct address_set set = address_set_of(peers, p->arena);
     struct address_set folded = address_set_fold(set, p->arena);
-    bool fails =
-        ranges_widest(folded.v4) > peers4_most || ranges_widest(folded.v6) > peers6_most;
+    bool fails = ranges_widest(folded.v4) > peers4_most || ranges_widest(folded.v6) > peers6_most;
     if (!fails && ranges_widest(folded.v6) <= peers6_wide)
         return;
     find(p, fails ? FINDING_ERROR : FINDING_WARNING, l->place, "proof.peers",
