@@ -96,6 +96,15 @@ static const struct smtp_client_rcpt *gather(struct conn *c) {
     return rcpts;
 }
 
+/* An alias may have led to an address that the client's message did not need SMTPUTF8 for. */
+static bool ask_utf8(const struct conn *c, const struct smtp_client_rcpt *rcpts) {
+    const struct envelope *e = c->task->job->envelope;
+    bool needed = (e->flags & ENVELOPE_UTF8) || !is_ascii(e->sender);
+    for (size_t i = 0; i < c->transaction.count && !needed; i++)
+        needed = !is_ascii(rcpts[i].mailbox);
+    return needed;
+}
+
 bool transaction_begin(struct conn *c) {
     struct task *t = c->task;
     const struct envelope *e = t->job->envelope;
@@ -109,7 +118,7 @@ bool transaction_begin(struct conn *c) {
         .sender = e->sender,
         .size = t->job->content.size,
         .eightbit = e->flags & (ENVELOPE_8BIT | ENVELOPE_UTF8),
-        .smtputf8 = e->flags & ENVELOPE_UTF8,
+        .smtputf8 = ask_utf8(c, rcpts),
         .ret = e->flags & ENVELOPE_RET_FULL   ? 1
                : e->flags & ENVELOPE_RET_HDRS ? 2
                                               : 0,

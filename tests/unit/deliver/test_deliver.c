@@ -531,6 +531,15 @@ static void utf8(void **state) {
     carry(w, o);
     assert_string_equal(w->text, "relayed 250 2.0.0 end of data message; "
                                  "failed 0 5.6.7 EHLO message utf8.next-hop");
+    w->peer.hello = "250-peer.example\r\n250 SMTPUTF8\r\n";
+    reopen(w);
+    o = order("route:r", 1);
+    o->recipients[0].final = B("j\xc3\xbcrgen@adatum.com");
+    carry(w, o);
+    assert_string_equal(w->text, "relayed 250 2.0.0 end of data message");
+    assert_true(said(w, "MAIL FROM:<a@proseware.com> SMTPUTF8"));
+    w->peer.hello = "250 peer.example\r\n";
+    reopen(w);
     o = order("route:r", 1);
     o->envelope.flags = ENVELOPE_UTF8; /* asked for, and not needed */
     carry(w, o);
@@ -736,6 +745,62 @@ static void damaged_content_is_never_sent_short(void **state) {
     free(s.text);
 }
 
+/* --- whatever a server says ---------------------------------------------------------------------
+ */
+
+static uint32_t next_number(uint32_t *seed) {
+    return (*seed = *seed * 1664525u + 1013904223u) >> 16;
+}
+
+static void random_rules(struct world *w, uint32_t *seed) {
+    static const char *const prefixes[] = { "banner", "EHLO", "MAIL", "RCPT", "RCPT TO:<r1@",
+                                            "DATA",   ".",    "RSET", "QUIT" };
+    static const char *const replies[] = {
+        "250 2.0.0 ok\r\n",
+        "354 go on\r\n",
+        "421 4.3.2 bye\r\n",
+        "450 4.2.0 later\r\n",
+        "550 5.1.1 no\r\n",
+        "552 5.5.3 too many\r\n",
+        "452 4.5.3 too many\r\n",
+        "!",
+        "what?\r\n",
+        "999 x\r\n",
+        "250-a\r\n250 b\r\n",
+        "250 a\r\n250 b\r\n",
+        "221 2.0.0 closing\r\n",
+        "150 wait\r\n",
+        "250\n",
+    };
+    memset(w->peer.rules, 0, sizeof w->peer.rules);
+    memset(w->peer.used, 0, sizeof w->peer.used);
+    for (uint32_t n = 1 + next_number(seed) % 4; n; n--)
+        rule(w, prefixes[next_number(seed) % COUNT_OF(prefixes)],
+             replies[next_number(seed) % COUNT_OF(replies)], next_number(seed) % 3);
+}
+
+/* One outcome a recipient, and never "relayed" without a server that took it. */
+static void whatever_it_says(void **state) {
+    uint32_t seed = 7;
+    for (int i = 0; i < 400; i++) {
+        if (i && (tear_down(state), set_up(state)))
+            fail();
+        struct world *w = *state;
+        w->route.via_count = 2;
+        w->vias[1] = w->vias[0];
+        if (i % 3 == 0)
+            w->peer.hello = "250 peer.example\r\n";
+        reopen(w);
+        for (int j = 0; j < 3; j++) { /* over connections that were kept, too */
+            unsigned before = w->peer.messages;
+            random_rules(w, &seed);
+            carry(w, order("route:r", 3));
+            if (strstr(w->text, "relayed"))
+                assert_true(w->peer.messages > before);
+        }
+    }
+}
+
 /* --- stopping ------------------------------------------------------------------------------------------------------- */
 
 static void set_flag(void *ctx) {
@@ -808,6 +873,7 @@ int main(void) {
         TEST(logins),
         TEST(large_content),
         TEST(damaged_content_is_never_sent_short),
+        TEST(whatever_it_says),
         TEST(draining),
         TEST(closing_in_the_midst),
     };
