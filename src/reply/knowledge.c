@@ -296,6 +296,11 @@ static bool is_permanent(enum lasting lasting, const struct subject *s) {
     return s->code ? s->code >= 500 : s->status.klass == 5;
 }
 
+/* A server that we found by the recipient's own MX record cannot mean that we ought to log in. */
+static bool is_direct(const struct rule *r, const struct reply_facts *facts) {
+    return r->direct && facts->ours_is_client && !facts->submission;
+}
+
 const struct reply_meaning *reply_explain(const struct reply_facts *facts) {
     static const struct rule nothing = { .name = "none", .confidence = 0.10 };
     static struct reply_meaning result;
@@ -309,7 +314,13 @@ const struct reply_meaning *reply_explain(const struct reply_facts *facts) {
         rule = &nothing;
     const struct cause *cause =
         rule->cause ? rule->cause : rules_find_cause(&built_in, B("unknown"));
-    const struct meaning *own = &rule->meaning, *usual = &cause->meaning;
+    static const struct meaning none;
+    const struct meaning *own = &rule->meaning, *usual;
+    if (is_direct(rule, facts)) {
+        cause = rule->direct;
+        own = &none;
+    }
+    usual = &cause->meaning;
     const struct values *fixes = own->fixes.count ? &own->fixes : &usual->fixes;
     result = (struct reply_meaning){
         .cause = cause->name,

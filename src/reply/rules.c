@@ -240,9 +240,9 @@ static enum rc begin_rule(struct reader *r, struct bytes name) {
     return OK;
 }
 
-static enum rc set_cause(struct reader *r, struct bytes name) {
-    r->rule->cause = rules_find_cause(r->rules, name);
-    return r->rule->cause ? OK : wrong(r, "no such cause", name);
+static enum rc set_cause(struct reader *r, const struct cause **cause, struct bytes name) {
+    *cause = rules_find_cause(r->rules, name);
+    return *cause ? OK : wrong(r, "no such cause", name);
 }
 
 enum keyword {
@@ -255,6 +255,7 @@ enum keyword {
     KEY_FIX,
     KEY_CONFIDENCE,
     KEY_SUBMISSION,
+    KEY_DIRECT,
     KEY_LIST,
     KEY_PATTERN,
 };
@@ -275,6 +276,7 @@ static const struct keyword_row {
     { { "fix", 3 }, KEY_FIX, IN_EITHER, 0 },
     { { "confidence", 10 }, KEY_CONFIDENCE, IN_RULE, 0 },
     { { "submission", 10 }, KEY_SUBMISSION, IN_RULE, 0 },
+    { { "direct", 6 }, KEY_DIRECT, IN_RULE, 0 },
     { { "code", 4 }, KEY_LIST, IN_RULE, offsetof(struct rule, codes) },
     { { "enhanced", 8 }, KEY_LIST, IN_RULE, offsetof(struct rule, enhanced) },
     { { "step", 4 }, KEY_LIST, IN_RULE, offsetof(struct rule, steps) },
@@ -296,7 +298,8 @@ static enum rc read_keyword(struct reader *r, const struct keyword_row *k, struc
     case KEY_LET:
         return begin_let(r, value);
     case KEY_CAUSE:
-        return r->rule && !r->rule->cause ? set_cause(r, value) : begin_cause(r, value);
+        return r->rule && !r->rule->cause ? set_cause(r, &r->rule->cause, value)
+                                          : begin_cause(r, value);
     case KEY_RULE:
         return begin_rule(r, value);
     case KEY_WHO:
@@ -313,6 +316,8 @@ static enum rc read_keyword(struct reader *r, const struct keyword_row *k, struc
         return read_confidence(r, value);
     case KEY_SUBMISSION:
         return read_submission(r, value);
+    case KEY_DIRECT:
+        return set_cause(r, &r->rule->direct, value);
     case KEY_LIST:
         return read_list(r, values, value);
     case KEY_PATTERN:

@@ -28,7 +28,7 @@ struct cause {
 
 struct rule {
     const char *name;
-    const struct cause *cause;
+    const struct cause *cause, *direct; /* direct: where the recipient's MX said it, or NULL */
     struct meaning meaning;
     double confidence;
     struct values codes, enhanced, steps;   /* strings */
