@@ -58,7 +58,10 @@ static void on_route(void *ctx, const struct dns_route *route) {
     }
     for (size_t i = 0; i < route->count; i++) {
         const struct dns_host *h = &route->hosts[i];
-        buf_printf(&b, "%s%s%.*s", i ? "; " : "", h->rc == TEMP ? "?" : h->rc == PERM ? "!" : "",
+        buf_printf(&b, "%s%s%.*s", i ? "; " : "",
+                   h->rc == TEMP   ? "?"
+                   : h->rc == PERM ? "!"
+                                   : "",
                    BYTES_FMT(h->name));
         for (size_t j = 0; j < h->address_count; j++) {
             buf_char(&b, ' ');
@@ -88,8 +91,7 @@ static void mx_cases(void **state) {
     static const struct {
         const char *domain, *expect;
     } cases[] = {
-        { "example.com",
-          "a.example.com 2001:db8::1 192.0.2.1 192.0.2.2; b.example.com 192.0.2.3" },
+        { "example.com", "a.example.com 2001:db8::1 192.0.2.1 192.0.2.2; b.example.com 192.0.2.3" },
         { "EXAMPLE.com.",
           "a.example.com 2001:db8::1 192.0.2.1 192.0.2.2; b.example.com 192.0.2.3" },
         { "null.example", "perm 556 5.1.10 dns.null-mx" },

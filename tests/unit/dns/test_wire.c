@@ -1,6 +1,6 @@
 /* Questions and answers between processes, also such as nobody should send. */
-#include "dns/wire.h"
 #include "base/must.h"
+#include "dns/wire.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
