@@ -1,0 +1,307 @@
+/* answer: requests of the control socket, as a table of commands. */
+#include "bin/answer.h"
+#include "base/list.h"
+#include "base/must.h"
+#include "base/num.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+
+enum { PAGE_MESSAGES = 100, PAGE_OCTETS = 120 * 1024 };
+
+struct answers {
+    struct answers_setup setup;
+    struct list questions;
+};
+
+struct question {
+    struct list_node node;
+    struct answers *answers;
+    uint64_t number;
+    struct arena *arena;
+    struct store_filter filter;
+    struct buf cursor;
+    struct buf lines;
+    bool owed; /* the store owes a page, or schedule the end of an order */
+    bool stopped;
+};
+
+static void free_question(struct question *q) {
+    if (list_linked(&q->node))
+        list_remove(&q->answers->questions, &q->node);
+    buf_free(&q->cursor);
+    buf_free(&q->lines);
+    arena_close(&q->arena);
+    free(q);
+}
+
+static void send_lines(struct question *q, bool more) {
+    struct answers *a = q->answers;
+    a->setup.send(a->setup.ctx, q->number, buf_bytes(&q->lines), more);
+    buf_clear(&q->lines);
+    if (!more)
+        free_question(q);
+}
+
+/* --- queue list -------------------------------------------------------------------------- */
+
+static void add_key(struct buf *out, const char *key, struct bytes value) {
+    buf_printf(out, ",\"%s\":", key);
+    buf_json(out, value);
+}
+
+static void add_time(struct buf *out, const char *key, int64_t wall_ms) {
+    buf_printf(out, ",\"%s\":\"", key);
+    num_format_rfc3339(out, wall_ms);
+    buf_char(out, '"');
+}
+
+static void add_recipient(struct buf *out, const struct recipient *to,
+                          const struct store_recipient *r) {
+    buf_str(out, "{\"address\":");
+    buf_json(out, to->final);
+    if (!bytes_equal(to->final, to->original))
+        add_key(out, "original", to->original);
+    add_key(out, "state", bytes_str(recipient_state_name(r->state)));
+    buf_printf(out, ",\"attempts\":%u", r->attempts);
+    if (r->next && !recipient_state_final(r->state))
+        add_time(out, "next", r->next);
+    add_key(out, "next_hop", r->next_hop);
+    if (r->reply.len)
+        add_key(out, "reply", r->reply);
+    buf_char(out, '}');
+}
+
+void answer_message(struct buf *out, struct store_message *m) {
+    const struct envelope *e = store_message_envelope(m);
+    const struct store_recipient *r = store_message_recipients(m);
+    struct message_id id = store_message_id(m);
+    buf_str(out, "{\"id\":");
+    buf_json(out, message_id_bytes(&id));
+    add_key(out, "from", e->sender);
+    buf_printf(out, ",\"size\":%llu", (unsigned long long)store_message_content(m).size);
+    add_time(out, "arrived", e->arrived);
+    add_key(out, "message_id", e->message_header_id);
+    if (e->login.len)
+        add_key(out, "login", e->login);
+    buf_str(out, ",\"recipients\":[");
+    for (size_t i = 0; i < e->count; i++) {
+        if (i)
+            buf_char(out, ',');
+        add_recipient(out, &e->recipients[i], &r[i]);
+    }
+    buf_str(out, "]}\n");
+}
+
+/* A message to thousands of recipients may not fit one page: it gets its own, as far as it goes. */
+static void on_message(void *ctx, struct store_message *m) {
+    struct question *q = ctx;
+    size_t before = q->lines.len;
+    answer_message(&q->lines, m);
+    if (q->lines.full) {
+        struct message_id id = store_message_id(m);
+        buf_cut(&q->lines, before);
+        q->lines.full = false;
+        buf_printf(&q->lines,
+                   "{\"id\":\"%s\",\"error\":\"too many recipients to list at once: ask "
+                   "for this id alone\"}\n",
+                   id.text);
+    }
+}
+
+static void scan(struct question *q);
+
+static void on_page(void *ctx, enum rc rc, struct bytes next, bool more) {
+    struct question *q = ctx;
+    q->owed = false;
+    if (q->stopped) {
+        free_question(q);
+        return;
+    }
+    buf_clear(&q->cursor);
+    buf_add(&q->cursor, next);
+    if (rc != OK)
+        buf_str(&q->lines, "{\"error\":\"the spool could not be read to its end\"}\n");
+    /* Slices of a millisecond may find nothing: go on by ourselves until there is something. */
+    if (rc == OK && more && !q->lines.len) {
+        scan(q);
+        return;
+    }
+    send_lines(q, rc == OK && more);
+}
+
+static void scan(struct question *q) {
+    static const struct store_scan_events events = { on_message, on_page };
+    q->owed = true;
+    store_scan(q->answers->setup.store, &q->filter, buf_bytes(&q->cursor), PAGE_MESSAGES, &events,
+               q);
+}
+
+static struct bytes json_bytes(const json_t *object, const char *key, struct arena *a) {
+    const json_t *value = json_object_get(object, key);
+    if (!json_is_string(value))
+        return BYTES_NONE;
+    return arena_copy(a, bytes_of(json_string_value(value), json_string_length(value)));
+}
+
+static uint32_t states_of(struct bytes names) {
+    uint32_t bits = 0;
+    struct bytes name;
+    enum recipient_state state;
+    while (bytes_split(&names, ',', &name))
+        if (recipient_state_parse(bytes_trim(name), &state))
+            bits |= 1u << state;
+    return bits;
+}
+
+static void queue_list(struct question *q, const json_t *request) {
+    const json_t *f = json_object_get(request, "filter");
+    q->filter = (struct store_filter){
+        .id = json_bytes(f, "id", q->arena),
+        .sender = json_bytes(f, "sender", q->arena),
+        .recipient = json_bytes(f, "recipient", q->arena),
+        .domain = json_bytes(f, "domain", q->arena),
+        .next_hop = json_bytes(f, "next_hop", q->arena),
+        .older_than = json_integer_value(json_object_get(f, "older_than")),
+        .newer_than = json_integer_value(json_object_get(f, "newer_than")),
+        .states = states_of(json_bytes(f, "state", q->arena)),
+    };
+    scan(q);
+}
+
+/* --- queue stats ------------------------------------------------------------------------- */
+
+static void queue_stats(struct question *q, const json_t *request) {
+    (void)request;
+    struct store_stats st;
+    store_stats(q->answers->setup.store, &st);
+    struct buf *b = &q->lines;
+    buf_printf(b, "{\"messages\":%llu,\"recipients\":%llu,\"octets\":%llu",
+               (unsigned long long)st.messages, (unsigned long long)st.recipients,
+               (unsigned long long)st.octets);
+    for (int i = 0; i < RECIPIENT_STATES; i++)
+        if (!recipient_state_final(i) && i != RECIPIENT_SENDING)
+            buf_printf(b, ",\"%s\":%llu", recipient_state_name(i),
+                       (unsigned long long)st.by_state[i]);
+    buf_printf(b, ",\"segments\":%llu,\"segment_octets\":%llu,\"syncs\":%llu,\"committed\":%llu",
+               (unsigned long long)st.segments, (unsigned long long)st.segment_octets,
+               (unsigned long long)st.syncs, (unsigned long long)st.committed);
+    if (st.oldest)
+        add_time(b, "oldest", st.oldest);
+    buf_str(b, "}\n");
+    send_lines(q, false);
+}
+
+/* --- operate ----------------------------------------------------------------------------- */
+
+static void operated(void *arg, enum rc rc, size_t changed, const struct why *why) {
+    struct question *q = arg;
+    q->owed = false;
+    if (q->stopped) {
+        free_question(q);
+        return;
+    }
+    if (rc == OK)
+        buf_printf(&q->lines, "{\"changed\":%zu}\n", changed);
+    else {
+        buf_str(&q->lines, "{\"changed\":0,\"error\":");
+        buf_json(&q->lines, bytes_str(why ? why->text : "failed"));
+        buf_str(&q->lines, "}\n");
+    }
+    send_lines(q, false);
+}
+
+static void operate(struct question *q, const json_t *request) {
+    static const char *const names[] = { [ORDER_RETRY] = "retry",
+                                         [ORDER_HOLD] = "hold",
+                                         [ORDER_RELEASE] = "release",
+                                         [ORDER_BOUNCE] = "bounce",
+                                         [ORDER_REMOVE] = "remove" };
+    struct bytes name = json_bytes(request, "order", q->arena);
+    struct message_id id;
+    for (size_t i = 0; i < COUNT_OF(names); i++)
+        if (bytes_equal(name, bytes_str(names[i])) &&
+            message_id_parse(json_bytes(request, "id", q->arena), &id)) {
+            q->owed = true;
+            q->answers->setup.operate(q->answers->setup.ctx, (enum schedule_order)i, id,
+                                      json_bytes(request, "operator", q->arena), operated, q);
+            return;
+        }
+    buf_str(&q->lines, "{\"error\":\"no such order, or no message id\"}\n");
+    send_lines(q, false);
+}
+
+/* --- questions --------------------------------------------------------------------------- */
+
+static const struct {
+    const char *name;
+    void (*answer)(struct question *q, const json_t *request);
+} commands[] = {
+    { "queue-list", queue_list },
+    { "queue-stats", queue_stats },
+    { "operate", operate },
+};
+
+static struct question *find_question(struct answers *a, uint64_t number) {
+    LIST_EACH(&a->questions, n) {
+        struct question *q = CONTAINER_OF(n, struct question, node);
+        if (q->number == number)
+            return q;
+    }
+    return NULL;
+}
+
+void answers_ask(struct answers *a, uint64_t number, struct bytes request) {
+    struct question *q = calloc(1, sizeof(*q));
+    MUST(q);
+    q->answers = a;
+    q->number = number;
+    q->arena = arena_open();
+    q->cursor = buf_grow(1024);
+    q->lines = buf_grow(PAGE_OCTETS);
+    list_append(&a->questions, &q->node);
+    json_t *json = json_loadb(request.at, request.len, 0, NULL);
+    struct bytes name = json_bytes(json, "command", q->arena);
+    for (size_t i = 0; i < COUNT_OF(commands); i++)
+        if (bytes_equal(name, bytes_str(commands[i].name))) {
+            commands[i].answer(q, json);
+            json_decref(json);
+            return;
+        }
+    buf_str(&q->lines, "{\"error\":\"this server does not know that request\"}\n");
+    send_lines(q, false);
+    json_decref(json);
+}
+
+void answers_next(struct answers *a, uint64_t number) {
+    struct question *q = find_question(a, number);
+    if (q && !q->owed)
+        scan(q);
+}
+
+void answers_stop(struct answers *a, uint64_t number) {
+    struct question *q = find_question(a, number);
+    if (!q)
+        return;
+    q->stopped = true;
+    if (!q->owed)
+        free_question(q);
+}
+
+struct answers *answers_open(const struct answers_setup *setup) {
+    struct answers *a = calloc(1, sizeof(*a));
+    MUST(a);
+    a->setup = *setup;
+    list_init(&a->questions);
+    return a;
+}
+
+void answers_close(struct answers **ap) {
+    struct answers *a = *ap;
+    *ap = NULL;
+    if (!a)
+        return;
+    LIST_EACH(&a->questions, n)
+    free_question(CONTAINER_OF(n, struct question, node));
+    free(a);
+}

@@ -1,0 +1,36 @@
+/* answer: what a worker answers to a command that came over the control socket: JSON lines, a page
+ * at a time, so that a queue of any length is shown in bounded memory. The requests:
+ *
+ *     {"command":"queue-list","filter":{"id","sender","recipient","domain","next_hop","state",
+ *                                       "older_than","newer_than"}}
+ *     {"command":"queue-stats"}
+ *     {"command":"operate","order":"retry|hold|release|bounce|remove","id":"...","operator":"..."}
+ *
+ * With the server stopped, cmd_queue.c opens the spool itself and asks here all the same. */
+#ifndef BIN_ANSWER_H
+#define BIN_ANSWER_H
+
+#include "bin/pipeline.h"
+
+struct answers; /* the open questions of one process */
+
+/* operate: pipeline_operate, or what stands in for it with the server stopped. send: a page of
+ * lines; after one with more = true the next is made when answers_next is called. */
+struct answers_setup {
+    struct store *store;
+    void (*operate)(void *ctx, enum schedule_order order, struct message_id id, struct bytes who,
+                    void (*done)(void *arg, enum rc rc, size_t changed, const struct why *why),
+                    void *arg);
+    void (*send)(void *ctx, uint64_t question, struct bytes lines, bool more);
+    void *ctx;
+};
+struct answers *answers_open(const struct answers_setup *setup);
+void answers_ask(struct answers *a, uint64_t question, struct bytes request);
+void answers_next(struct answers *a, uint64_t question);
+void answers_stop(struct answers *a, uint64_t question);
+void answers_close(struct answers **a);
+
+/* One message as the JSON of `queue list` (design.md's keys). */
+void answer_message(struct buf *out, struct store_message *m);
+
+#endif

@@ -1,0 +1,110 @@
+/* children: the two small processes: keeper and resolver. Each gets a listening socket and a frozen
+ * configuration, shuts itself in, and serves until it is told to end. */
+#include "base/event.h"
+#include "base/must.h"
+#include "bin/layout.h"
+#include "bin/serve.h"
+#include "dns/dns.h"
+#include "keeper/keeper.h"
+#include "sys/process.h"
+#include "sys/sandbox.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { SOCKET_FD = 3, CONFIG_FD = 4, CONFIG_MAX = 64 * 1024 * 1024 };
+
+static int64_t wall_clock(void *loop) {
+    return loop_wall(loop);
+}
+
+_Noreturn static void give_up(const char *child, const struct why *why) {
+    struct event *e = event_begin("child-failed");
+    event_str(e, "child", child);
+    event_why(e, why);
+    event_end(e);
+    exit(EXIT_FAILURE);
+}
+
+static struct config *take_config(const char *child) {
+    struct arena *a = arena_open();
+    struct bytes frozen;
+    struct config *config = NULL;
+    struct why why;
+    if (process_memfd_read(CONFIG_FD, CONFIG_MAX, a, &frozen, &why) != OK)
+        give_up(child, &why);
+    if (config_thaw(frozen, &config) != OK) {
+        why_set(&why, PERM, 0, NULL, "backend.config", "The parent's configuration is unreadable");
+        give_up(child, &why);
+    }
+    close(CONFIG_FD);
+    arena_close(&a);
+    return config;
+}
+
+static void on_signal(void *loop, int signo) {
+    (void)signo;
+    loop_stop(loop);
+}
+
+static struct loop *begin(const char *title) {
+    process_set_title(title);
+    process_hide_memory();
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGHUP, SIG_IGN);
+    signal(SIGINT, SIG_IGN);
+    struct loop *l = loop_open();
+    event_open(wall_clock, l);
+    return l;
+}
+
+/* The end of the process is the end of everything it holds. */
+_Noreturn static void serve(struct loop *l) {
+    signal_watch_open(l, SIGTERM, on_signal, l);
+    loop_run(l);
+    exit(EXIT_SUCCESS);
+}
+
+int keeper_run(void) {
+    struct loop *l = begin("postern-keeper");
+    struct config *config = take_config("keeper");
+    serve_open_log(config, false);
+    struct arena *a = arena_open();
+    struct bytes folder = layout_path(a, config, "keeper");
+    struct bytes readable[] = { B("/etc"), B("/usr/share"), B("/usr/lib"), B("/dev") };
+    struct why why;
+    if (sandbox_enter(&(struct sandbox){ .kind = SANDBOX_KEEPER,
+                                         .writable = &folder,
+                                         .writable_count = 1,
+                                         .readable = readable,
+                                         .readable_count = COUNT_OF(readable) },
+                      &why) != OK)
+        give_up("keeper", &why);
+    struct keeper *k;
+    if (keeper_open(l, layout_path(a, config, "keeper/secrets.db").at, config->hostname, &k,
+                    &why) != OK)
+        give_up("keeper", &why);
+    keeper_serve(k, SOCKET_FD);
+    serve(l);
+}
+
+int resolver_run(void) {
+    struct loop *l = begin("postern-resolv");
+    struct config *config = take_config("resolver");
+    serve_open_log(config, false);
+    struct bytes readable[] = { B("/etc"), B("/usr/share"), B("/usr/lib"),
+                                B("/dev"), B("/proc"),      B("/run/systemd/resolve") };
+    struct why why;
+    if (sandbox_enter(&(struct sandbox){ .kind = SANDBOX_RESOLVER,
+                                         .readable = readable,
+                                         .readable_count = COUNT_OF(readable) },
+                      &why) != OK ||
+        resolver_serve(l, SOCKET_FD,
+                       &(struct resolver_setup){ .servers = config->dns.list,
+                                                 .server_count = config->dns.count,
+                                                 .trust_anchor = config->dns_trust_anchor },
+                       &why) != OK)
+        give_up("resolver", &why);
+    serve(l);
+}

@@ -1,0 +1,238 @@
+/* control: from a command's connection to the workers and back. A question's number names the command
+ * it belongs to, so answers that come after it has gone are dropped. */
+#include "bin/control.h"
+#include "base/list.h"
+#include "base/must.h"
+#include "sys/process.h"
+#include "sys/sockets.h"
+#include "sys/stream.h"
+
+#include <fcntl.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { REQUEST_MAX = 64 * 1024 };
+
+struct control {
+    struct loop *loop;
+    struct stream_listener *listener;
+    int fd;
+    struct list askers;
+    uint64_t last;
+    unsigned workers;
+    bool (*ask)(void *ctx, unsigned worker, enum link_type type, struct bytes body);
+    void *ctx;
+};
+
+struct asker {
+    struct list_node node;
+    struct control *control;
+    struct stream *stream;
+    uint64_t question;
+    struct buf request;
+    struct bytes operator_name;
+    struct arena *arena;
+    unsigned worker;     /* that is being asked */
+    bool asked, waiting; /* for room, before the next page */
+};
+
+static void tell_worker(struct asker *a, enum link_type type) {
+    char memory[16];
+    struct buf b = buf_fixed(memory, sizeof(memory));
+    buf_le64(&b, a->question);
+    a->control->ask(a->control->ctx, a->worker, type, buf_bytes(&b));
+}
+
+static void end(struct asker *a, bool all_sent) {
+    if (a->asked && !all_sent)
+        tell_worker(a, LINK_STOP);
+    list_remove(&a->control->askers, &a->node);
+    stream_close(&a->stream);
+    buf_free(&a->request);
+    struct arena *arena = a->arena;
+    arena_close(&arena);
+}
+
+/* The next worker that runs; when none is left the answer is complete. */
+static void ask_next(struct asker *a) {
+    struct control *c = a->control;
+    struct buf b = buf_grow(REQUEST_MAX + 1024);
+    buf_le64(&b, a->question);
+    buf_lbytes(&b, buf_bytes(&a->request));
+    while (a->worker < c->workers && !c->ask(c->ctx, a->worker, LINK_ASK, buf_bytes(&b)))
+        a->worker++;
+    buf_free(&b);
+    if (a->worker >= c->workers) {
+        end(a, true);
+        return;
+    }
+    a->asked = true;
+}
+
+static struct asker *find(struct control *c, uint64_t question) {
+    LIST_EACH(&c->askers, n) {
+        struct asker *a = CONTAINER_OF(n, struct asker, node);
+        if (a->question == question)
+            return a;
+    }
+    return NULL;
+}
+
+void control_answer(struct control *c, uint64_t question, struct bytes lines, bool more) {
+    struct asker *a = find(c, question);
+    if (!a)
+        return;
+    bool room = stream_write(a->stream, lines);
+    if (!more) {
+        a->asked = false;
+        a->worker++;
+        ask_next(a);
+        return;
+    }
+    if (room)
+        tell_worker(a, LINK_NEXT);
+    else
+        a->waiting = true;
+}
+
+void control_worker_gone(struct control *c, unsigned worker) {
+    LIST_EACH(&c->askers, n) {
+        struct asker *a = CONTAINER_OF(n, struct asker, node);
+        if (!a->asked || a->worker != worker)
+            continue;
+        a->asked = false;
+        stream_write(a->stream, B("{\"error\":\"a worker ended while it answered: ask again\"}\n"));
+        a->worker++;
+        ask_next(a);
+    }
+}
+
+static void on_writable(void *ctx) {
+    struct asker *a = ctx;
+    if (!a->waiting)
+        return;
+    a->waiting = false;
+    tell_worker(a, LINK_NEXT);
+}
+
+/* The request goes on with the operator_name's name put in by us. */
+static bool sign_request(struct asker *a, struct bytes line) {
+    json_t *json = json_loadb(line.at, line.len, 0, NULL);
+    if (!json_is_object(json)) {
+        json_decref(json);
+        return false;
+    }
+    json_object_set_new(json, "operator", json_stringn(a->operator_name.at, a->operator_name.len));
+    char *text = json_dumps(json, JSON_COMPACT);
+    json_decref(json);
+    buf_clear(&a->request);
+    buf_str(&a->request, text ? text : "{}");
+    free(text);
+    return !a->request.full;
+}
+
+static void on_read(void *ctx, struct bytes data) {
+    struct asker *a = ctx;
+    if (a->asked)
+        return;
+    buf_add(&a->request, data);
+    ptrdiff_t at = bytes_find(buf_bytes(&a->request), '\n');
+    if (at < 0 && !a->request.full)
+        return;
+    struct bytes line =
+        arena_copy(a->arena, bytes_first(buf_bytes(&a->request), at < 0 ? 0 : (size_t)at));
+    if (!sign_request(a, line)) {
+        stream_write(a->stream, B("{\"error\":\"the request is no JSON object on one line\"}\n"));
+        end(a, true);
+        return;
+    }
+    ask_next(a);
+}
+
+static void on_end(void *ctx, int error) {
+    (void)error;
+    end(ctx, false);
+}
+
+static void on_accept(void *ctx, struct stream *s) {
+    static const struct stream_handler handler = { .on_read = on_read,
+                                                   .on_end = on_end,
+                                                   .on_writable = on_writable };
+    struct control *c = ctx;
+    unsigned uid = 0, gid = 0;
+    int pid = 0;
+    /* The socket's mode lets the group in; supplementary members of it come by that alone. */
+    if (!stream_credentials(s, &uid, &gid, &pid)) {
+        stream_abort(&s);
+        return;
+    }
+    struct arena *arena = arena_open();
+    struct asker *a = ARENA_NEW(arena, struct asker);
+    a->control = c;
+    a->arena = arena;
+    a->stream = s;
+    a->question = ++c->last;
+    a->request = buf_grow(REQUEST_MAX);
+    a->operator_name = process_user_name(uid, arena);
+    list_append(&c->askers, &a->node);
+    stream_attach(s, &handler, a);
+}
+
+struct control *control_open(struct loop *l, int fd) {
+    struct control *c = calloc(1, sizeof(*c));
+    MUST(c);
+    c->loop = l;
+    c->fd = fd;
+    list_init(&c->askers);
+    return c;
+}
+
+void control_serve(struct control *c, unsigned workers,
+                   bool (*ask)(void *ctx, unsigned worker, enum link_type type, struct bytes body),
+                   void *ctx) {
+    c->workers = workers;
+    c->ask = ask;
+    c->ctx = ctx;
+    c->listener = stream_listen(c->loop, c->fd, on_accept, c);
+}
+
+/* --- the command's side ------------------------------------------------------------------ */
+
+static bool send_all(int fd, struct bytes data) {
+    while (data.len) {
+        ssize_t n = send(fd, data.at, data.len, MSG_NOSIGNAL);
+        if (n <= 0)
+            return false;
+        data = bytes_skip(data, (size_t)n);
+    }
+    return true;
+}
+
+bool control_ask(struct bytes socket_path, struct bytes request,
+                 void (*each)(void *ctx, struct bytes line), void *ctx) {
+    int fd;
+    if (sockets_connect_unix(socket_path, SOCK_STREAM, &fd) < 0)
+        return false;
+    fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
+    struct buf in = buf_grow(16 * 1024 * 1024);
+    bool ok = send_all(fd, request) && send_all(fd, B("\n"));
+    while (ok) {
+        char *room = buf_room(&in, 65536);
+        ssize_t n = room ? recv(fd, room, 65536, 0) : -1;
+        if (n <= 0)
+            break;
+        buf_wrote(&in, (size_t)n);
+        ptrdiff_t at;
+        size_t used = 0;
+        while ((at = bytes_find(bytes_skip(buf_bytes(&in), used), '\n')) >= 0) {
+            each(ctx, bytes_slice(buf_bytes(&in), used, used + (size_t)at));
+            used += (size_t)at + 1;
+        }
+        buf_drop(&in, used);
+    }
+    buf_free(&in);
+    close(fd);
+    return true;
+}

@@ -1,0 +1,29 @@
+/* control: STATE/run/control.sock, where commands speak to the running server: one JSON request a
+ * connection, a line; JSON lines come back until the end. Only root and the members of the workers'
+ * group may connect; the operator's name is taken from the socket, not from the request.
+ *
+ * A question is asked of one worker after the other, each telling what it has; pages wait until the
+ * command has read. Runs in the parent. */
+#ifndef BIN_CONTROL_H
+#define BIN_CONTROL_H
+
+#include "base/bytes.h"
+#include "bin/link.h"
+
+struct control;
+/* The mode and group of the socket say who may connect. */
+struct control *control_open(struct loop *l, int fd);
+/* ask: sends to a worker; false when it does not run. */
+void control_serve(struct control *c, unsigned workers,
+                   bool (*ask)(void *ctx, unsigned worker, enum link_type type, struct bytes body),
+                   void *ctx);
+void control_answer(struct control *c, uint64_t question, struct bytes lines, bool more);
+void control_worker_gone(struct control *c, unsigned worker);
+
+/* --- the command's side --- */
+/* Asks the server of this configuration, blocking: each(line) for every line that comes back. False
+ * when no server runs there (nothing was said then). */
+bool control_ask(struct bytes socket_path, struct bytes request,
+                 void (*each)(void *ctx, struct bytes line), void *ctx);
+
+#endif

@@ -1,0 +1,35 @@
+/* layout: where things lie below STATE, who owns them, and making what is missing. The one place
+ * that knows these names.
+ *
+ *     STATE/                run_as, 0750
+ *       directory.db        run_as: users, aliases; no secrets
+ *       spool/              run_as, 0700
+ *       mail/               run_as, 0700 (or wherever mail_dir is)
+ *       history/            run_as, 0700
+ *       counters            the parent's: saved windows
+ *       keeper/secrets.db   keeper_as, 0700
+ *       keys/tls.crt .key   the parent's, 0700: the pair made on first start
+ *       run/control.sock    commands: root and group of run_as
+ *       run/submit.sock     postern send: everybody
+ *       run/keeper.sock run/resolver.sock   our own processes */
+#ifndef BIN_LAYOUT_H
+#define BIN_LAYOUT_H
+
+#include "config/config.h"
+#include "sys/process.h"
+
+/* STATE/name, NUL-terminated. */
+struct bytes layout_path(struct arena *a, const struct config *c, const char *name);
+
+struct layout_accounts {
+    bool root;             /* started as root: children change their account */
+    struct account worker; /* run_as, or the caller */
+    struct account keeper; /* keeper_as, or run_as */
+};
+/* Looks the accounts up. Started without root everything runs as the caller. */
+enum rc layout_accounts(const struct config *c, struct layout_accounts *out, struct why *why);
+/* Makes the directories that are missing, with owners and modes as above. */
+enum rc layout_make(const struct config *c, const struct layout_accounts *accounts,
+                    struct why *why);
+
+#endif

@@ -1,0 +1,755 @@
+/* parent: the first process. It binds sockets, reads keys, starts the others and starts them again,
+ * hands configurations on, and passes the questions of commands to the workers. It reads nothing
+ * from the network.
+ *
+ * It holds one socket for each worker and address for as long as it runs, so that no connection is
+ * reset when a worker dies. */
+#include "base/event.h"
+#include "base/list.h"
+#include "base/must.h"
+#include "base/num.h"
+#include "bin/control.h"
+#include "bin/layout.h"
+#include "bin/link.h"
+#include "bin/serve.h"
+#include "counters/counters.h"
+#include "sys/files.h"
+#include "sys/process.h"
+#include "sys/random.h"
+#include "sys/sockets.h"
+#include "sys/tls.h"
+
+#include <linux/capability.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+    RESTART_MAX_MS = 10 * 1000,
+    HEALTHY_MS = 30 * 1000, /* a child that lived that long begins anew with short pauses */
+    STOP_MS = 15 * 1000,
+    SAVE_MS = 10 * 1000,
+    TICKET_KEY = 48,
+    LANES_MAX = 1024,
+};
+
+enum kind { KIND_WORKER, KIND_KEEPER, KIND_RESOLVER };
+static const char *const kind_names[] = { "worker", "keeper", "resolver" };
+
+struct parent;
+
+struct child {
+    struct parent *parent;
+    enum kind kind;
+    unsigned index; /* of a worker */
+    pid_t pid;      /* 0: not running */
+    struct link *link;
+    struct timer restart;
+    int64_t started, pause;
+    bool ready;
+    char in_hand[32]; /* at its last crash */
+};
+
+/* One address of one listener; one socket for each worker. */
+struct socket_row {
+    struct list_node node;
+    struct arena *arena;
+    struct bytes listener; /* "" is submit.sock */
+    struct addr wanted;    /* as configured: port 0 is not what it got */
+    struct bytes address;  /* as bound, text */
+    int *fds;
+    bool keep, fresh; /* while reloading: still named; newly bound */
+};
+
+struct parent {
+    struct loop *loop;
+    struct config *config;
+    struct layout_accounts accounts;
+    unsigned workers;
+    struct child *children; /* workers first, then keeper, resolver */
+    size_t child_count;
+    struct list sockets;
+    struct counters *counters;
+    int counters_fd, keeper_fd, resolver_fd;
+    uint32_t lane_count;
+    char ticket[TICKET_KEY];
+    struct control *control;
+    struct timer save, stop;
+    bool ready, stopping, reloading;
+};
+
+static int64_t wall_clock(void *loop) {
+    return loop_wall(loop);
+}
+
+static int fail(const char *what, const struct why *why) {
+    fprintf(stderr, "postern: %s: %s\n", what, why->text);
+    return 78; /* EX_CONFIG */
+}
+
+/* --- sockets ----------------------------------------------------------------------------- */
+
+static void close_row(struct parent *p, struct socket_row *row) {
+    list_remove(&p->sockets, &row->node);
+    for (unsigned i = 0; i < p->workers; i++)
+        if (row->fds[i] >= 0)
+            close(row->fds[i]);
+    struct arena *a = row->arena;
+    arena_close(&a);
+}
+
+static struct socket_row *new_row(struct parent *p, struct bytes listener) {
+    struct arena *a = arena_open();
+    struct socket_row *row = ARENA_NEW(a, struct socket_row);
+    row->arena = a;
+    row->listener = arena_copy(a, listener);
+    row->fds = ARENA_ARRAY(a, p->workers, int);
+    for (unsigned i = 0; i < p->workers; i++)
+        row->fds[i] = -1;
+    row->keep = true;
+    list_append(&p->sockets, &row->node);
+    return row;
+}
+
+/* The first socket may pick a port; the others of the row take the same. */
+static enum rc bind_row(struct parent *p, struct socket_row *row, struct why *why) {
+    struct addr at = row->wanted;
+    for (unsigned i = 0; i < p->workers; i++) {
+        enum rc rc = sockets_listen_tcp(at, &row->fds[i], why);
+        if (rc != OK)
+            return rc;
+        at = sockets_bound(row->fds[i]);
+    }
+    char text[80];
+    struct buf b = buf_fixed(text, sizeof(text));
+    addr_format_port(&b, at);
+    row->address = arena_copy(row->arena, buf_bytes(&b));
+    return OK;
+}
+
+static struct socket_row *find_row(struct parent *p, struct bytes listener, struct addr wanted) {
+    LIST_EACH(&p->sockets, n) {
+        struct socket_row *row = CONTAINER_OF(n, struct socket_row, node);
+        if (bytes_equal(row->listener, listener) && addr_equal(row->wanted, wanted) &&
+            row->wanted.port == wanted.port && row->wanted.family == wanted.family)
+            return row;
+    }
+    return NULL;
+}
+
+static struct bytes row_message(const struct socket_row *row, struct buf *b) {
+    buf_clear(b);
+    buf_lbytes(b, row->listener);
+    buf_lbytes(b, row->address);
+    return buf_bytes(b);
+}
+
+/* Binds what is new in this configuration; what is no longer named stays marked for closing. */
+static enum rc bind_listeners(struct parent *p, const struct config *c, struct why *why) {
+    LIST_EACH(&p->sockets, n) {
+        struct socket_row *row = CONTAINER_OF(n, struct socket_row, node);
+        row->keep = !row->listener.len;
+    }
+    for (size_t i = 0; i < c->listener_count; i++) {
+        const struct listener *l = &c->listeners[i];
+        if (l->service != SERVICE_SMTP)
+            continue;
+        for (size_t j = 0; j < l->address_count; j++) {
+            struct socket_row *row = find_row(p, l->name, l->addresses[j]);
+            if (row) {
+                row->keep = true;
+                continue;
+            }
+            row = new_row(p, l->name);
+            row->wanted = l->addresses[j];
+            row->fresh = p->ready;
+            if (bind_row(p, row, why) != OK) {
+                close_row(p, row);
+                return PERM;
+            }
+        }
+    }
+    return OK;
+}
+
+static enum rc bind_doors(struct parent *p, struct why *why) {
+    struct arena *a = arena_open();
+    enum rc rc = OK;
+    struct socket_row *row = new_row(p, BYTES_NONE);
+    row->address = B("submit.sock");
+    int submit = -1, control = -1;
+    rc = sockets_listen_unix(layout_path(a, p->config, "run/submit.sock"), SOCK_STREAM, 0666,
+                             &submit, why);
+    for (unsigned i = 0; rc == OK && i < p->workers; i++)
+        row->fds[i] = i ? dup(submit) : submit;
+    if (rc == OK)
+        rc = sockets_listen_unix(layout_path(a, p->config, "run/keeper.sock"), SOCK_SEQPACKET, 0600,
+                                 &p->keeper_fd, why);
+    if (rc == OK)
+        rc = sockets_listen_unix(layout_path(a, p->config, "run/resolver.sock"), SOCK_SEQPACKET,
+                                 0600, &p->resolver_fd, why);
+    if (rc == OK)
+        rc = sockets_listen_unix(layout_path(a, p->config, "run/control.sock"), SOCK_STREAM, 0660,
+                                 &control, why);
+    static const char *const workers_own[] = { "run/keeper.sock", "run/resolver.sock" };
+    for (size_t i = 0; rc == OK && p->accounts.root && i < COUNT_OF(workers_own); i++)
+        if (chown(layout_path(a, p->config, workers_own[i]).at, p->accounts.worker.uid,
+                  p->accounts.worker.gid))
+            rc = why_set(why, PERM, 0, NULL, "files.denied", "Cannot hand %s to the workers",
+                         workers_own[i]);
+    if (rc == OK && p->accounts.root &&
+        chown(layout_path(a, p->config, "run/control.sock").at, 0, p->accounts.worker.gid))
+        rc = why_set(why, PERM, 0, NULL, "files.denied", "Cannot hand control.sock to its group");
+    if (rc == OK)
+        p->control = control_open(p->loop, control);
+    arena_close(&a);
+    return rc;
+}
+
+/* --- keys -------------------------------------------------------------------------------- */
+
+static enum rc read_or_make_pair(const struct config *c, struct arena *a, struct tls_pair *out,
+                                 struct why *why) {
+    struct bytes crt = layout_path(a, c, "keys/tls.crt"), key = layout_path(a, c, "keys/tls.key");
+    if (files_read(crt, 65536, a, &out->chain_pem, why) == OK &&
+        files_read(key, 65536, a, &out->key_pem, why) == OK)
+        return OK;
+    if (!bytes_equal(bytes_str(why->reason), B("files.missing")))
+        return PERM;
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    enum rc rc =
+        tls_make_pair(c->hostname, now.tv_sec * 1000, a, &out->chain_pem, &out->key_pem, why);
+    if (rc == OK)
+        rc = files_write(key, out->key_pem, FILES_MODE(0600), why);
+    if (rc == OK)
+        rc = files_write(crt, out->chain_pem, FILES_MODE(0644), why);
+    return rc;
+}
+
+/* Listeners without a certificate of their own get the pair made here. */
+static enum rc fill_pairs(struct config *c, struct why *why) {
+    struct tls_pair pair = { 0 };
+    for (size_t i = 0; i < c->listener_count; i++) {
+        struct listener *l = (struct listener *)&c->listeners[i];
+        if (l->tls == TLS_OFF || l->chain_pem.len)
+            continue;
+        if (!pair.chain_pem.len) {
+            enum rc rc = read_or_make_pair(c, c->arena, &pair, why);
+            if (rc != OK)
+                return rc;
+        }
+        l->chain_pem = pair.chain_pem;
+        l->key_pem = pair.key_pem;
+    }
+    return OK;
+}
+
+/* --- children ---------------------------------------------------------------------------- */
+
+static int freeze(const struct parent *p) {
+    struct buf b = buf_grow(64 * 1024 * 1024);
+    config_freeze(&b, p->config);
+    int fd = process_memfd("postern-config", buf_bytes(&b));
+    MUST(fd >= 0);
+    explicit_bzero(b.at, b.len);
+    buf_free(&b);
+    return fd;
+}
+
+static void send_config(struct parent *p, struct child *c) {
+    int fd = freeze(p);
+    link_send(c->link, LINK_CONFIG, BYTES_NONE, fd);
+    close(fd);
+}
+
+static void send_number(struct child *c, enum link_type type, uint32_t n) {
+    char memory[8];
+    struct buf b = buf_fixed(memory, sizeof(memory));
+    buf_le32(&b, n);
+    link_send(c->link, type, buf_bytes(&b), -1);
+}
+
+static void send_setup(struct parent *p, struct child *c) {
+    struct buf b = buf_grow(1024);
+    buf_le32(&b, c->index);
+    buf_le32(&b, p->workers);
+    buf_le64(&b, random_u64());
+    buf_lbytes(&b, bytes_of(p->ticket, TICKET_KEY));
+    link_send(c->link, LINK_SETUP, buf_bytes(&b), -1);
+    link_send(c->link, LINK_COUNTERS, BYTES_NONE, p->counters_fd);
+    send_config(p, c);
+    LIST_EACH(&p->sockets, n) {
+        struct socket_row *row = CONTAINER_OF(n, struct socket_row, node);
+        link_send(c->link, LINK_LISTEN, row_message(row, &b), row->fds[c->index]);
+    }
+    for (uint32_t lane = c->index; lane < p->lane_count; lane += p->workers)
+        send_number(c, LINK_LANE, lane);
+    if (c->in_hand[0] == '!') {
+        buf_clear(&b);
+        buf_lbytes(&b, bytes_str(c->in_hand + 1));
+        link_send(c->link, LINK_HOLD, buf_bytes(&b), -1);
+        c->in_hand[0] = 0;
+    }
+    link_send(c->link, LINK_START, BYTES_NONE, -1);
+    buf_free(&b);
+}
+
+static void check_ready(struct parent *p);
+
+static void on_message(void *ctx, enum link_type type, struct scan *body, int fd) {
+    struct child *c = ctx;
+    if (fd >= 0)
+        close(fd);
+    if (type == LINK_READY) {
+        c->ready = true;
+        check_ready(c->parent);
+    } else if (type == LINK_ANSWER) {
+        uint64_t question = scan_le64(body);
+        bool more = scan_char(body) == 1;
+        control_answer(c->parent->control, question, scan_lbytes(body), more);
+    }
+}
+
+/* SIGCHLD tells the rest. */
+static void on_link_end(void *ctx) {
+    struct child *c = ctx;
+    link_close(&c->link);
+}
+
+static const struct link_handler link_handler = { on_message, on_link_end };
+
+static void start_child(void *ctx);
+
+static void restart_later(struct child *c) {
+    struct parent *p = c->parent;
+    if (p->stopping)
+        return;
+    int64_t lived = loop_now(p->loop) - c->started;
+    c->pause = lived >= HEALTHY_MS || !c->pause ? 100 : c->pause * 2;
+    if (c->pause > RESTART_MAX_MS)
+        c->pause = RESTART_MAX_MS;
+    timer_set(p->loop, &c->restart, c->pause, start_child, c);
+}
+
+static void tell_failed_start(struct child *c, const struct why *why) {
+    struct event *e = event_begin("child-not-started");
+    event_str(e, "child", kind_names[c->kind]);
+    event_why(e, why);
+    event_end(e);
+    restart_later(c);
+}
+
+static enum rc spawn_worker(struct child *c, struct why *why) {
+    int pair[2];
+    if (sockets_pair(SOCK_SEQPACKET, pair) < 0)
+        return why_set(why, TEMP, 0, NULL, "backend.process", "No socket pair");
+    static const char *const argv[] = { "postern", "serve", "--child=worker", NULL };
+    struct process_fd fds[] = { { pair[1], LINK_FD } };
+    enum rc rc = process_spawn(
+        &(struct process_spawn){ argv, fds, 1,
+                                 c->parent->accounts.root ? &c->parent->accounts.worker : NULL },
+        &c->pid, why);
+    close(pair[1]);
+    if (rc != OK) {
+        close(pair[0]);
+        return rc;
+    }
+    c->link = link_open(c->parent->loop, pair[0], &link_handler, c);
+    send_setup(c->parent, c);
+    return OK;
+}
+
+static enum rc spawn_service(struct child *c, struct why *why) {
+    static const char *const keeper[] = { "postern", "serve", "--child=keeper", NULL };
+    static const char *const resolver[] = { "postern", "serve", "--child=resolver", NULL };
+    struct parent *p = c->parent;
+    bool is_keeper = c->kind == KIND_KEEPER;
+    int config = freeze(p);
+    struct process_fd fds[] = { { is_keeper ? p->keeper_fd : p->resolver_fd, 3 }, { config, 4 } };
+    const struct account *account = is_keeper ? &p->accounts.keeper : &p->accounts.worker;
+    enum rc rc = process_spawn(&(struct process_spawn){ is_keeper ? keeper : resolver, fds, 2,
+                                                        p->accounts.root ? account : NULL },
+                               &c->pid, why);
+    close(config);
+    return rc;
+}
+
+static void start_child(void *ctx) {
+    struct child *c = ctx;
+    struct why why;
+    c->started = loop_now(c->parent->loop);
+    c->ready = c->kind != KIND_WORKER;
+    enum rc rc = c->kind == KIND_WORKER ? spawn_worker(c, &why) : spawn_service(c, &why);
+    if (rc != OK)
+        tell_failed_start(c, &why);
+}
+
+/* A message that was in hand at two crashes in a row is held when the worker is back. */
+static void note_crash(struct child *c) {
+    struct parent *p = c->parent;
+    struct bytes id = counters_was_in_hand(p->counters, c->index);
+    if (!id.len || id.len > sizeof(c->in_hand) - 2) {
+        c->in_hand[0] = 0;
+        return;
+    }
+    bool again = bytes_equal(bytes_str(c->in_hand), id);
+    snprintf(c->in_hand, sizeof(c->in_hand), "%s%.*s", again ? "!" : "", BYTES_FMT(id));
+}
+
+static void child_ended(struct child *c, int status) {
+    struct parent *p = c->parent;
+    struct arena *a = arena_open();
+    pid_t pid = c->pid;
+    c->pid = 0;
+    link_close(&c->link);
+    bool expected = p->stopping && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    if (!expected) {
+        struct event *e = event_begin("child-ended");
+        event_str(e, "child", kind_names[c->kind]);
+        event_u64(e, "pid", (uint64_t)pid);
+        event_text(e, "how", process_ending(status, a));
+        if (c->kind == KIND_WORKER)
+            event_text(e, "message", counters_was_in_hand(p->counters, c->index));
+        event_end(e);
+    }
+    if (c->kind == KIND_WORKER) {
+        control_worker_gone(p->control, c->index);
+        note_crash(c);
+        counters_worker_died(p->counters, c->index);
+    }
+    arena_close(&a);
+    restart_later(c);
+}
+
+/* --- ready, stop, reload ----------------------------------------------------------------- */
+
+static void ready_event(struct parent *p) {
+    struct event *e = event_begin("ready");
+    event_u64(e, "pid", (uint64_t)getpid());
+    event_u64(e, "workers", p->workers);
+    struct buf b = buf_grow(65536);
+    buf_char(&b, '{');
+    const char *between = "";
+    for (size_t i = 0; i < p->config->listener_count; i++) {
+        struct bytes name = p->config->listeners[i].name;
+        buf_str(&b, between);
+        buf_json(&b, name);
+        buf_str(&b, ":[");
+        between = ",";
+        const char *comma = "";
+        LIST_EACH(&p->sockets, n) {
+            struct socket_row *row = CONTAINER_OF(n, struct socket_row, node);
+            if (!bytes_equal(row->listener, name))
+                continue;
+            buf_str(&b, comma);
+            buf_json(&b, row->address);
+            comma = ",";
+        }
+        buf_char(&b, ']');
+    }
+    buf_char(&b, '}');
+    event_json(e, "listeners", buf_bytes(&b));
+    event_end(e);
+    buf_free(&b);
+}
+
+static void check_ready(struct parent *p) {
+    for (size_t i = 0; i < p->child_count; i++)
+        if (!p->children[i].ready)
+            return;
+    if (p->ready && !p->reloading)
+        return;
+    if (!p->ready)
+        ready_event(p);
+    p->ready = true;
+    p->reloading = false;
+    process_notify("READY=1");
+}
+
+static void check_stopped(struct parent *p) {
+    for (size_t i = 0; i < p->child_count; i++)
+        if (p->children[i].pid)
+            return;
+    loop_stop(p->loop);
+}
+
+static void kill_rest(void *ctx) {
+    struct parent *p = ctx;
+    for (size_t i = 0; i < p->child_count; i++)
+        if (p->children[i].pid)
+            kill(p->children[i].pid, SIGKILL);
+}
+
+/* Workers first; the keeper and the resolver serve them to the end. */
+static void stop_services(struct parent *p) {
+    for (unsigned i = 0; i < p->workers; i++)
+        if (p->children[i].pid)
+            return;
+    for (size_t i = p->workers; i < p->child_count; i++)
+        if (p->children[i].pid)
+            kill(p->children[i].pid, SIGTERM);
+}
+
+static void stop(struct parent *p, int signo) {
+    if (p->stopping)
+        return;
+    p->stopping = true;
+    process_notify("STOPPING=1");
+    struct event *e = event_begin("stopping");
+    event_str(e, "signal", signo == SIGINT ? "SIGINT" : "SIGTERM");
+    event_end(e);
+    for (size_t i = 0; i < p->child_count; i++) {
+        timer_clear(&p->children[i].restart);
+        if (p->children[i].link)
+            link_send(p->children[i].link, LINK_DRAIN, BYTES_NONE, -1);
+    }
+    timer_set(p->loop, &p->stop, STOP_MS, kill_rest, p);
+    stop_services(p);
+    check_stopped(p);
+}
+
+static void on_child(void *ctx, int signo) {
+    (void)signo;
+    struct parent *p = ctx;
+    int status;
+    pid_t pid;
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+        for (size_t i = 0; i < p->child_count; i++)
+            if (p->children[i].pid == pid)
+                child_ended(&p->children[i], status);
+    if (p->stopping) {
+        stop_services(p);
+        check_stopped(p);
+    }
+}
+
+static void refuse_reload(struct parent *p, const char *text) {
+    p->reloading = false;
+    struct event *e = event_begin("reload-refused");
+    event_text(e, "file", p->config->file);
+    event_str(e, "text", text);
+    event_str(e, "remedy", "Correct what is named above; until then the old configuration holds");
+    event_bool(e, "alarm", true);
+    event_end(e);
+    process_notify("READY=1");
+}
+
+/* Settings that a running server cannot change. */
+static bool needs_restart(const struct config *a, const struct config *b) {
+    return !bytes_equal(a->state_dir, b->state_dir) || !bytes_equal(a->run_as, b->run_as) ||
+           !bytes_equal(a->keeper_as, b->keeper_as) || !bytes_equal(a->mail_dir, b->mail_dir) ||
+           a->workers != b->workers;
+}
+
+static void hand_out(struct parent *p) {
+    struct buf b = buf_grow(4096);
+    for (unsigned i = 0; i < p->workers; i++) {
+        struct child *c = &p->children[i];
+        if (!c->link)
+            continue;
+        send_config(p, c);
+        LIST_EACH(&p->sockets, n) {
+            struct socket_row *row = CONTAINER_OF(n, struct socket_row, node);
+            if (!row->keep)
+                link_send(c->link, LINK_UNLISTEN, row_message(row, &b), -1);
+            else if (row->fresh)
+                link_send(c->link, LINK_LISTEN, row_message(row, &b), row->fds[i]);
+        }
+    }
+    buf_free(&b);
+    LIST_EACH(&p->sockets, n) {
+        struct socket_row *row = CONTAINER_OF(n, struct socket_row, node);
+        row->fresh = false;
+        if (!row->keep)
+            close_row(p, row);
+    }
+}
+
+/* A bad file changes nothing. The keeper and the resolver are started anew, one after the other:
+ * callers wait in their sockets' backlogs. */
+static void reload(struct parent *p) {
+    p->reloading = true;
+    process_notify_reloading();
+    serve_reopen_log(p->config);
+    for (unsigned i = 0; i < p->workers; i++)
+        if (p->children[i].link)
+            link_send(p->children[i].link, LINK_LOG, BYTES_NONE, STDERR_FILENO);
+    struct config *fresh = serve_load(p->config->file, false);
+    struct why why;
+    if (!fresh) {
+        refuse_reload(p, "The configuration has errors");
+        return;
+    }
+    if (needs_restart(p->config, fresh)) {
+        refuse_reload(p, "state_dir, mail_dir, run_as, keeper_as or workers changed: restart the "
+                         "server to change them");
+        config_close(&fresh);
+        return;
+    }
+    if (fill_pairs(fresh, &why) != OK || bind_listeners(p, fresh, &why) != OK) {
+        refuse_reload(p, why.text);
+        LIST_EACH(&p->sockets, n) {
+            struct socket_row *row = CONTAINER_OF(n, struct socket_row, node);
+            if (row->fresh)
+                close_row(p, row);
+        }
+        config_close(&fresh);
+        return;
+    }
+    struct config *old = p->config;
+    p->config = fresh;
+    hand_out(p);
+    for (size_t i = p->workers; i < p->child_count; i++)
+        if (p->children[i].pid)
+            kill(p->children[i].pid, SIGTERM);
+    struct event *e = event_begin("reloaded");
+    event_text(e, "file", fresh->file);
+    event_end(e);
+    config_close(&old);
+    check_ready(p);
+}
+
+static void on_signal(void *ctx, int signo) {
+    struct parent *p = ctx;
+    if (signo == SIGHUP && !p->stopping)
+        reload(p);
+    else if (signo != SIGHUP)
+        stop(p, signo);
+}
+
+/* --- counters on disk -------------------------------------------------------------------- */
+
+static void save_counters(struct parent *p) {
+    struct arena *a = arena_open();
+    struct buf b = buf_grow(64 * 1024 * 1024);
+    counters_save(p->counters, &b, loop_wall(p->loop));
+    struct why why;
+    if (files_write(layout_path(a, p->config, "counters"), buf_bytes(&b), FILES_MODE(0600), &why) !=
+        OK) {
+        struct event *e = event_begin("counters-not-saved");
+        event_why(e, &why);
+        event_end(e);
+    }
+    buf_free(&b);
+    arena_close(&a);
+}
+
+static void save_tick(void *ctx) {
+    struct parent *p = ctx;
+    save_counters(p);
+    timer_set(p->loop, &p->save, SAVE_MS, save_tick, p);
+}
+
+static void load_counters(struct parent *p) {
+    struct arena *a = arena_open();
+    struct bytes saved;
+    struct why why;
+    if (files_read(layout_path(a, p->config, "counters"), 64 * 1024 * 1024, a, &saved, &why) == OK)
+        counters_load(p->counters, saved, loop_wall(p->loop));
+    arena_close(&a);
+}
+
+/* --- commands ---------------------------------------------------------------------------- */
+
+static bool ask_worker(void *ctx, unsigned worker, enum link_type type, struct bytes body) {
+    struct parent *p = ctx;
+    if (worker >= p->workers || !p->children[worker].link)
+        return false;
+    return link_send(p->children[worker].link, type, body, -1);
+}
+
+/* --- the beginning ----------------------------------------------------------------------- */
+
+/* As many lanes as there were ever workers: a lane that was used is served until it is empty. */
+static enum rc count_lanes(struct parent *p, struct why *why) {
+    struct arena *a = arena_open();
+    struct bytes *names;
+    size_t count;
+    p->lane_count = p->workers;
+    enum rc rc = files_list(layout_path(a, p->config, "spool"), 10000, a, &names, &count, why);
+    for (size_t i = 0; rc == OK && i < count; i++) {
+        uint64_t lane;
+        if (bytes_to_u64(names[i], LANES_MAX - 1, &lane) && lane >= p->lane_count)
+            p->lane_count = (uint32_t)lane + 1;
+    }
+    arena_close(&a);
+    return rc;
+}
+
+static enum rc prepare(struct parent *p, struct why *why) {
+    enum rc rc = layout_accounts(p->config, &p->accounts, why);
+    if (rc == OK)
+        rc = layout_make(p->config, &p->accounts, why);
+    if (rc == OK)
+        rc = fill_pairs(p->config, why);
+    if (rc == OK)
+        rc = counters_create(p->workers, &p->counters, &p->counters_fd, why);
+    if (rc == OK)
+        rc = count_lanes(p, why);
+    if (rc == OK)
+        rc = bind_listeners(p, p->config, why);
+    if (rc == OK)
+        rc = bind_doors(p, why);
+    return rc;
+}
+
+/* What is left after this: binding low ports, changing a child's account, reading keys anew. */
+static void give_up_rights(struct parent *p) {
+    static const int keep[] = { CAP_NET_BIND_SERVICE, CAP_SETUID, CAP_SETGID, CAP_DAC_READ_SEARCH,
+                                CAP_DAC_OVERRIDE,     CAP_KILL,   CAP_CHOWN,  CAP_FOWNER };
+    struct why why;
+    if (p->accounts.root && process_keep_capabilities(keep, COUNT_OF(keep), &why) != OK) {
+        struct event *e = event_begin("rights-kept");
+        event_why(e, &why);
+        event_end(e);
+    }
+}
+
+static void make_children(struct parent *p) {
+    p->child_count = p->workers + 2;
+    p->children = calloc(p->child_count, sizeof(*p->children));
+    MUST(p->children);
+    for (size_t i = 0; i < p->child_count; i++) {
+        struct child *c = &p->children[i];
+        c->parent = p;
+        c->index = (unsigned)i;
+        c->kind = i < p->workers ? KIND_WORKER : i == p->workers ? KIND_KEEPER : KIND_RESOLVER;
+    }
+    /* Services first, so that the workers' first calls find them. */
+    for (size_t i = p->child_count; i > 0; i--)
+        start_child(&p->children[i - 1]);
+}
+
+int parent_run(struct config *config) {
+    static struct parent parent;
+    struct parent *p = &parent;
+    struct why why;
+    p->config = config;
+    p->workers = config->workers;
+    list_init(&p->sockets);
+    signal(SIGPIPE, SIG_IGN);
+    p->loop = loop_open();
+    event_open(wall_clock, p->loop);
+    serve_open_log(config, true);
+    process_raise_files();
+    random_octets(p->ticket, TICKET_KEY);
+    if (prepare(p, &why) != OK)
+        return fail("cannot start", &why);
+    load_counters(p);
+    give_up_rights(p);
+    signal_watch_open(p->loop, SIGCHLD, on_child, p);
+    signal_watch_open(p->loop, SIGTERM, on_signal, p);
+    signal_watch_open(p->loop, SIGINT, on_signal, p);
+    signal_watch_open(p->loop, SIGHUP, on_signal, p);
+    control_serve(p->control, p->workers, ask_worker, p);
+    make_children(p);
+    save_tick(p);
+    loop_run(p->loop);
+    save_counters(p);
+    return EXIT_SUCCESS;
+}

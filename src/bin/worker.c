@@ -1,0 +1,580 @@
+/* worker: one of the processes that speak to the world: its own loop, lanes of the spool, sessions in
+ * and deliveries out. Everything it works with comes from the parent over its link, and is opened in
+ * one place, `start`. */
+#include "base/event.h"
+#include "base/list.h"
+#include "base/must.h"
+#include "bin/answer.h"
+#include "bin/layout.h"
+#include "bin/link.h"
+#include "bin/pipeline.h"
+#include "bin/serve.h"
+#include "report/report.h"
+#include "spool/spool.h"
+#include "sys/disk.h"
+#include "sys/gateways.h"
+#include "sys/process.h"
+#include "sys/random.h"
+#include "sys/sandbox.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+    DRAIN_MS = 10 * 1000,
+    LEASE_AGAIN_MS = 1000,
+    HISTORY_MS = 1000,
+    CONFIG_MAX = 64 * 1024 * 1024,
+    TICKET_KEY = 48,
+    LANES_MAX = 1024,
+    HOLDS_MAX = 64,
+};
+
+struct worker;
+
+/* One listening socket. An empty listener name is submit.sock. */
+struct door {
+    struct list_node node;
+    struct worker *worker;
+    struct bytes listener;
+    struct bytes address;
+    int fd;
+    struct stream_listener *open;
+    struct tls_server *tls;
+    struct arena *arena;
+};
+
+/* A configuration that sessions may still look at. */
+struct retired {
+    struct list_node node;
+    struct config *config;
+    int64_t since;
+};
+
+struct worker {
+    struct loop *loop;
+    struct link *link;
+    unsigned index, workers;
+    uint64_t seed;
+    char ticket[TICKET_KEY];
+    struct counters *counters;
+    struct config *config;
+    struct list retired;
+    struct list doors;
+    uint32_t lanes[LANES_MAX];
+    bool leased[LANES_MAX];
+    size_t lane_count, lanes_leased;
+    struct timer lease_timer, history_timer;
+    struct message_id holds[HOLDS_MAX];
+    size_t hold_count;
+    bool started, ready, draining;
+
+    struct disk *disk;
+    struct spool *spool;
+    struct directory *directory;
+    struct auth *auth;
+    struct dns *dns;
+    struct tls_client *tls;
+    struct maildir *maildir;
+    struct history *history;
+    struct gateways *gateways;
+    struct pipeline *pipeline;
+    struct answers *answers;
+    struct addr *own;
+    size_t own_count;
+};
+
+static int64_t wall_clock(void *loop) {
+    return loop_wall(loop);
+}
+
+_Noreturn static void give_up(const char *what, const struct why *why) {
+    struct event *e = event_begin("worker-failed");
+    event_str(e, "at", what);
+    event_why(e, why);
+    event_end(e);
+    exit(EXIT_FAILURE);
+}
+
+/* --- doors ------------------------------------------------------------------------------- */
+
+static void on_accept(void *ctx, struct stream *s) {
+    struct door *d = ctx;
+    struct worker *w = d->worker;
+    if (d->listener.len) {
+        pipeline_session(w->pipeline, s, d->listener, d->tls);
+        return;
+    }
+    unsigned uid, gid;
+    int pid;
+    if (!stream_credentials(s, &uid, &gid, &pid)) {
+        stream_abort(&s);
+        return;
+    }
+    struct arena *a = arena_open();
+    pipeline_local(w->pipeline, s, process_user_name(uid, a));
+    arena_close(&a);
+}
+
+/* The listener's own pair first, then those chosen by name. */
+static void open_tls(struct worker *w, struct door *d) {
+    const struct listener *l = config_listener(w->config, d->listener);
+    tls_server_close(&d->tls);
+    if (!l || l->tls == TLS_OFF || !l->chain_pem.len)
+        return;
+    size_t count = w->config->certificate_count;
+    struct tls_pair *pairs = calloc(count + 1, sizeof(*pairs));
+    MUST(pairs);
+    pairs[0] = (struct tls_pair){ BYTES_NONE, l->chain_pem, l->key_pem };
+    for (size_t i = 0; i < count; i++) {
+        const struct certificate *c = &w->config->certificates[i];
+        pairs[i + 1] = (struct tls_pair){ c->name, c->chain_pem, c->key_pem };
+    }
+    struct why why;
+    if (tls_server_open(pairs, count + 1, l->tls_min, bytes_of(w->ticket, TICKET_KEY), &d->tls,
+                        &why) != OK) {
+        struct event *e = event_begin("certificate-unusable");
+        event_text(e, "listener", d->listener);
+        event_why(e, &why);
+        event_end(e);
+    }
+    free(pairs);
+}
+
+static void open_door(struct worker *w, struct door *d) {
+    open_tls(w, d);
+    d->open = stream_listen(w->loop, d->fd, on_accept, d);
+}
+
+static void close_door(struct door *d) {
+    struct worker *w = d->worker;
+    list_remove(&w->doors, &d->node);
+    if (d->open)
+        stream_listener_close(&d->open);
+    else
+        close(d->fd);
+    tls_server_close(&d->tls);
+    struct arena *a = d->arena;
+    arena_close(&a);
+}
+
+static void take_door(struct worker *w, struct scan *body, int fd) {
+    struct arena *a = arena_open();
+    struct door *d = ARENA_NEW(a, struct door);
+    d->arena = a;
+    d->worker = w;
+    d->listener = arena_copy(a, scan_lbytes(body));
+    d->address = arena_copy(a, scan_lbytes(body));
+    d->fd = fd;
+    list_append(&w->doors, &d->node);
+    if (w->ready)
+        open_door(w, d);
+}
+
+static void drop_door(struct worker *w, struct scan *body) {
+    struct bytes listener = scan_lbytes(body), address = scan_lbytes(body);
+    LIST_EACH(&w->doors, n) {
+        struct door *d = CONTAINER_OF(n, struct door, node);
+        if (bytes_equal(d->listener, listener) && bytes_equal(d->address, address))
+            close_door(d);
+    }
+}
+
+/* --- lanes ------------------------------------------------------------------------------- */
+
+static void open_all_doors(struct worker *w) {
+    w->ready = true;
+    LIST_EACH(&w->doors, n)
+    open_door(w, CONTAINER_OF(n, struct door, node));
+    link_send(w->link, LINK_READY, BYTES_NONE, -1);
+}
+
+static void lease_missing(void *ctx);
+
+static void on_leased(void *ctx, uint32_t lane, enum rc rc, const struct why *why) {
+    struct worker *w = ctx;
+    if (rc != OK) {
+        struct event *e = event_begin("lane-not-leased");
+        event_u64(e, "lane", lane);
+        event_why(e, why);
+        event_end(e);
+        timer_set(w->loop, &w->lease_timer, LEASE_AGAIN_MS, lease_missing, w);
+        return;
+    }
+    for (size_t i = 0; i < w->lane_count; i++)
+        if (w->lanes[i] == lane && !w->leased[i]) {
+            w->leased[i] = true;
+            w->lanes_leased++;
+        }
+    if (w->lanes_leased == w->lane_count && !w->ready && !w->draining)
+        open_all_doors(w);
+}
+
+static void hold_done(void *ctx, enum rc rc, size_t changed, const struct why *why) {
+    (void)ctx;
+    (void)rc;
+    (void)changed;
+    (void)why;
+}
+
+static void on_lane_read(void *ctx, uint32_t lane) {
+    (void)lane;
+    struct worker *w = ctx;
+    for (size_t i = 0; i < w->hold_count; i++)
+        pipeline_operate(w->pipeline, ORDER_HOLD, w->holds[i], B("postern (two crashes)"),
+                         hold_done, w);
+}
+
+static void on_damage(void *ctx, uint32_t lane, struct bytes what) {
+    (void)ctx;
+    struct event *e = event_begin("spool-damage");
+    event_u64(e, "lane", lane);
+    event_text(e, "text", what);
+    event_bool(e, "alarm", true);
+    event_end(e);
+}
+
+static void lease_missing(void *ctx) {
+    struct worker *w = ctx;
+    static const struct spool_lane_events events = { on_leased, on_lane_read, on_damage };
+    for (size_t i = 0; i < w->lane_count; i++)
+        if (!w->leased[i])
+            spool_lease(w->spool, w->lanes[i], &events, w);
+}
+
+/* --- start ------------------------------------------------------------------------------- */
+
+static bool is_gateway(void *ctx, struct addr client) {
+    struct worker *w = ctx;
+    return w->gateways && gateways_has(w->gateways, client);
+}
+
+static void history_tick(void *ctx) {
+    struct worker *w = ctx;
+    history_flush(w->history, loop_wall(w->loop));
+    timer_set(w->loop, &w->history_timer, HISTORY_MS, history_tick, w);
+}
+
+static void operate(void *ctx, enum schedule_order order, struct message_id id, struct bytes who,
+                    void (*done)(void *arg, enum rc rc, size_t changed, const struct why *why),
+                    void *arg) {
+    struct worker *w = ctx;
+    pipeline_operate(w->pipeline, order, id, who, done, arg);
+}
+
+static void send_answer(void *ctx, uint64_t question, struct bytes lines, bool more) {
+    struct worker *w = ctx;
+    struct buf b = buf_grow(LINK_MAX);
+    buf_le64(&b, question);
+    buf_char(&b, more ? 1 : 0);
+    buf_lbytes(&b, lines);
+    link_send(w->link, LINK_ANSWER, buf_bytes(&b), -1);
+    buf_free(&b);
+}
+
+static void collect_own_addresses(struct worker *w) {
+    w->own = calloc(w->doors.count + 1, sizeof(*w->own));
+    MUST(w->own);
+    LIST_EACH(&w->doors, n) {
+        struct addr a;
+        if (addr_parse_port(CONTAINER_OF(n, struct door, node)->address, &a))
+            w->own[w->own_count++] = a;
+    }
+}
+
+/* Before any thread runs, and after all that reads outside of STATE has been read. */
+static void enter_sandbox(struct worker *w) {
+    struct bytes writable[] = { w->config->state_dir, w->config->mail_dir };
+    struct bytes readable[] = { B("/etc"), B("/usr/share"), B("/usr/lib"), B("/proc"), B("/dev") };
+    struct why why;
+    if (sandbox_enter(
+            &(struct sandbox){
+                .kind = SANDBOX_WORKER,
+                .writable = writable,
+                .writable_count = COUNT_OF(writable),
+                .readable = readable,
+                .readable_count = COUNT_OF(readable),
+            },
+            &why) != OK)
+        give_up("sandbox", &why);
+}
+
+static void open_services(struct worker *w, struct arena *a) {
+    const struct config *c = w->config;
+    struct why why;
+    w->disk = disk_open(layout_path(a, c, "spool").at);
+    if (!w->disk) {
+        why_backend(&why, "backend.spool", "The spool cannot be opened");
+        give_up("spool", &why);
+    }
+    w->spool = spool_open(w->loop,
+                          &(struct spool_setup){ .disk = w->disk, .min_free = c->queue.min_free });
+    if (directory_open(w->loop, layout_path(a, c, "directory.db").at, &w->directory, &why) != OK)
+        give_up("directory", &why);
+    w->auth = auth_open_channel(w->loop, layout_path(a, c, "run/keeper.sock").at);
+    w->dns = dns_open_channel(w->loop, layout_path(a, c, "run/resolver.sock").at);
+    w->maildir = maildir_open(w->loop, arena_str(a, c->mail_dir), arena_str(a, c->hostname));
+    if (history_open(layout_path(a, c, "history").at, c->history_keep, c->history_max_size,
+                     w->index, &w->history, &why) != OK)
+        give_up("history", &why);
+    event_listen(history_event, w->history);
+    history_tick(w);
+}
+
+static void start(struct worker *w) {
+    struct arena *a = arena_open();
+    struct why why;
+    MUST(w->config && w->counters && !w->started);
+    w->started = true;
+    serve_open_log(w->config, false);
+    process_raise_files();
+    w->gateways = gateways_open(w->loop, &why);
+    if (tls_client_open(BYTES_NONE, &w->tls, &why) != OK)
+        give_up("TLS", &why);
+    enter_sandbox(w);
+    open_services(w, a);
+    collect_own_addresses(w);
+    w->pipeline = pipeline_open(
+        &(struct pipeline_setup){
+            .loop = w->loop,
+            .store = spool_store(w->spool),
+            .directory = w->directory,
+            .auth = w->auth,
+            .counters = w->counters,
+            .dns = w->dns,
+            .tls = w->tls,
+            .maildir = w->maildir,
+            .is_gateway = is_gateway,
+            .gateway_ctx = w,
+            .own_addresses = w->own,
+            .own_address_count = w->own_count,
+            .seed = w->seed,
+        },
+        w->config);
+    w->answers = answers_open(&(struct answers_setup){
+        .store = spool_store(w->spool), .operate = operate, .send = send_answer, .ctx = w });
+    lease_missing(w);
+    arena_close(&a);
+}
+
+/* --- a new configuration ----------------------------------------------------------------- */
+
+enum { RETIRED_MS = 15 * 60 * 1000 };
+
+/* Questions to the directory and deliveries may look at it a little longer than sessions do. */
+static void release(void *ctx, const struct config *old) {
+    struct worker *w = ctx;
+    struct retired *r = calloc(1, sizeof(*r));
+    MUST(r);
+    r->config = (struct config *)old;
+    r->since = loop_now(w->loop);
+    list_append(&w->retired, &r->node);
+}
+
+static void free_retired(struct worker *w, int64_t age) {
+    LIST_EACH(&w->retired, n) {
+        struct retired *r = CONTAINER_OF(n, struct retired, node);
+        if (loop_now(w->loop) - r->since < age)
+            continue;
+        list_remove(&w->retired, n);
+        config_close(&r->config);
+        free(r);
+    }
+}
+
+static void take_config(struct worker *w, int fd) {
+    struct arena *a = arena_open();
+    struct bytes frozen;
+    struct config *config = NULL;
+    struct why why;
+    if (process_memfd_read(fd, CONFIG_MAX, a, &frozen, &why) != OK ||
+        config_thaw(frozen, &config) != OK) {
+        why_set(&why, PERM, 0, NULL, "backend.config", "The parent's configuration is unreadable");
+        give_up("configuration", &why);
+    }
+    arena_close(&a);
+    if (!w->started) {
+        w->config = config;
+        return;
+    }
+    free_retired(w, RETIRED_MS);
+    w->config = config;
+    pipeline_reload(w->pipeline, config, release, w);
+    LIST_EACH(&w->doors, n)
+    open_tls(w, CONTAINER_OF(n, struct door, node));
+}
+
+/* --- the end ----------------------------------------------------------------------------- */
+
+static void on_drained(void *ctx) {
+    struct worker *w = ctx;
+    loop_stop(w->loop);
+}
+
+static void drain(struct worker *w) {
+    if (w->draining)
+        return;
+    w->draining = true;
+    if (!w->pipeline) {
+        loop_stop(w->loop);
+        return;
+    }
+    timer_clear(&w->lease_timer);
+    LIST_EACH(&w->doors, n)
+    close_door(CONTAINER_OF(n, struct door, node));
+    pipeline_drain(w->pipeline, DRAIN_MS, on_drained, w);
+}
+
+static void close_all(struct worker *w) {
+    answers_close(&w->answers);
+    timer_clear(&w->history_timer);
+    timer_clear(&w->lease_timer);
+    LIST_EACH(&w->doors, n)
+    close_door(CONTAINER_OF(n, struct door, node));
+    pipeline_close(&w->pipeline);
+    spool_close(&w->spool);
+    disk_close(&w->disk);
+    directory_close(&w->directory);
+    auth_close(&w->auth);
+    if (w->dns)
+        dns_close(&w->dns);
+    maildir_close(&w->maildir);
+    tls_client_close(&w->tls);
+    gateways_close(&w->gateways);
+    if (w->history) {
+        event_unlisten(history_event, w->history);
+        history_flush(w->history, loop_wall(w->loop));
+        history_close(&w->history);
+    }
+    free_retired(w, 0);
+    config_close(&w->config);
+    counters_close(&w->counters);
+    link_close(&w->link);
+    free(w->own);
+}
+
+/* --- the link ---------------------------------------------------------------------------- */
+
+static void on_setup(struct worker *w, struct scan *body, int fd) {
+    (void)fd;
+    w->index = scan_le32(body);
+    w->workers = scan_le32(body);
+    w->seed = scan_le64(body);
+    struct bytes key = scan_lbytes(body);
+    MUST(!body->bad && key.len == TICKET_KEY);
+    memcpy(w->ticket, key.at, TICKET_KEY);
+}
+
+static void on_counters(struct worker *w, struct scan *body, int fd) {
+    (void)body;
+    struct why why;
+    if (counters_map(fd, w->index, &w->counters, &why) != OK)
+        give_up("counters", &why);
+    close(fd);
+}
+
+static void on_config(struct worker *w, struct scan *body, int fd) {
+    (void)body;
+    take_config(w, fd);
+    close(fd);
+}
+
+static void on_unlisten(struct worker *w, struct scan *body, int fd) {
+    (void)fd;
+    drop_door(w, body);
+}
+
+static void on_lane(struct worker *w, struct scan *body, int fd) {
+    (void)fd;
+    MUST(w->lane_count < LANES_MAX);
+    w->lanes[w->lane_count++] = scan_le32(body);
+}
+
+static void on_start(struct worker *w, struct scan *body, int fd) {
+    (void)body;
+    (void)fd;
+    start(w);
+}
+
+static void on_hold(struct worker *w, struct scan *body, int fd) {
+    (void)fd;
+    struct message_id id;
+    if (!message_id_parse(scan_lbytes(body), &id) || w->hold_count == HOLDS_MAX)
+        return;
+    w->holds[w->hold_count++] = id;
+}
+
+static void on_ask(struct worker *w, struct scan *body, int fd) {
+    (void)fd;
+    uint64_t question = scan_le64(body);
+    if (w->answers)
+        answers_ask(w->answers, question, scan_lbytes(body));
+    else
+        send_answer(w, question, B("{\"error\":\"this worker is still starting\"}\n"), false);
+}
+
+static void on_next(struct worker *w, struct scan *body, int fd) {
+    (void)fd;
+    if (w->answers)
+        answers_next(w->answers, scan_le64(body));
+}
+
+static void on_stop(struct worker *w, struct scan *body, int fd) {
+    (void)fd;
+    if (w->answers)
+        answers_stop(w->answers, scan_le64(body));
+}
+
+static void on_log(struct worker *w, struct scan *body, int fd) {
+    (void)w;
+    (void)body;
+    dup2(fd, STDERR_FILENO);
+    close(fd);
+}
+
+static void on_drain(struct worker *w, struct scan *body, int fd) {
+    (void)body;
+    (void)fd;
+    drain(w);
+}
+
+static void (*const on_type[])(struct worker *w, struct scan *body, int fd) = {
+    [LINK_SETUP] = on_setup,   [LINK_COUNTERS] = on_counters, [LINK_CONFIG] = on_config,
+    [LINK_LISTEN] = take_door, [LINK_UNLISTEN] = on_unlisten, [LINK_LANE] = on_lane,
+    [LINK_START] = on_start,   [LINK_HOLD] = on_hold,         [LINK_ASK] = on_ask,
+    [LINK_NEXT] = on_next,     [LINK_STOP] = on_stop,         [LINK_LOG] = on_log,
+    [LINK_DRAIN] = on_drain,
+};
+
+static void on_message(void *ctx, enum link_type type, struct scan *body, int fd) {
+    MUST((size_t)type < COUNT_OF(on_type) && on_type[type]);
+    on_type[type](ctx, body, fd);
+}
+
+/* Without a parent nobody would restart or stop us. */
+static void on_parent_gone(void *ctx) {
+    drain(ctx);
+}
+
+int worker_run(void) {
+    static const struct link_handler handler = { on_message, on_parent_gone };
+    static struct worker w;
+    process_set_title("postern-worker");
+    process_hide_memory();
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGHUP, SIG_IGN);
+    signal(SIGINT, SIG_IGN); /* a terminal's Ctrl-C goes to all of us: the parent drains us */
+    signal(SIGTERM, SIG_IGN);
+    list_init(&w.doors);
+    list_init(&w.retired);
+    w.loop = loop_open();
+    event_open(wall_clock, w.loop);
+    w.link = link_open(w.loop, LINK_FD, &handler, &w);
+    loop_run(w.loop);
+    close_all(&w);
+    loop_close(&w.loop);
+    return EXIT_SUCCESS;
+}
