@@ -146,6 +146,13 @@ void event_i64(struct event *e, const char *key, int64_t value) {
     keep(e, start);
 }
 
+void event_json(struct event *e, const char *key, struct bytes json) {
+    size_t start = e->line.len;
+    put_key(e, key);
+    buf_add(&e->line, json);
+    keep(e, start);
+}
+
 void event_bool(struct event *e, const char *key, bool value) {
     size_t start = e->line.len;
     put_key(e, key);

@@ -29,6 +29,8 @@ void event_text(struct event *e, const char *key, struct bytes value); /* left o
 void event_str(struct event *e, const char *key, const char *value);
 void event_u64(struct event *e, const char *key, uint64_t value);
 void event_i64(struct event *e, const char *key, int64_t value);
+/* A value that is JSON already. */
+void event_json(struct event *e, const char *key, struct bytes json);
 void event_bool(struct event *e, const char *key, bool value);
 void event_addr(struct event *e, const char *key, struct addr a);
 void event_time(struct event *e, const char *key, int64_t wall_ms);

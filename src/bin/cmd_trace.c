@@ -1,0 +1,178 @@
+/* cmd_trace: `postern trace`: every step of a message, from the history files, in words. */
+#include "base/must.h"
+#include "bin/commands.h"
+#include "bin/layout.h"
+#include "bin/options.h"
+#include "report/report.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+#include <sysexits.h>
+
+struct trace {
+    bool json;
+    size_t lines;
+};
+
+static const char *text_of(const json_t *e, const char *key) {
+    const char *text = json_string_value(json_object_get(e, key));
+    return text ? text : "";
+}
+
+static void print_safe(const char *text) {
+    struct buf b = buf_grow(1 << 20);
+    buf_printable(&b, bytes_str(text));
+    fputs(buf_text(&b), stdout);
+    buf_free(&b);
+}
+
+/* " word VALUE" when there is one. */
+static void part(const json_t *e, const char *word, const char *key) {
+    const char *value = text_of(e, key);
+    if (!*value)
+        return;
+    printf(" %s ", word);
+    print_safe(value);
+}
+
+static void list_part(const json_t *e, const char *word, const char *key) {
+    const json_t *list = json_object_get(e, key);
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        printf(i ? ", " : " %s ", word);
+        print_safe(json_string_value(json_array_get(list, i)));
+    }
+}
+
+static void accepted(const json_t *e) {
+    part(e, "message", "message");
+    part(e, "from", "from");
+    list_part(e, "to", "to");
+    printf(", %lld octets", (long long)json_integer_value(json_object_get(e, "size")));
+    part(e, "by", "client");
+    part(e, "on listener", "listener");
+    part(e, "login", "login");
+    part(e, "granted by connector", "granted_by");
+}
+
+static void refused(const json_t *e) {
+    long long code = json_integer_value(json_object_get(e, "code"));
+    if (code)
+        printf(" %lld", code);
+    part(e, "", "enhanced");
+    part(e, "reason", "reason");
+    part(e, "client", "client");
+    part(e, "from", "from");
+    part(e, "to", "to");
+    fputs("\n      ", stdout);
+    print_safe(text_of(e, "text"));
+}
+
+static void outcome(const json_t *e) {
+    part(e, "to", "to");
+    part(e, "(for", "original_to");
+    if (*text_of(e, "original_to"))
+        putchar(')');
+    part(e, "at", "host");
+    part(e, "", "address");
+    part(e, "step", "command");
+    long long code = json_integer_value(json_object_get(e, "code"));
+    if (code)
+        printf(", reply %lld", code);
+    part(e, "", "enhanced");
+    part(e, "with", "tls");
+    part(e, "next attempt", "next");
+    part(e, "by operator", "operator");
+    if (json_is_true(json_object_get(e, "uncertain")))
+        fputs("; the data was sent and no reply seen: it may have arrived", stdout);
+    if (*text_of(e, "reply")) {
+        fputs("\n      ", stdout);
+        print_safe(text_of(e, "reply"));
+    }
+}
+
+static void other(const json_t *e) {
+    part(e, "message", "message");
+    part(e, "login", "login");
+    part(e, "client", "client");
+    part(e, "operator", "operator");
+    part(e, "to", "to");
+    part(e, "", "text");
+}
+
+static const struct {
+    const char *event;
+    void (*print)(const json_t *e);
+} printers[] = {
+    { "accepted", accepted }, { "refused", refused },  { "relayed", outcome },
+    { "delivered", outcome }, { "deferred", outcome }, { "bounced", outcome },
+    { "expanded", outcome },  { "held", outcome },     { "removed", outcome },
+};
+
+static void each(void *ctx, struct bytes line) {
+    struct trace *t = ctx;
+    t->lines++;
+    if (t->json) {
+        printf("%.*s\n", BYTES_FMT(line));
+        return;
+    }
+    json_t *e = json_loadb(line.at, line.len, 0, NULL);
+    const char *name = text_of(e, "event");
+    printf("%s  %-10s", text_of(e, "time"), name);
+    void (*print)(const json_t *) = other;
+    for (size_t i = 0; i < COUNT_OF(printers); i++)
+        if (!strcmp(printers[i].event, name))
+            print = printers[i].print;
+    print(e);
+    putchar('\n');
+    json_decref(e);
+}
+
+int cmd_trace(int argc, char **argv) {
+    struct bytes file = B("/etc/postern/postern.conf"), what[1];
+    size_t count = 0;
+    struct trace t = { 0 };
+    const struct option_row rows[] = {
+        { .name = "-c", .value = "FILE", .help = "the configuration", .text = &file },
+        { .name = "--json",
+          .help = "the events themselves, one JSON object a line",
+          .flag = &t.json },
+    };
+    const struct options o = {
+        .command = "trace",
+        .arguments = "ID|MESSAGE-ID|ADDRESS",
+        .sentence = "what became of a message: every step, attempt and reply",
+        .rows = rows,
+        .row_count = COUNT_OF(rows),
+        .args = what,
+        .args_min = 1,
+        .args_max = 1,
+        .arg_count = &count,
+    };
+    int rc = options_parse(&o, argc, argv);
+    if (rc != OPTIONS_GO_ON)
+        return rc;
+    struct config *config = NULL;
+    struct config_findings findings = { 0 };
+    if (config_parse(file, BYTES_NONE, &config, &findings) != OK && !config) {
+        fprintf(stderr, "postern trace: the configuration %.*s cannot be read: try postern check\n",
+                BYTES_FMT(file));
+        return EX_CONFIG;
+    }
+    struct arena *a = arena_open();
+    struct why why;
+    rc = 0;
+    if (history_trace(layout_path(a, config, "history").at, what[0], each, &t, &why) != OK) {
+        fprintf(stderr, "postern trace: %s\n", why.text);
+        rc = EX_NOPERM;
+    } else if (!t.lines) {
+        fprintf(stderr,
+                "postern trace: nothing is known of %.*s: the history reaches back %lld days; a "
+                "message that never arrived here leaves no trace\n",
+                BYTES_FMT(what[0]), (long long)(config->history_keep / 86400000));
+        rc = 1;
+    }
+    arena_close(&a);
+    config_close(&config);
+    return rc;
+}
