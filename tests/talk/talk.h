@@ -1,0 +1,111 @@
+/* talk: conversations as tests: a whole Postern on a simulated machine, with clients and servers around
+ * it that say what a script tells them. FORMAT.md describes the language of the scripts.
+ *
+ * script.c reads and runs lines; world.c is the server under test; actor.c are clients and scripted
+ * servers; sink.c are servers that take mail by themselves. */
+#ifndef TALK_TALK_H
+#define TALK_TALK_H
+
+#include "base/list.h"
+#include "base/map.h"
+#include "bin/pipeline.h"
+#include "keeper/keeper.h"
+#include "sim.h"
+#include "spool/spool.h"
+#include "sys/disk.h"
+
+enum { PATIENCE_MS = 5000 }; /* of the simulation, that an expectation may take */
+
+/* --- the world --- */
+struct world {
+    struct arena *arena;
+    struct loop *loop;
+    char folder[256];
+    struct config *config;
+    struct disk *disk, faulty;
+    struct spool *spool;
+    struct directory *directory;
+    struct keeper *keeper;
+    struct auth *auth;
+    struct counters *counters;
+    struct maildir *maildir;
+    struct tls_client *tls;
+    struct dns dns;
+    struct list zone;
+    struct list events;
+    struct list listeners;
+    struct pipeline *pipeline;
+    struct buf authorities; /* PEM of those that the server trusts */
+    struct list pairs;
+    bool disk_full, disk_eio, sync_eio, gateway_set;
+    struct addr gateway;
+    struct list retired;
+    int64_t lane_read;
+};
+struct world *world_open(void);
+void world_close(struct world **w);
+/* Before start: users, aliases; after it too. False and *error_out. */
+bool world_configure(struct world *w, struct bytes text, const char **error_out);
+bool world_start(struct world *w, const char **error_out);
+bool world_reload(struct world *w, struct bytes text, const char **error_out);
+/* Closes everything as a process that ends would, without draining, and opens it anew. */
+bool world_restart(struct world *w, const char **error_out);
+bool world_user(struct world *w, struct bytes login, struct bytes password, const char **error_out);
+bool world_alias(struct world *w, struct bytes address, struct bytes target,
+                 const char **error_out);
+bool world_allow_sender(struct world *w, struct bytes login, struct bytes pattern,
+                        const char **error_out);
+bool world_break(struct world *w, struct bytes what, bool broken);
+void world_zone(struct world *w, struct bytes name, struct bytes type, struct bytes value);
+size_t world_waiting(struct world *w); /* messages in the spool */
+/* A pair for this name; trusted by our own client side or not. */
+struct tls_server *world_pair(struct world *w, struct bytes name, bool trusted);
+
+struct event_line {
+    struct list_node node;
+    struct bytes line;
+    bool seen; /* an expectation took it */
+};
+
+/* --- actors --- */
+struct actor {
+    struct list_node node;
+    struct world *world;
+    struct bytes name;
+    struct stream *stream;
+    struct stream_listener *listener; /* of a server */
+    struct tls_server *tls;
+    struct buf in;
+    bool ended, secured, secure_failed, waiting;
+    struct buf transcript;
+    struct stream_connect *connecting;
+};
+struct actor *actor_client(struct world *w, struct bytes name, struct addr from, struct addr to);
+struct actor *actor_server(struct world *w, struct bytes name, struct addr at,
+                           struct tls_server *tls);
+void actor_send(struct actor *a, struct bytes data);
+/* Takes one line when there is one. */
+bool actor_line(struct actor *a, struct bytes *out);
+void actor_close(struct actor *a, bool abort);
+void actor_free(struct actor *a);
+
+/* --- sinks --- */
+struct sink_message {
+    struct list_node node;
+    struct bytes from, content;
+    struct buf to; /* blank separated */
+    struct bytes parameters;
+    bool tls;
+    struct bytes login;
+};
+struct sink;
+/* options: blank separated words, see FORMAT.md; false and *error_out. */
+struct sink *sink_open(struct world *w, struct bytes name, struct addr at, struct bytes options,
+                       const char **error_out);
+struct list *sink_messages(struct sink *s);
+size_t sink_connections(const struct sink *s);
+void sink_close(struct sink *s);
+
+bool glob_match(struct bytes pattern, struct bytes text);
+
+#endif
