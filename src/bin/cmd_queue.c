@@ -7,6 +7,7 @@
 #include "bin/layout.h"
 #include "bin/offline.h"
 #include "bin/options.h"
+#include "bin/settings.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -357,12 +358,9 @@ static int run(struct queue_command *q, size_t at, int argc, char **argv) {
     int rc = options_parse(&o, argc, argv);
     if (rc != OPTIONS_GO_ON)
         return rc;
-    struct config_findings findings = { 0 };
-    if (config_parse(q->file, BYTES_NONE, &q->config, &findings) != OK && !q->config) {
-        fprintf(stderr, "postern queue: the configuration %.*s cannot be read: try postern check\n",
-                BYTES_FMT(q->file));
+    q->config = settings_find("queue", q->file);
+    if (!q->config)
         return EX_CONFIG;
-    }
     q->order = subcommands[at].name;
     rc = subcommands[at].run(q);
     config_close(&q->config);
@@ -370,7 +368,8 @@ static int run(struct queue_command *q, size_t at, int argc, char **argv) {
 }
 
 int cmd_queue(int argc, char **argv) {
-    static struct queue_command q = { .file = { "/etc/postern/postern.conf", 25 } };
+    static struct queue_command q = { 0 };
+    q.file = SETTINGS_FILE;
     if (argc < 2 || !strcmp(argv[1], "--help") || !strcmp(argv[1], "-h")) {
         help_all(argc < 2 ? stderr : stdout);
         return argc < 2 ? EX_USAGE : 0;

@@ -5,6 +5,7 @@
 #include "bin/commands.h"
 #include "bin/layout.h"
 #include "bin/options.h"
+#include "bin/settings.h"
 #include "message/address.h"
 #include "message/header.h"
 #include "smtp/smtp.h"
@@ -324,12 +325,8 @@ static int send_it(struct sending *s) {
 }
 
 static bool load(struct sending *s, struct bytes file) {
-    struct config_findings findings = { 0 };
-    config_parse(file, BYTES_NONE, &s->config, &findings);
-    if (s->config)
-        return true;
-    fprintf(stderr, "%s: the configuration %.*s cannot be read\n", s->name, BYTES_FMT(file));
-    return false;
+    s->config = settings_find("send", file);
+    return s->config != NULL;
 }
 
 static struct sending begin(const char *name) {
@@ -348,7 +345,7 @@ static int end(struct sending *s, int rc) {
 int cmd_send(int argc, char **argv) {
     static struct bytes to[RECIPIENTS_MAX];
     size_t to_count = 0;
-    struct bytes file = B("/etc/postern/postern.conf");
+    struct bytes file = SETTINGS_FILE;
     struct sending s = begin("postern send");
     const struct option_row rows[] = {
         { .name = "-c", .value = "FILE", .help = "the configuration", .text = &file },
@@ -425,7 +422,7 @@ int cmd_sendmail(int argc, char **argv) {
     const char *config = getenv("POSTERN_CONFIG");
     struct sending s = begin("sendmail");
     s.dot_ends = true;
-    if (!load(&s, config ? bytes_str(config) : B("/etc/postern/postern.conf")))
+    if (!load(&s, config ? bytes_str(config) : SETTINGS_FILE))
         return end(&s, EX_TEMPFAIL);
     bool options = true;
     for (int i = 1; i < argc; i++) {

@@ -4,6 +4,7 @@
 #include "bin/commands.h"
 #include "bin/options.h"
 #include "bin/serve.h"
+#include "bin/settings.h"
 #include "decide/decide.h"
 #include "sys/gateways.h"
 
@@ -36,9 +37,9 @@ static bool print_findings(const struct config_findings *findings, bool quiet_wa
 struct config *serve_load(struct bytes file, bool quiet_warnings) {
     struct config *config = NULL;
     struct config_findings findings = { 0 };
-    enum rc rc = config_parse(file, BYTES_NONE, &config, &findings);
+    enum rc rc = settings_parse(file, &config, &findings);
     bool errors = print_findings(&findings, quiet_warnings) || rc != OK;
-    if (config && !errors) {
+    if (!errors) {
         struct arena *a = arena_open();
         struct network *list = NULL;
         struct why why;
@@ -68,7 +69,7 @@ int cmd_serve(int argc, char **argv) {
     for (size_t i = 0; argc == 2 && i < COUNT_OF(children); i++)
         if (!strcmp(argv[1], children[i].argument))
             return children[i].run();
-    struct bytes file = B("/etc/postern/postern.conf");
+    struct bytes file = SETTINGS_FILE;
     const struct option_row rows[] = {
         { .name = "-c",
           .value = "FILE",

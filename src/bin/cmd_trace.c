@@ -3,6 +3,7 @@
 #include "bin/commands.h"
 #include "bin/layout.h"
 #include "bin/options.h"
+#include "bin/settings.h"
 #include "report/report.h"
 
 #include <jansson.h>
@@ -129,7 +130,7 @@ static void each(void *ctx, struct bytes line) {
 }
 
 int cmd_trace(int argc, char **argv) {
-    struct bytes file = B("/etc/postern/postern.conf"), what[1];
+    struct bytes file = SETTINGS_FILE, what[1];
     size_t count = 0;
     struct trace t = { 0 };
     const struct option_row rows[] = {
@@ -152,13 +153,9 @@ int cmd_trace(int argc, char **argv) {
     int rc = options_parse(&o, argc, argv);
     if (rc != OPTIONS_GO_ON)
         return rc;
-    struct config *config = NULL;
-    struct config_findings findings = { 0 };
-    if (config_parse(file, BYTES_NONE, &config, &findings) != OK && !config) {
-        fprintf(stderr, "postern trace: the configuration %.*s cannot be read: try postern check\n",
-                BYTES_FMT(file));
+    struct config *config = settings_find("trace", file);
+    if (!config)
         return EX_CONFIG;
-    }
     struct arena *a = arena_open();
     struct why why;
     rc = 0;

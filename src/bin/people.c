@@ -1,6 +1,7 @@
 /* people: opening the directory and the secrets for a command. This file alone knows in which
  * order, for whom the files are made, and which failure is which exit code. */
 #include "bin/people.h"
+#include "bin/settings.h"
 
 #include "base/must.h"
 #include "message/address.h"
@@ -30,7 +31,7 @@ static void print_errors(const struct config_findings *findings) {
 /* A rule that is broken elsewhere in the file is no reason not to set a password. */
 static int load(struct people *p, struct bytes file) {
     struct config_findings findings = { 0 };
-    enum rc rc = config_parse(file, BYTES_NONE, &p->config, &findings);
+    enum rc rc = settings_parse(file, &p->config, &findings);
     if (rc == OK || (p->config && !p->config->incomplete))
         return EX_OK;
     print_errors(&findings);
