@@ -13,9 +13,7 @@ static const struct {
     const char *sentence;
 } commands[] = {
     { "serve", cmd_serve, "run the server" },
-    { "check", cmd_check,
       "validate the configuration, prove that it is closed, show who may relay" },
-    { "why", cmd_why,
       "simulate one decision: what a client would be told, and what would change it" },
     { "user", cmd_user, "logins and mailboxes: add, passwd, list, show, remove, allow-sender ..." },
     { "alias", cmd_alias, "addresses that lead to others: add, list, show, remove" },
