@@ -56,14 +56,8 @@ static struct loop *begin(const char *title) {
     signal(SIGINT, SIG_IGN);
     struct loop *l = loop_open();
     event_open(wall_clock, l);
-    return l;
-}
-
-/* The end of the process is the end of everything it holds. */
-_Noreturn static void serve(struct loop *l) {
     signal_watch_open(l, SIGTERM, on_signal, l);
-    loop_run(l);
-    exit(EXIT_SUCCESS);
+    return l;
 }
 
 int keeper_run(void) {
@@ -86,7 +80,8 @@ int keeper_run(void) {
                     &why) != OK)
         give_up("keeper", &why);
     keeper_serve(k, SOCKET_FD);
-    serve(l);
+    loop_run(l);
+    exit(EXIT_SUCCESS); /* the end of the process is the end of everything it holds */
 }
 
 int resolver_run(void) {
@@ -106,5 +101,5 @@ int resolver_run(void) {
                                                  .trust_anchor = config->dns_trust_anchor },
                        &why) != OK)
         give_up("resolver", &why);
-    serve(l);
+    exit(EXIT_SUCCESS);
 }
