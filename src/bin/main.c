@@ -13,8 +13,6 @@ static const struct {
     const char *sentence;
 } commands[] = {
     { "serve", cmd_serve, "run the server" },
-      "validate the configuration, prove that it is closed, show who may relay" },
-      "simulate one decision: what a client would be told, and what would change it" },
     { "user", cmd_user, "logins and mailboxes: add, passwd, list, show, remove, allow-sender ..." },
     { "alias", cmd_alias, "addresses that lead to others: add, list, show, remove" },
     { "queue", cmd_queue, "the queue: list, show, retry, hold, release, bounce, remove, stats" },
