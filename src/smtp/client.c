@@ -339,8 +339,9 @@ static enum client_state on_quit(struct smtp_client *c, const struct smtp_reply 
 /* --- replies --------------------------------------------------------------------------------- */
 
 static size_t report_index(const struct smtp_client *c) {
-    bool counts = c->state == RCPT || (c->lmtp && (c->state == END || c->state == CONTENT));
-    return counts ? c->index : 0;
+    if (c->lmtp && c->state == CONTENT)
+        return next_taken(c, 0);
+    return c->state == RCPT || (c->lmtp && c->state == END) ? c->index : 0;
 }
 
 /* The last call: the session is of no further use. */

@@ -444,6 +444,19 @@ static void test_refused_in_content(void **state) {
     assert_string_equal(buf_text(&world.sent), "part\r\n");
 }
 
+/* The same with LMTP is nonsense, told at the first recipient that was taken. */
+static void test_early_in_lmtp_content(void **state) {
+    (void)state;
+    world.later = true;
+    open_world("m", (struct smtp_client_setup){ .lmtp = true });
+    say("220 mx\r\n");
+    say(PIPE_EHLO);
+    smtp_client_input(world.client, B("250 ok\r\n550 no\r\n250 ok\r\n354 go\r\n"));
+    assert_true(world.wants_content);
+    smtp_client_input(world.client, B("552 no\r\n"));
+    assert_non_null(strstr(buf_text(&world.trace), "RCPT[1]250 end of data[1]0"));
+}
+
 static void test_starttls(void **state) {
     (void)state;
     TALK(.plan = "s.",
@@ -780,6 +793,7 @@ int main(void) {
         cmocka_unit_test(test_421),
         cmocka_unit_test_setup_teardown(test_early, setup, teardown),
         cmocka_unit_test_setup_teardown(test_refused_in_content, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_early_in_lmtp_content, setup, teardown),
         cmocka_unit_test_setup_teardown(test_starttls, setup, teardown),
         cmocka_unit_test_setup_teardown(test_auth, setup, teardown),
         cmocka_unit_test_setup_teardown(test_chunks, setup, teardown),
