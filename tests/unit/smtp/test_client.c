@@ -190,8 +190,10 @@ static void run_talk(const struct talk *t, size_t step, bool later) {
         assert_string_equal(buf_text(&w.sent), x->client);
         assert_true(w.flushes <= 1);
         if (strcmp(x->client, "") == 0 && !w.closed &&
-            bytes_ends_nocase(buf_bytes(&w.trace), B("secure")))
+            bytes_ends_nocase(buf_bytes(&w.trace), B("secure"))) {
             smtp_client_secured(w.client);
+            assert_false(smtp_client_peer(w.client)->starttls); /* said before TLS: forgotten */
+        }
     }
     assert_string_equal(buf_text(&w.trace), t->trace);
     world_close(&w);

@@ -80,7 +80,8 @@ static void test_format_long(void **state) {
                 char *copy = test_malloc(out.len);
                 struct buf clean = buf_fixed(copy, out.len);
                 buf_printable(&clean, bytes_of(out.at, out.len - 2));
-                assert_memory_equal(copy, out.at, out.len - 2); /* no character was cut */
+                assert_memory_equal(copy, out.at, out.len - 2);
+                assert_null(memchr(out.at, '?', out.len)); /* no character was cut */
                 test_free(copy);
             }
         }

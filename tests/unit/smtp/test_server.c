@@ -401,6 +401,8 @@ static void test_syntax(void **state) {
            "220 250 550/5.6.7 250/2.1.0 250/2.1.5 250/2.0.0 250/2.1.0 553/5.6.7");
     SCRIPT("GET / HTTP/1.1\r\nHost: x\r\n\r\nMAIL\r\n", "220 421/4.7.0",
            "refused(syntax.command) quit");
+    SCRIPT(EHLO_LINE "MAIL FROM:<refuse@c>\r\nNOOP\r\n", "220 250 550/5.7.1 421/4.7.0",
+           "ehlo(c.test) mail(refuse@c) refused(test.reason) quit", 1);
     SCRIPT("FOO\r\nFOO\r\nFOO\r\nNOOP\r\n", "220 500/5.5.1 500/5.5.1 421/4.7.0", NULL, 2);
 }
 
@@ -578,6 +580,8 @@ static void test_auth(void **state) {
            "ehlo(c.test) auth(CHALLENGE) response() refused(test.reason)");
     SCRIPT(EHLO_LINE "AUTH CHALLENGE\r\nZ29v\nZA==\r\nNOOP\r\n", "220 250 334 500/5.5.2 250/2.0.0",
            "ehlo(c.test) auth(CHALLENGE) refused(syntax.line) cancel");
+    SCRIPT(EHLO_LINE "AUTH CHALLENGE\r\nZ29v\rZA==\r\nNOOP\r\n", "220 250 334 500/5.5.2 250/2.0.0");
+    SCRIPT(EHLO_LINE "AUTH CHALLENGE\r\nZ29v\0ZA==\r\nNOOP\r\n", "220 250 334 500/5.5.2 250/2.0.0");
     struct buf b = buf_grow(1 << 20);
     fill(&b, EHLO_LINE "AUTH CHALLENGE\r\n", 12289, "\r\nNOOP\r\n");
     struct script s = { .input = buf_bytes(&b),
