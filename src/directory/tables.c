@@ -313,6 +313,11 @@ static enum rc deny(struct change *c, struct bytes pattern) {
     return rc;
 }
 
+/* The one way to write it, so that what was allowed as *@d can be taken back as d. */
+static struct bytes pattern_text(const struct pattern *p) {
+    return p->kind == PATTERN_ANY ? B("*") : p->kind == PATTERN_NULL ? B("<>") : p->text;
+}
+
 enum rc directory_user_allow_sender(struct directory_db *d, struct bytes address,
                                     struct bytes pattern, bool allowed, struct why *why) {
     struct change c;
@@ -327,7 +332,7 @@ enum rc directory_user_allow_sender(struct directory_db *d, struct bytes address
                      "<> or *",
                      BYTES_FMT(bytes_first(pattern, 80)));
     if (rc == OK)
-        rc = allowed ? allow(&c, text) : deny(&c, text);
+        rc = allowed ? allow(&c, pattern_text(&parsed)) : deny(&c, pattern_text(&parsed));
     return change_end(&c, rc);
 }
 

@@ -205,6 +205,10 @@ static void rights_to_send_as_others(void **state) {
     assert_int_equal(directory_user_allow_sender(f->db, user, B("boss@a.example"), false, &f->why),
                      PERM);
     assert_int_equal(find(f, "terri@a.example")->send_as.count, 1);
+    /* two ways to write one */
+    assert_int_equal(directory_user_allow_sender(f->db, user, B("*@c.example"), true, &f->why), OK);
+    assert_int_equal(directory_user_allow_sender(f->db, user, B("C.example"), false, &f->why), OK);
+    assert_int_equal(find(f, "terri@a.example")->send_as.count, 1);
 }
 
 static void disabled_and_removed_users(void **state) {
