@@ -3,6 +3,7 @@
 #include "keeper/auth.h"
 #include "keeper/keeper.h"
 #include "sasl/sasl.h"
+#include "sys/sockets.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,6 +14,7 @@
 
 #include <cmocka.h>
 #include <sqlite3.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 struct fixture {
@@ -532,6 +534,29 @@ static void nonsense_on_the_wire_is_answered(void **state) {
     assert_int_equal(f->answers, 4);
 }
 
+static void over_a_socket_as_in_the_server(void **state) {
+    struct fixture *f = *state;
+    char path[96];
+    int fd = -1;
+    bool content;
+    struct scram s = { .offered = "SCRAM-SHA-256",
+                       .user = "terri@a.example",
+                       .password = "p\xc3\xa4ss word" };
+    snprintf(path, sizeof path, "%s/keeper.sock", f->folder);
+    assert_int_equal(sockets_listen_unix(bytes_str(path), SOCK_SEQPACKET, 0600, &fd, &f->why), OK);
+    keeper_serve(f->keeper, fd);
+    auth_close(&f->auth);
+    f->auth = auth_open_channel(f->loop, path);
+    assert_int_equal(plain(f, "/terri@a.example/p\xc3\xa4ss word"), AUTH_DONE);
+    assert_int_equal(plain(f, "/terri@a.example/wrong"), AUTH_REFUSED);
+    assert_int_equal(scram(f, &s, &content), AUTH_DONE);
+    assert_true(content);
+    /* closed with an exchange open: the keeper forgets it with the connection */
+    begin(f, &(struct auth_session){ .mechanism = B("LOGIN") });
+    auth_close(&f->auth);
+    unlink(path);
+}
+
 int main(void) {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
@@ -557,6 +582,7 @@ int main(void) {
         CASE(too_many_exchanges_end_the_oldest),
         CASE(exchanges_may_be_given_up_at_any_time),
         CASE(nonsense_on_the_wire_is_answered),
+        CASE(over_a_socket_as_in_the_server),
     };
     return cmocka_run_group_tests_name("keeper/auth", tests, NULL, NULL);
 }
