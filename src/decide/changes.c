@@ -56,9 +56,11 @@ void decide_changes_login(struct decision *d) {
     const struct listener *l = decide_login_listener(d);
     if (!l || d->facts->login.len || d->facts->local_door)
         return;
-    decide_change(d, "login", true, l->name,
-                  SAY(d, "log in: %.*s (listener %.*s)", BYTES_FMT(decide_login_words(d)),
-                      BYTES_FMT(l->name)));
+    bool port = l->address_count && l->addresses[0].port;
+    decide_change(
+        d, "login", true, l->name,
+        port ? SAY(d, "log in on port %u (listener %.*s)", l->addresses[0].port, BYTES_FMT(l->name))
+             : SAY(d, "log in at listener %.*s", BYTES_FMT(l->name)));
 }
 
 /* --- a client's address ------------------------------------------------------------------------- */
@@ -133,21 +135,26 @@ static void add_login(struct decision *d, const struct connector *c) {
             SAY(d, "add %.*s to auth of connector %.*s", BYTES_FMT(login), BYTES_FMT(c->name)));
 }
 
-/* A login that is disabled: would it pass if it were not? The decision itself is asked. */
+/* A login that is disabled or gone: would it pass if it were not? The decision itself is asked. */
 static void enable_user(struct decision *d) {
     const struct facts *f = d->facts;
     struct bytes login = decide_login(f);
-    if (!login.len || f->login_state != FACT_KNOWN || !f->login_entry || !f->login_entry->disabled)
+    bool gone = !f->login_entry;
+    if (!login.len || f->login_state != FACT_KNOWN || (!gone && !f->login_entry->disabled))
         return;
-    struct directory_entry enabled = *f->login_entry;
+    struct directory_entry live = { .kind = DIRECTORY_USER, .address = login };
     struct facts then = *f;
     struct verdict v;
-    enabled.disabled = false;
-    then.login_entry = &enabled;
+    if (!gone)
+        live = *f->login_entry;
+    live.disabled = false;
+    then.login_entry = &live;
     decide(d->config, d->step, &then, d->arena, &v);
     if (v.rc == OK || v.rc == MORE)
-        decide_change(d, "enable-user", true, login,
-                      SAY(d, "enable the login %.*s again (postern user)", BYTES_FMT(login)));
+        decide_change(
+            d, gone ? "add-user" : "enable-user", true, login,
+            gone ? SAY(d, "make the login: postern user add %.*s", BYTES_FMT(login))
+                 : SAY(d, "enable the login again: postern user enable %.*s", BYTES_FMT(login)));
 }
 
 static void other_listener(struct decision *d, const struct connector *c) {

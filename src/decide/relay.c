@@ -434,7 +434,8 @@ static struct bytes no_grant_because(struct decision *d, const struct poll *p) {
     const struct facts *f = d->facts;
     if (f->login.len && f->login_state == FACT_KNOWN &&
         (!f->login_entry || f->login_entry->disabled))
-        return SAY(d, "login %.*s is disabled", BYTES_FMT(decide_text_cut(d, f->login)));
+        return SAY(d, "login %.*s is %s", BYTES_FMT(decide_text_cut(d, f->login)),
+                   f->login_entry ? "disabled" : "not known");
     if (f->login.len)
         return SAY(d, "login %.*s may not send there", BYTES_FMT(decide_text_cut(d, f->login)));
     if (f->local_door)

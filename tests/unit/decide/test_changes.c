@@ -158,6 +158,8 @@ static const struct scene scenes[] = {
       STEP_RCPT, 13, NULL, 550, "enable-user" },
     { "disabled, ours", HOTEL, "submission", "gone@proseware.com", "gone@proseware.com", CEO,
       STEP_RCPT, 13, NULL, 553, "enable-user" },
+    { "ghost", HOTEL, "submission", "ghost@proseware.com", "ghost@proseware.com", "x@adatum.com",
+      STEP_RCPT, 13, NULL, 550, "add-user" },
     { "unknown", HOTEL, "internet", NULL, "x@adatum.com", "who@proseware.com", STEP_RCPT, 0, NULL,
       550, "fix-recipient add-user" },
     { "many recipients", HOTEL, "internet", NULL, "x@adatum.com", CEO, STEP_RCPT, 0,
@@ -342,6 +344,11 @@ static void do_own_header(struct lab *l, struct bytes argument) {
 }
 
 static void do_add_user(struct lab *l, struct bytes argument) {
+    if (bytes_equal(argument, l->f.login)) {
+        l->f.login_entry = lab_user(l->arena, arena_str(l->arena, argument), NULL, NULL);
+        l->f.login_state = FACT_KNOWN;
+        return;
+    }
     assert_true(bytes_equal(argument, l->f.recipient));
     l->any_recipient = true;
 }
@@ -492,7 +499,9 @@ static const struct verdict *open_scene(struct lab *l, const struct scene *s) {
 }
 
 static void forget_facts(struct lab *l, const char *kind) {
-    bool keeps_login = strcmp(kind, "enable-user") == 0 || strcmp(kind, "allow-sender") == 0;
+    bool made = strcmp(kind, "add-user") == 0 && l->f.login.len;
+    bool keeps_login =
+        made || strcmp(kind, "enable-user") == 0 || strcmp(kind, "allow-sender") == 0;
     l->f.recipient_state = l->f.counts_state = l->f.sender_state = FACT_UNKNOWN;
     if (!keeps_login)
         l->f.login_state = FACT_UNKNOWN;

@@ -1,0 +1,565 @@
+/* cmd_why: `postern why`: what one message would meet with, rule by rule, and what would make it
+ * pass. The steps are those of a session, in its order; the facts come from the configuration, the
+ * directory and the command line. */
+#include "base/must.h"
+#include "base/num.h"
+#include "bin/findings.h"
+#include "bin/options.h"
+#include "bin/settings.h"
+#include "decide/decide.h"
+#include "directory/directory.h"
+#include "message/address.h"
+#include "sys/gateways.h"
+#include "sys/loop.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+int cmd_why(int argc, char **argv);
+
+enum { RULES_MAX = 4096, HEADERS_MAX = 64, ROUNDS_MAX = 16 };
+
+/* The command line, as given. */
+struct question {
+    struct bytes file, client, listener, user, mechanism, certificate, local_user, popped, helo;
+    struct bytes from, to, size, recipients, sent, at;
+    struct bytes header_from[HEADERS_MAX], sender_header[HEADERS_MAX], reply_to[HEADERS_MAX];
+    size_t header_from_count, sender_header_count, reply_to_count;
+    bool tls, offline, json;
+};
+
+struct answer {
+    const struct options *options;
+    const struct question *q;
+    struct arena *arena;
+    struct config *config;
+    struct directory_db *directory; /* NULL: an empty one */
+    bool directory_down;
+    uint64_t sent;
+    struct facts facts;
+    struct verdict v;
+    const char *step; /* where it ended */
+    struct rule rules[RULES_MAX];
+    size_t rule_count;
+};
+
+/* --- from the command line to facts ---------------------------------------------------------------- */
+
+static int misuse(const struct answer *w, const char *option, struct bytes given,
+                  const char *expected) {
+    return options_misuse(w->options, "%s \"%.*s\": %s", option, BYTES_FMT(given), expected);
+}
+
+static int take_number(const struct answer *w, const char *option, struct bytes given,
+                       uint64_t *out) {
+    if (!given.len || bytes_to_u64(given, UINT64_MAX, out) || num_parse_size(given, out))
+        return OPTIONS_GO_ON;
+    return misuse(w, option, given, "expected a number");
+}
+
+static int take_mailbox(const struct answer *w, const char *option, struct bytes given,
+                        struct bytes *out) {
+    struct address address;
+    if (bytes_starts(given, B("<")) && bytes_ends_nocase(given, B(">")))
+        given = bytes_slice(given, 1, given.len - 1);
+    const char *wrong = address_parse(given, w->arena, &address);
+    if (wrong)
+        return misuse(w, option, given, wrong);
+    *out = address.mailbox;
+    return OPTIONS_GO_ON;
+}
+
+static int take_envelope(struct answer *w) {
+    struct facts *f = &w->facts;
+    const struct question *q = w->q;
+    int code = OPTIONS_GO_ON;
+    f->has_sender = true;
+    if (q->from.len && !bytes_equal(q->from, B("<>")))
+        code = take_mailbox(w, "--from", q->from, &f->sender);
+    if (code != OPTIONS_GO_ON)
+        return code;
+    f->recipient_postmaster =
+        bytes_equal_nocase(q->to, B("postmaster")) || bytes_equal_nocase(q->to, B("<postmaster>"));
+    f->recipient = B("postmaster");
+    return f->recipient_postmaster ? code : take_mailbox(w, "--to", q->to, &f->recipient);
+}
+
+static int take_client(struct answer *w) {
+    struct facts *f = &w->facts;
+    if (w->q->local_user.len) {
+        f->local_door = true;
+        f->local_user = w->q->local_user;
+        f->client.family = 1;
+        return OPTIONS_GO_ON;
+    }
+    if (!w->q->client.len)
+        return options_misuse(w->options, "--client IP is needed (or --local-user USER)");
+    if (!addr_parse(w->q->client, &f->client))
+        return misuse(w, "--client", w->q->client, "expected an IPv4 or IPv6 address");
+    return OPTIONS_GO_ON;
+}
+
+static const struct listener *default_listener(const struct config *c) {
+    const struct listener *l = config_listener(c, B("internet"));
+    if (l && l->service == SERVICE_SMTP)
+        return l;
+    for (size_t i = 0; i < c->listener_count; i++)
+        if (c->listeners[i].service == SERVICE_SMTP)
+            return &c->listeners[i];
+    return NULL;
+}
+
+/* Where a person who has a login would use it. */
+static const struct listener *login_listener(const struct config *c) {
+    const struct listener *first = NULL;
+    for (size_t i = 0; i < c->listener_count; i++) {
+        const struct listener *l = &c->listeners[i];
+        if (l->service != SERVICE_SMTP || l->auth == AUTH_OFF)
+            continue;
+        if (l->auth == AUTH_REQUIRE)
+            return l;
+        first = first ? first : l;
+    }
+    return first ? first : default_listener(c);
+}
+
+static int take_listener(struct answer *w) {
+    struct facts *f = &w->facts;
+    const struct question *q = w->q;
+    bool chosen = q->listener.len != 0;
+    if (f->local_door)
+        return OPTIONS_GO_ON;
+    f->listener = chosen        ? config_listener(w->config, q->listener)
+                  : q->user.len ? login_listener(w->config)
+                                : default_listener(w->config);
+    if (chosen && !f->listener)
+        return misuse(w, "--listener", q->listener, "there is no such listener");
+    if (!f->listener || f->listener->service != SERVICE_SMTP)
+        return options_misuse(w->options, "the configuration has no SMTP listener to connect to");
+    /* Implicit TLS knows no other way; and who names no listener leaves the rest to us as well. */
+    bool tls = q->tls || f->listener->tls == TLS_IMPLICIT ||
+               (!chosen && q->user.len && f->listener->tls != TLS_OFF);
+    f->tls_version = tls ? 13 : 0;
+    return OPTIONS_GO_ON;
+}
+
+static int hex_digit(char c) {
+    c = ascii_lower(c);
+    return ascii_is_digit(c) ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+static int take_certificate(struct answer *w) {
+    struct bytes hex = w->q->certificate;
+    char *spki = arena_alloc(w->arena, 32);
+    if (!hex.len)
+        return OPTIONS_GO_ON;
+    if (bytes_starts_nocase(hex, B("spki-sha256:")))
+        hex = bytes_skip(hex, 12);
+    for (size_t i = 0; hex.len == 64 && i < 32; i++) {
+        int high = hex_digit(hex.at[2 * i]), low = hex_digit(hex.at[2 * i + 1]);
+        if (high < 0 || low < 0)
+            hex = BYTES_NONE;
+        else
+            spki[i] = (char)(high << 4 | low);
+    }
+    if (hex.len != 64)
+        return misuse(w, "--certificate", w->q->certificate,
+                      "expected spki-sha256: and 64 hexadecimal digits");
+    w->facts.client_spki = bytes_of(spki, 32);
+    return OPTIONS_GO_ON;
+}
+
+static int take_fields(struct answer *w, const char *option, const char *field,
+                       const struct bytes *given, size_t count) {
+    struct facts *f = &w->facts;
+    struct mailbox_header *list =
+        ARENA_ARRAY(w->arena, f->header_mailbox_count + count, struct mailbox_header);
+    if (f->header_mailbox_count)
+        memcpy(list, f->header_mailboxes, f->header_mailbox_count * sizeof *list);
+    for (size_t i = 0; i < count; i++) {
+        struct mailbox_header *m = &list[f->header_mailbox_count++];
+        m->field = field;
+        int code = take_mailbox(w, option, given[i], &m->mailbox);
+        if (code != OPTIONS_GO_ON)
+            return code;
+    }
+    f->header_mailboxes = list;
+    return OPTIONS_GO_ON;
+}
+
+static int take_header(struct answer *w) {
+    const struct question *q = w->q;
+    int code = take_fields(w, "--header-from", "From", q->header_from, q->header_from_count);
+    if (code == OPTIONS_GO_ON)
+        code =
+            take_fields(w, "--sender-header", "Sender", q->sender_header, q->sender_header_count);
+    if (code == OPTIONS_GO_ON)
+        code = take_fields(w, "--reply-to", "Reply-To", q->reply_to, q->reply_to_count);
+    w->facts.from_fields = 1;
+    w->facts.sender_fields = q->sender_header_count ? 1 : 0;
+    return code;
+}
+
+static int take_numbers(struct answer *w) {
+    const struct question *q = w->q;
+    uint64_t recipients = 1;
+    int code = take_number(w, "--size", q->size, &w->facts.size);
+    if (code == OPTIONS_GO_ON)
+        code = take_number(w, "--recipients", q->recipients, &recipients);
+    if (code == OPTIONS_GO_ON)
+        code = take_number(w, "--sent", q->sent, &w->sent);
+    w->facts.recipients_so_far = recipients ? recipients - 1 : 0;
+    if (code == OPTIONS_GO_ON && q->at.len && !num_parse_rfc3339(q->at, &w->facts.now))
+        return misuse(w, "--at", q->at, "expected a time such as 2026-11-20T09:30:00Z");
+    return code;
+}
+
+static int take_facts(struct answer *w) {
+    static int (*const takers[])(struct answer * w) = {
+        take_client, take_listener, take_envelope, take_certificate, take_header, take_numbers,
+    };
+    struct facts *f = &w->facts;
+    struct loop *l = loop_open();
+    f->now = loop_wall(l);
+    loop_close(&l);
+    f->helo = w->q->helo;
+    f->client_connections = 1;
+    for (size_t i = 0; i < COUNT_OF(takers); i++) {
+        int code = takers[i](w);
+        if (code != OPTIONS_GO_ON)
+            return code;
+    }
+    f->popped_login = arena_lower(w->arena, w->q->popped);
+    f->popped_at = f->now;
+    return OPTIONS_GO_ON;
+}
+
+/* --- facts that are asked for ------------------------------------------------------------------------ */
+
+static void open_directory(struct answer *w) {
+    const char *file =
+        arena_printf(w->arena, "%.*s/directory.db", BYTES_FMT(w->config->state_dir)).at;
+    struct why why;
+    if (access(file, F_OK) != 0 && errno == ENOENT)
+        return; /* nobody was added yet */
+    w->directory_down = directory_db_open(file, false, &w->directory, &why) != OK;
+    if (w->directory_down)
+        fprintf(stderr, "postern why: %s\n", why.text);
+}
+
+static enum fact_state look_up(struct answer *w, struct bytes name, bool login,
+                               const struct directory_entry **out) {
+    struct directory_entry *e = NULL;
+    struct why why;
+    *out = NULL;
+    if (w->directory_down)
+        return FACT_FAILED;
+    if (!w->directory)
+        return FACT_KNOWN;
+    enum rc rc = login ? directory_db_find_login(w->directory, name, w->arena, &e, &why)
+                       : directory_db_find(w->directory, name, w->arena, &e, &why);
+    if (rc != OK)
+        fprintf(stderr, "postern why: %s\n", why.text);
+    *out = e;
+    return rc == OK ? FACT_KNOWN : FACT_FAILED;
+}
+
+static void find_gateway(struct answer *w) {
+    struct network *list = NULL;
+    size_t count = 0;
+    struct why why;
+    if (gateways_list(w->arena, &list, &count, &why) != OK)
+        fprintf(stderr, "postern why: gateways of this host were not looked at: %s\n", why.text);
+    w->facts.gateway = networks_have((struct networks){ count, list }, w->facts.client);
+    w->facts.gateway_state = FACT_KNOWN;
+}
+
+/* What --sent messages come to, for one connector. */
+static struct count count_of(const struct answer *w, struct bytes name) {
+    const struct connector *c = config_connector(w->config, name);
+    struct count n = { .name = name };
+    struct rates limits[] = { c ? c->limit : (struct rates){ 0 },
+                              c ? c->limit_total : (struct rates){ 0 } };
+    for (size_t i = 0; i < COUNT_OF(limits); i++)
+        for (size_t j = 0; j < limits[i].count && !n.messages_full; j++) {
+            n.which = limits[i].list[j];
+            n.messages_full = w->sent >= n.which.count;
+            n.opens = w->facts.now + n.which.window_ms;
+        }
+    return n;
+}
+
+static void find_counts(struct answer *w) {
+    struct strings names = w->v.charge_candidates;
+    struct count *counts = ARENA_ARRAY(w->arena, names.count, struct count);
+    for (size_t i = 0; i < names.count; i++)
+        counts[i] = count_of(w, names.list[i]);
+    w->facts.counts = counts;
+    w->facts.count_count = names.count;
+    w->facts.counts_state = FACT_KNOWN;
+}
+
+static void tell(struct answer *w, uint32_t missing) {
+    struct facts *f = &w->facts;
+    if (missing & FACT_LOGIN)
+        f->login_state =
+            look_up(w, f->login.len ? f->login : f->popped_login, true, &f->login_entry);
+    if (missing & FACT_RECIPIENT)
+        f->recipient_state = look_up(w, f->recipient, false, &f->recipient_entry);
+    if (missing & FACT_SENDER_ENTRY)
+        f->sender_state = look_up(w, f->sender, false, &f->sender_entry);
+    if (missing & FACT_GATEWAY)
+        find_gateway(w);
+    if (missing & FACT_COUNTERS)
+        find_counts(w);
+}
+
+/* --- the session ------------------------------------------------------------------------------------- */
+
+static void keep_rules(struct answer *w) {
+    for (size_t i = 0; i < w->v.rule_count && w->rule_count < RULES_MAX; i++)
+        w->rules[w->rule_count++] = w->v.rules[i];
+}
+
+/* True when the step was passed. */
+static bool step(struct answer *w, enum decide_step step, const char *name) {
+    w->step = name;
+    for (int round = 0; round < ROUNDS_MAX; round++) {
+        decide(w->config, step, &w->facts, w->arena, &w->v);
+        if (w->v.rc != MORE)
+            break;
+        tell(w, w->v.missing);
+    }
+    keep_rules(w);
+    return w->v.rc == OK;
+}
+
+static bool command(struct answer *w, const char *verb) {
+    w->facts.verb = bytes_str(verb);
+    return step(w, STEP_COMMAND, verb);
+}
+
+/* The mechanism a client would take: the first that is offered. */
+static struct bytes mechanism(const struct answer *w) {
+    struct bytes list = decide_mechanisms(w->config, &w->facts, w->arena), first = BYTES_NONE;
+    if (w->q->mechanism.len)
+        return w->q->mechanism;
+    return bytes_split(&list, ' ', &first) && first.len ? first : B("PLAIN");
+}
+
+static bool log_in(struct answer *w) {
+    struct facts *f = &w->facts;
+    if (!w->q->user.len || f->local_door)
+        return true;
+    bool in_transaction = f->has_sender;
+    f->has_sender = false; /* AUTH comes before MAIL */
+    if (!command(w, "AUTH"))
+        return false;
+    f->mechanism = mechanism(w);
+    if (!step(w, STEP_AUTH, "AUTH"))
+        return false;
+    f->login = arena_lower(w->arena, w->q->user);
+    f->has_sender = in_transaction;
+    return true;
+}
+
+static bool content(struct answer *w, const struct verdict *granted) {
+    struct facts *f = &w->facts;
+    if (!f->header_mailbox_count)
+        return true;
+    struct bytes *charged = ARENA_NEW(w->arena, struct bytes);
+    *charged = granted->connector;
+    f->charged = (struct strings){ granted->connector.len ? 1 : 0, charged };
+    return step(w, STEP_CONTENT, "DATA");
+}
+
+static void run(struct answer *w) {
+    if (!step(w, STEP_CONNECT, "connect") || !log_in(w) || !command(w, "MAIL") ||
+        !step(w, STEP_MAIL, "MAIL") || !step(w, STEP_RCPT, "RCPT"))
+        return;
+    struct verdict granted = w->v;
+    if (content(w, &granted))
+        w->v = granted;
+}
+
+/* --- what is said ------------------------------------------------------------------------------------ */
+
+static const char *word(const struct verdict *v) {
+    return v->rc == OK ? "accept" : v->rc == PERM ? "refuse" : "later";
+}
+
+static void json_key(struct buf *b, const char *key, struct bytes text) {
+    buf_printf(b, "%s\"%s\":", b->at[b->len - 1] == '{' ? "" : ",", key);
+    buf_json(b, text);
+}
+
+static void json_rules(struct buf *b, const struct answer *w) {
+    buf_str(b, ",\"rules\":[");
+    for (size_t i = 0; i < w->rule_count; i++) {
+        buf_str(b, i ? ",{" : "{");
+        json_key(b, "rule", w->rules[i].name);
+        buf_printf(b, ",\"matched\":%s", w->rules[i].matched ? "true" : "false");
+        json_key(b, "because", w->rules[i].because);
+        buf_char(b, '}');
+    }
+    buf_char(b, ']');
+}
+
+static void json_changes(struct buf *b, const struct verdict *v) {
+    buf_str(b, ",\"changes\":[");
+    for (size_t i = 0; i < v->change_count; i++) {
+        buf_str(b, i ? ",{" : "{");
+        json_key(b, "change", v->changes[i].text);
+        buf_printf(b, ",\"safe\":%s", v->changes[i].safe ? "true" : "false");
+        json_key(b, "kind", bytes_str(v->changes[i].kind));
+        json_key(b, "argument", v->changes[i].argument);
+        buf_char(b, '}');
+    }
+    buf_char(b, ']');
+}
+
+static void print_json(const struct answer *w) {
+    struct buf b = buf_grow(16 * 1024 * 1024);
+    char status[12];
+    status_format(w->v.why.status, status);
+    buf_char(&b, '{');
+    json_key(&b, "verdict", bytes_str(word(&w->v)));
+    buf_printf(&b, ",\"code\":%d", w->v.why.code);
+    json_key(&b, "enhanced", bytes_str(status));
+    json_key(&b, "text", bytes_str(w->v.why.text));
+    json_key(&b, "reason", bytes_str(w->v.why.reason));
+    json_key(&b, "step", bytes_str(w->step));
+    json_key(&b, "listener", w->facts.listener ? w->facts.listener->name : B("send"));
+    json_key(&b, "connector", w->v.connector);
+    buf_printf(&b, ",\"relay\":%s", w->v.relay ? "true" : "false");
+    json_rules(&b, w);
+    json_changes(&b, &w->v);
+    buf_char(&b, '}');
+    printf("%s\n", buf_text(&b));
+    buf_free(&b);
+}
+
+static void print_session(const struct answer *w) {
+    const struct facts *f = &w->facts;
+    char text[64];
+    struct buf b = buf_fixed(text, sizeof text);
+    addr_format(&b, f->client);
+    if (f->local_door)
+        printf("local user %.*s", BYTES_FMT(f->local_user));
+    else
+        printf("client %s at listener %.*s, %s", buf_text(&b), BYTES_FMT(f->listener->name),
+               f->tls_version ? "with TLS" : "without TLS");
+    if (w->q->user.len)
+        printf(", login %.*s", BYTES_FMT(w->q->user));
+    printf(": <%.*s> to <%.*s>\n", BYTES_FMT(f->sender), BYTES_FMT(f->recipient));
+}
+
+static void print_verdict(const struct answer *w) {
+    const struct verdict *v = &w->v;
+    char status[12];
+    status_format(v->why.status, status);
+    if (v->rc == OK) {
+        printf("accepted%s: %s\n", v->relay ? ", a relay" : "", v->why.text);
+        return;
+    }
+    printf("%s at %s, reason %s:\n  %d %s %s\n", v->rc == PERM ? "refused" : "try later", w->step,
+           v->why.reason, v->why.code, status, v->why.text);
+}
+
+static void print_text(const struct answer *w) {
+    print_session(w);
+    print_verdict(w);
+    printf("\nwhat was tried\n");
+    for (size_t i = 0; i < w->rule_count; i++)
+        printf("  %-3s  %.*s: %.*s\n", w->rules[i].matched ? "yes" : "no",
+               BYTES_FMT(w->rules[i].name), BYTES_FMT(w->rules[i].because));
+    if (!w->v.change_count)
+        return;
+    printf("\nwhat would make it pass, safest first\n");
+    for (size_t i = 0; i < w->v.change_count; i++)
+        printf("  %c %.*s\n", w->v.changes[i].safe ? '-' : '!', BYTES_FMT(w->v.changes[i].text));
+}
+
+/* --- the command -------------------------------------------------------------------------------------- */
+
+static int answer(struct answer *w) {
+    struct config_findings findings = { 0 };
+    enum rc rc = settings_parse(w->q->file, &w->config, &findings);
+    if (rc != OK && (!w->config || w->config->incomplete)) {
+        findings_print(stderr, &findings, false);
+        return EX_CONFIG;
+    }
+    int code = take_facts(w);
+    if (code != OPTIONS_GO_ON)
+        return code;
+    open_directory(w);
+    run(w);
+    if (w->q->json)
+        print_json(w);
+    else
+        print_text(w);
+    return w->v.rc == OK ? EX_OK : 1;
+}
+
+#define TEXT(option, what, sentence, field)                                                        \
+    { .name = option, .value = what, .help = sentence, .text = &q.field }
+#define EACH(option, sentence, field)                                                              \
+    {                                                                                              \
+        .name = option, .value = "A", .help = sentence, .list = q.field,                           \
+        .count = &q.field##_count, .max = HEADERS_MAX                                              \
+    }
+
+int cmd_why(int argc, char **argv) {
+    struct question q = { .file = SETTINGS_FILE };
+    const struct option_row rows[] = {
+        TEXT("-c", "FILE", "the configuration", file),
+        TEXT("--client", "IP", "the address that connects", client),
+        TEXT("--listener", "NAME",
+             "where it connects; default: internet, or with --user where logins are taken",
+             listener),
+        { .name = "--tls", .help = "TLS was begun", .flag = &q.tls },
+        TEXT("--user", "U", "the login, with the right password", user),
+        TEXT("--mechanism", "M", "how it logs in; default: the first that is offered", mechanism),
+        TEXT("--certificate", "F", "the client certificate's key: spki-sha256:HEX", certificate),
+        TEXT("--local-user", "U", "handed in on this host by this user (postern send)", local_user),
+        TEXT("--popped", "U", "this login has just used POP3 from the address", popped),
+        TEXT("--helo", "N", "what it says in EHLO", helo),
+        TEXT("--from", "A", "envelope sender; <> is the null sender", from),
+        TEXT("--to", "A", "recipient", to),
+        EACH("--header-from", "a mailbox in From; may be given again", header_from),
+        EACH("--sender-header", "a mailbox in Sender", sender_header),
+        EACH("--reply-to", "a mailbox in Reply-To", reply_to),
+        TEXT("--size", "N", "octets of the message, or 5MiB", size),
+        TEXT("--recipients", "N", "the recipient is the Nth of its message", recipients),
+        TEXT("--sent", "N", "messages sent already in the window of each limit", sent),
+        TEXT("--at", "TIME", "as if it were 2026-11-20T09:30:00Z", at),
+        { .name = "--offline", .help = "ask the running server nothing", .flag = &q.offline },
+        { .name = "--json", .help = "one JSON object", .flag = &q.json },
+    };
+    const struct options o = {
+        .command = "why",
+        .arguments = "",
+        .sentence = "what one message would meet with, rule by rule, and what would make it pass",
+        .rows = rows,
+        .row_count = COUNT_OF(rows),
+    };
+    int code = options_parse(&o, argc, argv);
+    if (code != OPTIONS_GO_ON)
+        return code;
+    if (!q.to.len || !q.from.at)
+        return options_misuse(&o,
+                              "--from A and --to A are needed (--from \"<>\" is the null sender)");
+    struct arena *arena = arena_open();
+    struct answer *w = ARENA_NEW(arena, struct answer);
+    w->options = &o;
+    w->q = &q;
+    w->arena = arena;
+    code = answer(w);
+    directory_db_close(&w->directory);
+    config_close(&w->config);
+    arena_close(&arena);
+    return code;
+}

@@ -1,0 +1,42 @@
+/* findings: how errors and warnings about a configuration are written. */
+#include "bin/findings.h"
+
+bool findings_have_errors(const struct config_findings *findings) {
+    for (size_t i = 0; i < findings->count; i++)
+        if (findings->list[i].severity == FINDING_ERROR)
+            return true;
+    return false;
+}
+
+static const char *severity(const struct config_finding *f) {
+    return f->severity == FINDING_ERROR ? "error" : "warning";
+}
+
+void findings_print(FILE *to, const struct config_findings *findings, bool warnings) {
+    for (size_t i = 0; i < findings->count; i++) {
+        const struct config_finding *f = &findings->list[i];
+        if (f->severity != FINDING_ERROR && !warnings)
+            continue;
+        if (f->place.line)
+            fprintf(to, "%.*s:%d: ", BYTES_FMT(f->place.file), f->place.line);
+        fprintf(to, "%s: %.*s%s%.*s\n", severity(f), BYTES_FMT(f->setting),
+                f->setting.len ? ": " : "", BYTES_FMT(f->text));
+    }
+}
+
+void findings_json(struct buf *b, const struct config_findings *findings) {
+    buf_char(b, '[');
+    for (size_t i = 0; i < findings->count; i++) {
+        const struct config_finding *f = &findings->list[i];
+        buf_printf(b, "%s{\"severity\":\"%s\",\"file\":", i ? "," : "", severity(f));
+        buf_json(b, f->place.file);
+        buf_printf(b, ",\"line\":%d,\"setting\":", f->place.line);
+        buf_json(b, f->setting);
+        buf_str(b, ",\"text\":");
+        buf_json(b, f->text);
+        buf_str(b, ",\"id\":");
+        buf_json(b, bytes_str(f->id));
+        buf_char(b, '}');
+    }
+    buf_char(b, ']');
+}

@@ -1,0 +1,120 @@
+/* Command lines, right and wrong. */
+#include "bin/options.h"
+
+#include "base/must.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static struct bytes file, client, each[2], args[3];
+static bool json;
+static size_t each_count, arg_count;
+
+static int parse(const char *line, size_t min, size_t max) {
+    static char memory[500];
+    char *argv[32], *save = NULL;
+    int argc = 0;
+    const struct option_row rows[] = {
+        { .name = "-c", .value = "FILE", .help = "the file", .text = &file },
+        { .name = "--client", .value = "IP", .help = "who", .text = &client },
+        { .name = "--to",
+          .value = "A",
+          .help = "each",
+          .list = each,
+          .count = &each_count,
+          .max = 2 },
+        { .name = "--json", .help = "as JSON", .flag = &json },
+    };
+    const struct options o = {
+        .command = "test",
+        .arguments = "THING",
+        .sentence = "a test",
+        .rows = rows,
+        .row_count = COUNT_OF(rows),
+        .args = max ? args : NULL,
+        .args_min = min,
+        .args_max = max,
+        .arg_count = &arg_count,
+    };
+    file = B("default");
+    client = BYTES_NONE;
+    json = false;
+    each_count = arg_count = 0;
+    snprintf(memory, sizeof memory, "%s", line);
+    for (char *word = strtok_r(memory, " ", &save); word; word = strtok_r(NULL, " ", &save))
+        argv[argc++] = strcmp(word, "EMPTY") == 0 ? word + 5 : word;
+    argv[argc] = NULL;
+    return options_parse(&o, argc, argv);
+}
+
+static void test_good(void **state) {
+    (void)state;
+    assert_int_equal(parse("test", 0, 0), OPTIONS_GO_ON);
+    assert_true(bytes_equal(file, B("default")));
+    assert_int_equal(parse("test -c a --client 1 --json --client 2", 0, 0), OPTIONS_GO_ON);
+    assert_true(bytes_equal(file, B("a")) && bytes_equal(client, B("2")) && json);
+    assert_int_equal(parse("test --client=::1 --to a --to=b=c", 0, 0), OPTIONS_GO_ON);
+    assert_true(bytes_equal(client, B("::1")) && bytes_equal(each[1], B("b=c")));
+    assert_int_equal(each_count, 2);
+    assert_int_equal(parse("test --client EMPTY", 0, 0), OPTIONS_GO_ON);
+    assert_true(client.at && client.len == 0); /* given, and empty */
+    assert_int_equal(parse("test x --json -", 1, 3), OPTIONS_GO_ON);
+    assert_int_equal(arg_count, 2);
+    assert_true(bytes_equal(args[1], B("-")));
+    assert_int_equal(parse("test -- --json", 1, 1), OPTIONS_GO_ON);
+    assert_true(bytes_equal(args[0], B("--json")) && !json);
+    assert_int_equal(parse("test -c --json", 0, 0), OPTIONS_GO_ON); /* a value may begin with - */
+    assert_true(bytes_equal(file, B("--json")));
+}
+
+static void test_bad(void **state) {
+    (void)state;
+    static const char *const lines[] = {
+        "test --nosuch",
+        "test -x",
+        "test -c",
+        "test --client",
+        "test --json=yes",
+        "test surplus",
+        "test --to a --to b --to c",
+        "test --clien 1",
+        "test --jsn",
+    };
+    for (size_t i = 0; i < COUNT_OF(lines); i++)
+        assert_int_equal(parse(lines[i], 0, 0), 64);
+    assert_int_equal(parse("test", 1, 2), 64);
+    assert_int_equal(parse("test a b c", 1, 2), 64);
+    assert_int_equal(parse("test --help --nosuch", 0, 0), 0);
+    assert_int_equal(parse("test --nosuch --help", 0, 0), 64);
+}
+
+static void test_nearest(void **state) {
+    (void)state;
+    static const char *const words[] = { "check", "why", "queue", "trace", "--client", "--json" };
+    static const struct {
+        const char *given, *near;
+    } cases[] = {
+        { "chekc", "check" }, { "queu", "queue" },        { "trcae", "trace" },
+        { "wyh", NULL },      { "--clinet", "--client" }, { "--cli", "--client" },
+        { "WHY", "why" },     { "xyzzy", NULL },          { "", NULL },
+    };
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        const char *near = options_nearest(bytes_str(cases[i].given), words, COUNT_OF(words));
+        if (!cases[i].near)
+            assert_null(near);
+        else
+            assert_string_equal(near, cases[i].near);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_good),
+        cmocka_unit_test(test_bad),
+        cmocka_unit_test(test_nearest),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
