@@ -1,6 +1,7 @@
 /* cmd_check: `postern check`: is the configuration valid, who may relay where, and is it proved that
  * nobody else may. */
 #include "base/must.h"
+#include "bin/commands.h"
 #include "bin/findings.h"
 #include "bin/options.h"
 #include "bin/settings.h"
@@ -10,8 +11,6 @@
 
 #include <stdio.h>
 #include <sysexits.h>
-
-int cmd_check(int argc, char **argv);
 
 struct check {
     struct config *config;

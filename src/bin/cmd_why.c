@@ -3,6 +3,7 @@
  * directory and the command line. */
 #include "base/must.h"
 #include "base/num.h"
+#include "bin/commands.h"
 #include "bin/findings.h"
 #include "bin/options.h"
 #include "bin/settings.h"
@@ -17,8 +18,6 @@
 #include <string.h>
 #include <sysexits.h>
 #include <unistd.h>
-
-int cmd_why(int argc, char **argv);
 
 enum { RULES_MAX = 4096, HEADERS_MAX = 64, ROUNDS_MAX = 16 };
 

@@ -1,6 +1,7 @@
 /* `postern check` and `postern why` as a person or a script runs them: a file, a directory on disk, a
  * command line; exit codes and what is printed. */
 #include "base/must.h"
+#include "bin/commands.h"
 #include "directory/directory.h"
 
 #include <setjmp.h>
@@ -12,9 +13,6 @@
 #include <unistd.h>
 
 #include <cmocka.h>
-
-int cmd_check(int argc, char **argv);
-int cmd_why(int argc, char **argv);
 
 static char dir[] = "/tmp/postern-commands-XXXXXX";
 static char conf[80], output[1 << 16];
