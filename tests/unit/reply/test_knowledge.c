@@ -1,0 +1,282 @@
+/* What replies mean: agreement with tests/golden/replies.tsv, the traps, the rules' own grammar. */
+#include "reply/knowledge.h"
+
+#include "base/must.h"
+#include "reply/rules.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static const struct reply_meaning *explain(const char *step, const char *text) {
+    const struct reply_facts facts = { .text = bytes_str(text), .command = step };
+    return reply_explain(&facts);
+}
+
+static void assert_cause(const char *step, const char *text, const char *cause) {
+    const struct reply_meaning *m = explain(step, text);
+    if (strcmp(m->cause, cause) != 0)
+        fail_msg("%s: %s by rule %s, not %s", text, m->cause, m->rule, cause);
+}
+
+/* --- the golden file ---------------------------------------------------------------------- */
+
+static bool is_one_of(struct bytes list, struct bytes item) {
+    struct bytes one;
+    while (bytes_split(&list, '|', &one))
+        if (bytes_equal(one, item))
+            return true;
+    return false;
+}
+
+static bool is_relay(struct bytes causes) {
+    return bytes_starts(causes, B("relay-")) || bytes_equal(causes, B("auth-required"));
+}
+
+static void test_golden(void **state) {
+    (void)state;
+    char line[4096];
+    unsigned count = 0, right = 0, relay_missed = 0, relay_wrong = 0;
+    FILE *f = fopen("tests/golden/replies.tsv", "rb");
+    assert_non_null(f);
+    while (fgets(line, sizeof line, f)) {
+        struct bytes rest = bytes_trim(bytes_str(line)), step, causes;
+        if (line[0] == '#')
+            continue;
+        bytes_split(&rest, '\t', &step);
+        bytes_split(&rest, '\t', &causes);
+        char command[32];
+        snprintf(command, sizeof command, "%.*s", BYTES_FMT(step));
+        const struct reply_facts facts = { .text = rest,
+                                           .command = command[0] == '-' ? NULL : command };
+        const struct reply_meaning *m = reply_explain(&facts);
+        bool good = is_one_of(causes, bytes_str(m->cause));
+        count++;
+        right += good;
+        relay_missed += is_relay(causes) && !is_relay(bytes_str(m->cause));
+        relay_wrong += !is_relay(causes) && bytes_starts(bytes_str(m->cause), B("relay-"));
+        if (!good)
+            print_message("%.*s: %s by rule %s, not %.*s\n", BYTES_FMT(rest), m->cause, m->rule,
+                          BYTES_FMT(causes));
+    }
+    fclose(f);
+    assert_true(count >= 120);
+    assert_true(right * 100 >= count * 95);
+    assert_int_equal(relay_missed, 0);
+    assert_int_equal(relay_wrong, 0);
+}
+
+/* --- traps -------------------------------------------------------------------------------- */
+
+static void test_traps(void **state) {
+    (void)state;
+    /* 5.7.1 alone says nothing */
+    assert_cause("RCPT", "550 5.7.1 Unable to relay", "relay-not-authorised");
+    assert_cause("DATA", "550 5.7.1 Message identified as spam", "spam-content");
+    assert_cause("RCPT", "550 5.7.1 Mailbox full", "mailbox-full");
+    assert_cause("RCPT", "550 5.7.1", "policy");
+    /* the words outweigh the code */
+    assert_cause("RCPT", "550 5.1.1 relaying denied", "relay-not-authorised");
+    assert_cause("RCPT", "451 4.7.1 relaying denied", "relay-not-authorised");
+    assert_true(explain("RCPT", "451 4.7.1 relaying denied")->permanent);
+    /* "access denied" with and without relay */
+    assert_cause("RCPT", "550 5.4.1 Recipient address rejected: Access denied",
+                 "recipient-unknown");
+    assert_cause("RCPT", "550 5.4.1 Relay Access Denied", "relay-domain-not-hosted");
+    /* what looks like an enhanced code in an address is none */
+    assert_cause("banner", "554 host 5.1.1.22 says no", "unknown");
+    assert_cause("banner", "554 [10.5.1.1] says no", "unknown");
+    /* names are no words */
+    assert_cause("RCPT", "550 <relay-denied@x.example>: User unknown", "recipient-unknown");
+    assert_cause("RCPT", "550 <spam@x.example>: User unknown", "recipient-unknown");
+    assert_cause("RCPT", "550 <a@relay.example>: no such user", "recipient-unknown");
+    assert_cause("RCPT", "550 relay.example: no such user", "recipient-unknown");
+    /* codes repeated on every line */
+    assert_cause("RCPT", "550-5.7.1 relaying is 550-5.7.1 not allowed 550 5.7.1 from here",
+                 "relay-not-authorised");
+    /* the step decides what is vague */
+    assert_cause("AUTH", "535 5.7.0 rejected", "auth-failed");
+    assert_cause("RCPT", "553 go away", "recipient-unknown");
+    assert_true(explain("RCPT", "553 go away")->confidence < 0.5);
+    /* greylisting is temporary, whatever the code */
+    assert_cause("RCPT", "550 you are greylisted", "greylisted");
+    assert_false(explain("RCPT", "550 you are greylisted")->permanent);
+    assert_cause(NULL, "250 2.0.0 Ok", "delivered");
+    assert_cause(NULL, "", "unknown");
+}
+
+/* The recipient's own MX cannot want a login of us. */
+static void test_direct(void **state) {
+    (void)state;
+    struct reply_facts facts = { .text = B("550 5.7.1 Unable to relay"),
+                                 .command = "RCPT",
+                                 .ours_is_client = true };
+    assert_string_equal(reply_explain(&facts)->cause, "relay-domain-not-hosted");
+    assert_string_equal(reply_explain(&facts)->who, "recipient-admin");
+    facts.submission = true;
+    assert_string_equal(reply_explain(&facts)->cause, "relay-not-authorised");
+    facts = (struct reply_facts){ .text = B("550 5.7.1 relaying denied"),
+                                  .host = B("mx01.mail.icloud.com") };
+    assert_string_equal(reply_explain(&facts)->cause, "relay-domain-not-hosted");
+    facts.host = B("icloud.com.example");
+    assert_string_equal(reply_explain(&facts)->cause, "relay-not-authorised");
+}
+
+/* Codes given apart win over what stands in the text. */
+static void test_facts(void **state) {
+    (void)state;
+    struct reply_facts facts = { .code = 452, .status = { 4, 2, 2 }, .text = B("no") };
+    assert_string_equal(reply_explain(&facts)->cause, "mailbox-full");
+    facts = (struct reply_facts){ .code = 550, .text = B("(#5.2.2)") };
+    assert_string_equal(reply_explain(&facts)->cause, "mailbox-full");
+}
+
+static void test_permanent(void **state) {
+    (void)state;
+    assert_true(explain("end", "554 5.7.1 strange")->permanent);
+    assert_false(explain("end", "454 4.7.1 strange")->permanent);
+    assert_false(explain("RCPT", "552 5.2.2 mailbox full")->permanent);
+    assert_true(explain("RCPT", "450 no such user here")->permanent);
+}
+
+/* --- hostile words ------------------------------------------------------------------------ */
+
+static void test_any_octets(void **state) {
+    (void)state;
+    static const char text[] =
+        "550-5.7.1 <user@example.org>: \xe4\xb8\xad\xe7\xbb\xa7 Relay access denied [192.0.2.7]";
+    char copy[sizeof text];
+    for (size_t len = 0; len < sizeof text; len++) {
+        const struct reply_facts facts = { .text = bytes_of(text, len), .command = "RCPT" };
+        assert_non_null(reply_explain(&facts)->explanation);
+    }
+    for (size_t i = 0; i < sizeof text - 1; i++)
+        for (unsigned bit = 0; bit < 8; bit++) {
+            memcpy(copy, text, sizeof text);
+            copy[i] = (char)(copy[i] ^ (1 << bit));
+            const struct reply_facts facts = { .text = bytes_of(copy, sizeof text - 1) };
+            assert_non_null(reply_explain(&facts)->cause);
+        }
+}
+
+/* What would make a careless pattern run for ever. */
+static void test_long_words(void **state) {
+    (void)state;
+    static char text[100000];
+    static const char *const parts[] = {
+        "relay ", "not ",           "a",       "user ",        "@",
+        "5.7.1 ", "message is to ", "sender ", "not allowed ", "550-"
+    };
+    for (size_t i = 0; i < COUNT_OF(parts); i++) {
+        size_t len = strlen(parts[i]);
+        for (size_t at = 0; at + len < sizeof text; at += len)
+            memcpy(text + at, parts[i], len);
+        const struct reply_facts facts = { .text = bytes_of(text, sizeof text - 1) };
+        assert_non_null(reply_explain(&facts)->cause);
+    }
+}
+
+/* --- the rules ---------------------------------------------------------------------------- */
+
+/* An operator's rules stand before ours. */
+static void test_learn(void **state) {
+    (void)state;
+    struct why why;
+    assert_int_equal(reply_learn("own.rules",
+                                 B("rule own.bank\n  cause mailbox-full\n  confidence 0.99\n"
+                                   "  who server-admin\n  permanent yes\n"
+                                   "  explanation Their safe\n  + is full.\n"
+                                   "  fix Ring them.\n  fix Wait.\n  words no more {SOMEBODY}\n"),
+                                 &why),
+                     OK);
+    const struct reply_meaning *m = explain("RCPT", "550 5.7.1 no more mailbox, relay denied");
+    assert_string_equal(m->rule, "own.bank");
+    assert_string_equal(m->cause, "mailbox-full");
+    assert_string_equal(m->who, "server-admin");
+    assert_string_equal(m->explanation, "Their safe is full.");
+    assert_true(m->permanent);
+    assert_string_equal(m->fixes[0], "Ring them.");
+    assert_string_equal(m->fixes[1], "Wait.");
+    assert_null(m->fixes[2]);
+    assert_cause("RCPT", "550 relaying denied", "relay-not-authorised");
+    assert_int_equal(reply_learn("own.rules", B(""), &why), OK);
+    assert_cause("RCPT", "550 5.7.1 no more mailbox, relay denied", "relay-not-authorised");
+}
+
+static void test_mistakes(void **state) {
+    (void)state;
+    static const char *const rows[][2] = {
+        { "nonsense x\n", "f:1: no such keyword: nonsense" },
+        { "\n# x\nrule a\n  words (\n", "f:4: " },
+        { "rule a\n cause nothing-such\n", "f:2: no such cause: nothing-such" },
+        { "rule a\n cause loop\n", "no code, enhanced or words" },
+        { "rule a\n code 550\n", "no cause in the rule" },
+        { "rule a\n cause loop\n words x\nrule a\n", "f:4: rule needs a new name: a" },
+        { "cause loop\n", "f:1: cause needs a new name: loop" },
+        { "cause new\n words x\n", "f:2: this belongs in a rule" },
+        { "who sender\n", "f:1: this belongs in a rule or cause" },
+        { "cause new\n who me\n", "f:2: who must be" },
+        { "cause new\n permanent perhaps\n", "f:2: permanent must be" },
+        { "rule a\n confidence 2.00\n", "f:2: confidence must be" },
+        { "rule a\n confidence 1\n", "f:2: confidence must be" },
+        { "rule a\n submission perhaps\n", "f:2: submission must be" },
+        { "rule a\n cause loop\n words {NOSUCH}\n", "f:3: no such let: NOSUCH" },
+        { "let DENIED x\n", "f:1: let needs a new name" },
+        { "let X\n", "let needs a new name and a pattern" },
+        { "rule\n", "needs a value" },
+        { "+ more\n", "f:1: no such keyword: +" },
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct why why = { 0 };
+        assert_int_equal(reply_learn("f", bytes_str(rows[i][0]), &why), PERM);
+        if (!strstr(why.text, rows[i][1]))
+            fail_msg("%s: %s", rows[i][0], why.text);
+    }
+    assert_cause("RCPT", "550 relaying denied", "relay-not-authorised");
+}
+
+/* The file itself: every cause says who and what to do, and is used or known to issue nowhere. */
+static void test_file(void **state) {
+    (void)state;
+    char *text = malloc(1 << 20);
+    FILE *f = fopen("data/replies.rules", "rb");
+    assert_non_null(f);
+    size_t len = fread(text, 1, 1 << 20, f);
+    fclose(f);
+    struct rules rules = { .arena = arena_open() };
+    struct why why;
+    assert_int_equal(rules_read(&rules, "data/replies.rules", bytes_of(text, len), &why), OK);
+    for (size_t i = 0; i < rules.causes.count; i++) {
+        const struct cause *c = rules.causes.list[i];
+        assert_true(strlen(c->meaning.explanation) > 20);
+        assert_true(c->meaning.fixes.count > 0 || !strcmp(c->meaning.who, "nobody"));
+    }
+    for (size_t i = 0; i < rules.rules.count; i++) {
+        const struct rule *r = rules.rules.list[i];
+        if (r->confidence <= 0 || r->confidence > 1)
+            fail_msg("rule %s: confidence", r->name);
+    }
+    arena_close(&rules.arena);
+    free(text);
+}
+
+static int tear_down(void **state) {
+    (void)state;
+    reply_forget();
+    return 0;
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_golden),     cmocka_unit_test(test_traps),
+        cmocka_unit_test(test_direct),     cmocka_unit_test(test_facts),
+        cmocka_unit_test(test_permanent),  cmocka_unit_test(test_any_octets),
+        cmocka_unit_test(test_long_words), cmocka_unit_test(test_learn),
+        cmocka_unit_test(test_mistakes),   cmocka_unit_test(test_file),
+    };
+    return cmocka_run_group_tests(tests, NULL, tear_down);
+}
