@@ -119,6 +119,7 @@ static void allowed(struct session *s, const struct verdict *v) {
         .service = B("smtp"),
         .cb_exporter = tls ? tls->exporter : BYTES_NONE,
         .cb_unique = tls ? tls->unique : BYTES_NONE,
+        .no_plus = bytes_search(bytes_str(s->offered), B("-PLUS")) < 0,
         .has_initial = s->held.result == AUTH_CHALLENGE && s->held.data.at,
         .initial = s->held.data,
     };

@@ -13,6 +13,8 @@ static const struct {
     const char *sentence;
 } commands[] = {
     { "serve", cmd_serve, "run the server" },
+    { "check", cmd_check, "validate the configuration, prove it closed, show who may relay what" },
+    { "why", cmd_why, "simulate one decision: what a client is told, and what would change it" },
     { "user", cmd_user, "logins and mailboxes: add, passwd, list, show, remove, allow-sender ..." },
     { "alias", cmd_alias, "addresses that lead to others: add, list, show, remove" },
     { "queue", cmd_queue, "the queue: list, show, retry, hold, release, bounce, remove, stats" },

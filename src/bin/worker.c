@@ -16,6 +16,7 @@
 #include "sys/process.h"
 #include "sys/random.h"
 #include "sys/sandbox.h"
+#include "sys/sockets.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -31,6 +32,7 @@ enum {
     TICKET_KEY = 48,
     LANES_MAX = 1024,
     HOLDS_MAX = 64,
+    INTERFACES_MAX = 256,
 };
 
 struct worker;
@@ -275,12 +277,24 @@ static void send_answer(void *ctx, uint64_t question, struct bytes lines, bool m
     buf_free(&b);
 }
 
+/* A listener on all addresses listens on each of them: the loop rule must know them one by one. */
 static void collect_own_addresses(struct worker *w) {
-    w->own = calloc(w->doors.count + 1, sizeof(*w->own));
+    struct addr interfaces[INTERFACES_MAX];
+    size_t count = sockets_interface_addresses(interfaces, INTERFACES_MAX);
+    w->own = calloc(w->doors.count * (count + 1) + 1, sizeof(*w->own));
     MUST(w->own);
     LIST_EACH(&w->doors, n) {
+        static const struct addr nowhere = { 0 };
         struct addr a;
-        if (addr_parse_port(CONTAINER_OF(n, struct door, node)->address, &a))
+        if (!addr_parse_port(CONTAINER_OF(n, struct door, node)->address, &a))
+            continue;
+        bool all = !memcmp(a.ip, nowhere.ip, sizeof(a.ip));
+        for (size_t i = 0; all && i < count; i++)
+            if (interfaces[i].family == a.family) {
+                w->own[w->own_count] = interfaces[i];
+                w->own[w->own_count++].port = a.port;
+            }
+        if (!all)
             w->own[w->own_count++] = a;
     }
 }
@@ -334,9 +348,9 @@ static void start(struct worker *w) {
     w->gateways = gateways_open(w->loop, &why);
     if (tls_client_open(BYTES_NONE, &w->tls, &why) != OK)
         give_up("TLS", &why);
+    collect_own_addresses(w);
     enter_sandbox(w);
     open_services(w, a);
-    collect_own_addresses(w);
     w->pipeline = pipeline_open(
         &(struct pipeline_setup){
             .loop = w->loop,

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <ifaddrs.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -263,4 +264,22 @@ ssize_t sockets_receive_fd(int socket, char *into, size_t size, int *fd_out) {
         close(*fd_out);
     *fd_out = -1;
     return -EMSGSIZE;
+}
+
+size_t sockets_interface_addresses(struct addr *out, size_t max) {
+    struct ifaddrs *list = NULL;
+    size_t count = 0;
+    if (getifaddrs(&list))
+        return 0;
+    for (const struct ifaddrs *i = list; i && count < max; i = i->ifa_next) {
+        if (!i->ifa_addr)
+            continue;
+        struct addr a = sockets_from_system(i->ifa_addr, i->ifa_addr->sa_family == AF_INET6
+                                                             ? sizeof(struct sockaddr_in6)
+                                                             : sizeof(struct sockaddr_in));
+        if (a.family == 4 || a.family == 6)
+            out[count++] = a;
+    }
+    freeifaddrs(list);
+    return count;
 }

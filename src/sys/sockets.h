@@ -22,6 +22,8 @@ enum rc sockets_listen_tcp(struct addr at, int *fd_out, struct why *why);
 /* A listening unix socket of type SOCK_STREAM or SOCK_SEQPACKET at `path`, replacing a socket that
  * is there already (never another kind of file), with this mode. */
 enum rc sockets_listen_unix(struct bytes path, int type, mode_t mode, int *fd_out, struct why *why);
+/* The addresses of this host's interfaces, at most `max`, ports 0; returns how many. */
+size_t sockets_interface_addresses(struct addr *out, size_t max);
 /* What a socket is bound to; family 0 when it has no address. */
 struct addr sockets_bound(int fd);
 
