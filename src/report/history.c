@@ -104,6 +104,34 @@ void history_files_free(struct history_files *f) {
     *f = (struct history_files){ 0 };
 }
 
+static int open_path(const char *directory, struct history_name name, int flags) {
+    char path[4096];
+    struct buf b = buf_fixed(path, sizeof path);
+    buf_printf(&b, "%s/", directory);
+    history_name_format(&b, name);
+    if (b.full) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+    return open(buf_text(&b), flags | O_CLOEXEC, 0640);
+}
+
+int history_file_open(const char *directory, struct history_name name) {
+    return open_path(directory, name, O_RDONLY);
+}
+
+ptrdiff_t history_file_read(int file, char *to, size_t size) {
+    ssize_t n;
+    do
+        n = read(file, to, size);
+    while (n < 0 && errno == EINTR);
+    return n;
+}
+
+void history_file_close(int file) {
+    close(file);
+}
+
 /* --- opening -------------------------------------------------------------------------------- */
 
 enum rc history_open(const char *directory, int64_t keep_ms, uint64_t max_size, unsigned worker,
@@ -126,18 +154,6 @@ enum rc history_open(const char *directory, int64_t keep_ms, uint64_t max_size, 
     return OK;
 }
 
-static int open_path(const struct history *h, struct history_name name, int flags) {
-    char path[4096];
-    struct buf b = buf_fixed(path, sizeof path);
-    buf_printf(&b, "%s/", h->directory);
-    history_name_format(&b, name);
-    if (b.full) {
-        errno = ENAMETOOLONG;
-        return -1;
-    }
-    return open(buf_text(&b), flags | O_CLOEXEC, 0640);
-}
-
 static void close_file(struct history *h) {
     if (h->file >= 0)
         close(h->file);
@@ -156,7 +172,7 @@ static bool open_file(struct history *h, uint32_t day) {
     struct stat st;
     close_file(h);
     for (;; name.part++) {
-        int file = open_path(h, name, O_WRONLY | O_CREAT | O_APPEND);
+        int file = open_path(h->directory, name, O_WRONLY | O_CREAT | O_APPEND);
         if (file < 0 || fstat(file, &st) < 0) {
             if (file >= 0)
                 close(file);

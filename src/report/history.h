@@ -23,4 +23,10 @@ struct history_files {
 int history_files_read(const char *directory, struct history_files *out);
 void history_files_free(struct history_files *f);
 
+/* Reading one of them, so that all file calls are in history.c: a handle or -1 and errno; octets
+ * read, 0 at the end, -1 for a fault. */
+int history_file_open(const char *directory, struct history_name name);
+ptrdiff_t history_file_read(int file, char *to, size_t size);
+void history_file_close(int file);
+
 #endif

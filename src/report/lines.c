@@ -100,7 +100,7 @@ void line_wrap(struct buf *b, const char *first, size_t indent, struct bytes tex
 void line_field(struct buf *b, const char *name, struct bytes value) {
     buf_str(b, name);
     buf_str(b, ": ");
-    wrap_words(b, strlen(name) + 2, 4, value);
+    wrap_words(b, strlen(name) + 2, 1, value);
 }
 
 /* The octets up to a line end or the longest line there may be. */

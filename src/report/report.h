@@ -37,8 +37,8 @@ void history_event(void *history, const char *name, struct bytes line);
 void history_flush(struct history *h, int64_t wall_ms); /* and removes what is too old */
 void history_close(struct history **h);
 
-/* Reads all files; visits lines that name this id, Message-ID or address, in order of time. Blocks:
- * for commands. */
+/* Reads all files; visits the lines of messages and sessions that go by this id, Message-ID, address
+ * or session id, in order of time. Blocks: for commands. */
 enum rc history_trace(const char *directory, struct bytes what,
                       void (*each)(void *ctx, struct bytes line), void *ctx, struct why *why);
 

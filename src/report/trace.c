@@ -12,10 +12,8 @@
 #include "report/report.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum {
     LINE_MAX_OCTETS = 128 * 1024,
@@ -42,13 +40,9 @@ struct stream {
 static bool open_next(struct stream *s) {
     while (s->next < s->files->count) {
         struct history_name name = s->files->list[s->next++];
-        char memory[4096];
-        struct buf path = buf_fixed(memory, sizeof memory);
         if (name.worker != s->worker)
             continue;
-        buf_printf(&path, "%s/", s->directory);
-        history_name_format(&path, name);
-        s->file = open(buf_text(&path), O_RDONLY | O_CLOEXEC);
+        s->file = history_file_open(s->directory, name);
         if (s->file >= 0)
             return true;
         s->failed = s->failed || errno != ENOENT; /* removed as too old meanwhile */
@@ -64,10 +58,7 @@ static bool fill(struct stream *s) {
         buf_clear(&s->data);
     size_t room = s->data.max - s->data.len;
     char *to = buf_room(&s->data, room);
-    ssize_t n;
-    do
-        n = read(s->file, to, room);
-    while (n < 0 && errno == EINTR);
+    ptrdiff_t n = history_file_read(s->file, to, room);
     s->failed = s->failed || n < 0;
     if (n > 0)
         buf_wrote(&s->data, (size_t)n);
@@ -94,7 +85,7 @@ static bool stream_next(struct stream *s) {
             if (is_event(s->line))
                 return true;
         } else if (!fill(s)) {
-            close(s->file);
+            history_file_close(s->file);
             s->file = -1;
             buf_clear(&s->data);
             s->at = 0;
@@ -145,7 +136,7 @@ static bool merge_close(struct merge *m) {
     for (size_t i = 0; i < m->count; i++) {
         whole = whole && !m->streams[i].failed;
         if (m->streams[i].file >= 0)
-            close(m->streams[i].file);
+            history_file_close(m->streams[i].file);
         buf_free(&m->streams[i].data);
     }
     free(m->streams);
@@ -240,7 +231,8 @@ static bool names_it(const struct search *s, struct bytes line) {
     static const struct bytes keys[] = { { "from", 4 }, { "to", 2 }, { "original_to", 11 } };
     struct pair p = { 0 };
     for (size_t at = 0; next_pair(line, &at, &p);) {
-        if (bytes_equal(p.key, B("message")) && bytes_equal(p.value, s->what))
+        if ((bytes_equal(p.key, B("message")) || bytes_equal(p.key, B("session"))) &&
+            bytes_equal(p.value, s->what))
             return true;
         if (bytes_equal(p.key, B("message_id")) &&
             (bytes_equal(p.value, s->what) || bytes_equal(p.value, s->what_bracket) ||
@@ -253,7 +245,7 @@ static bool names_it(const struct search *s, struct bytes line) {
     return false;
 }
 
-/* "report" and "send" are no sessions but doors. */
+/* "report" is no session but a door. */
 static struct bytes session_of(struct bytes line) {
     struct bytes session = value_of(line, B("session"));
     return bytes_equal(session, B("report")) ? BYTES_NONE : session;

@@ -103,6 +103,8 @@ static void test_trace(void **state) {
     assert_trace("kim@y.example", "12456");
     assert_trace("CARL@Y.EXAMPLE", "13");
     assert_trace("eve@z.example", "7");
+    assert_trace("s9", "7");
+    assert_trace("s1", "124536");
     assert_trace("bob@y.example", "124567");
     assert_trace("nobody@y.example", "");
     assert_trace("", "");
