@@ -84,6 +84,13 @@ static void inner_resolved(void *ctx, enum rc rc, const struct envelope *envelop
     store_commit(&in->draft, BYTES_NONE, envelope, inner_committed, in);
 }
 
+static bool has_8bit(struct bytes text) {
+    for (size_t i = 0; i < text.len; i++)
+        if ((unsigned char)text.at[i] >= 0x80)
+            return true;
+    return false;
+}
+
 void accept_report(struct accept *a, struct bytes to, struct bytes message,
                    void (*on_done)(void *ctx, enum rc rc, const struct message_id *id), void *ctx) {
     struct arena *arena = arena_open();
@@ -94,7 +101,8 @@ void accept_report(struct accept *a, struct bytes to, struct bytes message,
     struct header_summary summary;
     header_summarise(message, &summary);
     in->envelope = (struct envelope){
-        .flags = ENVELOPE_REPORT | (summary.has_8bit ? ENVELOPE_UTF8 : 0),
+        .flags = ENVELOPE_REPORT | (summary.has_8bit ? ENVELOPE_UTF8 : 0) |
+                 (has_8bit(message) ? ENVELOPE_8BIT : 0),
         .arrived = loop_wall(a->setup.loop),
         .message_header_id = arena_copy(arena, bytes_trim(summary.message_id)),
         .session = B("report"),

@@ -89,12 +89,14 @@ struct session {
     bool proxy_wanted; /* a PROXY header must come first */
     struct buf proxy;
     bool implicit;
+    bool securing;   /* the handshake is under way: reading is the stream's business */
     bool committing; /* resolve or the store owes us a callback that can't be taken back */
     bool gone;       /* the stream is closed; freed when nothing is owed */
     bool closing;    /* closes when output is written */
     bool input_seen;
     struct auth_exchange *exchange;
     struct auth_answer held; /* while its delay runs */
+    struct bytes tried;      /* the login that is being refused, for the event */
     bool login_final;        /* the last challenge was sent: the next response ends AUTH */
     void (*then)(struct session *s, const struct verdict *v);
     enum decide_step asking;

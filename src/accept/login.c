@@ -8,20 +8,12 @@ void login_end(struct session *s) {
     s->login_final = false;
 }
 
-static void login_event(struct session *s, const char *name, struct bytes login,
-                        const struct why *why) {
-    struct event *e = event_begin(name);
-    session_event_head(e, s);
-    event_text(e, "login", login);
-    event_text(e, "mechanism", s->facts.mechanism);
-    if (why)
-        event_why(e, why);
-    event_end(e);
-}
-
 static void login_in(struct session *s) {
     struct why why;
-    login_event(s, "authenticated", s->facts.login, NULL);
+    struct event *e = event_begin("authenticated");
+    session_event_head(e, s);
+    event_text(e, "mechanism", s->facts.mechanism);
+    event_end(e);
     login_end(s);
     session_offer(s);
     why_set(&why, OK, 235, "2.7.0", "", "Authentication successful");
@@ -71,8 +63,9 @@ static void answer_held(struct session *s) {
         smtp_server_challenge(s->machine, a->data);
         return;
     case AUTH_REFUSED:
-        login_event(s, "auth-failed", a->login, NULL);
+        s->tried = a->login;
         refused(s, a);
+        s->tried = BYTES_NONE;
         return;
     case AUTH_MALFORMED:
         refuse(s, PERM, 501, "5.5.2", "syntax.auth",

@@ -25,6 +25,10 @@ void session_refused_event(struct session *s, const struct why *why) {
     if (s->facts.has_sender)
         event_text(e, "from", s->facts.sender.len ? s->facts.sender : B("<>"));
     event_text(e, "to", s->facts.recipient);
+    if (s->tried.len) {
+        event_text(e, "login_tried", s->tried);
+        event_text(e, "mechanism", s->facts.mechanism);
+    }
     event_why(e, why);
     event_end(e);
 }
@@ -92,6 +96,8 @@ void session_flush(struct session *s) {
         session_close(s);
         return;
     }
+    if (s->securing)
+        return;
     if (smtp_server_wants_input(s->machine) && stream_pending(s->stream) < 64 * 1024)
         stream_resume(s->stream);
     else
@@ -183,6 +189,7 @@ static void secure(void *ctx) {
     session_flush(s);
     if (s->gone)
         return;
+    s->securing = true;
     timer_set(s->accept->setup.loop, &s->timer, SECURE_TIMEOUT, secure_timeout, s);
     stream_start_tls_server(s->stream, s->tls, asks_certificate(s));
 }
@@ -286,6 +293,8 @@ static bool proxy_done(struct session *s, struct bytes *data) {
     s->facts.client_unknown = header.kind != PROXY_CLIENT;
     if (header.kind == PROXY_CLIENT)
         s->facts.client = header.client;
+    if (header.kind == PROXY_CLIENT)
+        s->facts.local = header.server;
     size_t before = s->proxy.len - data->len;
     *data = bytes_skip(*data, header.length - before);
     buf_free(&s->proxy);
@@ -329,8 +338,9 @@ static void on_end(void *ctx, int error) {
 
 static void on_secured(void *ctx, enum rc rc, const struct tls_info *info, const struct why *why) {
     struct session *s = ctx;
+    s->securing = false;
     if (rc != OK) {
-        if (strstr(why->text, "plain text"))
+        if (bytes_equal(bytes_str(why->reason), B("tls.wrong-port")))
             wrong_port(s, "Plain text came where TLS begins at once",
                        "Set the client to TLS (\"SSL\") on this port, or to STARTTLS on port 587");
         struct event *e = event_begin("tls-failed");
@@ -417,6 +427,7 @@ static struct session *open_session(struct accept *a, struct stream *stream) {
     s->rules = a->rules;
     s->rules->sessions++;
     s->peer = s->facts.client = stream_peer(stream);
+    s->facts.local = stream_local(stream);
     s->proxy = buf_grow(4096);
     make_id(a, s->id);
     list_append(&a->sessions, &s->node);

@@ -33,9 +33,15 @@ static bool is_failure(enum report_kind kind) {
     return kind == REPORT_FAILED || kind == REPORT_GAVE_UP;
 }
 
+/* Where none is configured, the bare name: it goes to the Maildir of its own. */
+static struct bytes postmaster_of(const struct notice *n) {
+    struct bytes configured = n->setup->config->postmaster;
+    return configured.len ? configured : B("postmaster");
+}
+
 /* A notice to the postmaster that fails is the end of it. */
 static bool is_postmaster(const struct notice *n, const struct recipient *r) {
-    struct bytes postmaster = n->setup->config->postmaster;
+    struct bytes postmaster = postmaster_of(n);
     return bytes_equal_nocase(r->original, postmaster) || bytes_equal_nocase(r->final, postmaster);
 }
 
@@ -60,7 +66,7 @@ static struct bytes choose(struct notice *n, const struct outcome *outcomes, siz
             n->outcomes[n->count++] = &outcomes[i];
     if (!n->count)
         return BYTES_NONE;
-    return n->doubled ? n->setup->config->postmaster : n->envelope->sender;
+    return n->doubled ? postmaster_of(n) : n->envelope->sender;
 }
 
 /* --- what is known of the original ---------------------------------------------------------- */

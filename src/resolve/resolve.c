@@ -87,6 +87,14 @@ static bool is_own(const struct resolve_query *q, struct bytes address) {
     return !domain.len || config_domain(q->config, domain) != NULL;
 }
 
+/* postmaster@[192.0.2.25]: that nobody was charged for it says it is an address of this host, and so
+ * the bare postmaster. */
+static struct bytes first_address(const struct recipient *r) {
+    bool own_literal = !r->connector.len && bytes_starts(address_domain(r->original), B("[")) &&
+                       bytes_equal_nocase(address_local(r->original), B("postmaster"));
+    return own_literal ? B("postmaster") : r->original;
+}
+
 static bool on_own_way(const struct step *s, struct bytes address) {
     for (; s; s = s->parent)
         if (address_equal(s->address, address))
@@ -213,7 +221,7 @@ struct resolve_query *resolve_begin(struct loop *loop, const struct config *conf
     arena_defer(own, clear_timer, &q->timer);
     q->found = ARENA_ARRAY(a, q->capacity, struct recipient);
     for (size_t i = envelope->count; i > 0; i--)
-        push(q, &envelope->recipients[i - 1], NULL, envelope->recipients[i - 1].original);
+        push(q, &envelope->recipients[i - 1], NULL, first_address(&envelope->recipients[i - 1]));
     timer_set(loop, &q->timer, 0, go_on, q);
     return q;
 }
