@@ -17,6 +17,7 @@ enum {
     ERRORS_MAX = 20,         /* refusals in a session before 421 */
     SECURE_TIMEOUT = 60 * 1000,
     ANSWER_GRACE = 30 * 1000, /* for a client to take what we wrote */
+    PROGRESS = 512,           /* octets without a reply that count as progress */
     HELO_MAX = 255,
     CLIENT_KEY = 64,
 };
@@ -94,6 +95,8 @@ struct session {
     bool gone;       /* the stream is closed; freed when nothing is owed */
     bool closing;    /* closes when output is written */
     bool input_seen;
+    int64_t active; /* loop time of the last progress: what the idle time is counted from */
+    size_t trickle; /* octets heard since */
     struct auth_exchange *exchange;
     struct auth_answer held; /* while its delay runs */
     struct bytes tried;      /* the login that is being refused, for the event */
@@ -110,6 +113,7 @@ void session_close(struct session *s);
 void session_free_if_done(struct session *s);
 void session_offer(struct session *s);
 void session_idle_timer(struct session *s);
+void session_bounds(struct session *s); /* from its listener */
 void session_refused_event(struct session *s, const struct why *why);
 void session_event_head(struct event *e, const struct session *s);
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 static void begin(struct session *s);
+static void note_progress(struct session *s);
 
 /* --- events ------------------------------------------------------------------------------ */
 
@@ -89,6 +90,7 @@ void session_flush(struct session *s) {
         return;
     struct buf *out = smtp_server_output(s->machine);
     if (out->len) {
+        note_progress(s);
         stream_write(s->stream, buf_bytes(out));
         buf_drop(out, out->len);
     }
@@ -110,8 +112,15 @@ static void on_writable(void *ctx) {
 
 /* --- time -------------------------------------------------------------------------------- */
 
+/* A client that sends an octet now and then, and completes nothing, is idle too. */
 static void idle(void *ctx) {
     struct session *s = ctx;
+    struct loop *l = s->accept->setup.loop;
+    int64_t left = s->active + s->bounds.idle_timeout - loop_now(l);
+    if (left > 0) {
+        timer_set(l, &s->timer, left, idle, s);
+        return;
+    }
     struct why why;
     why_set(&why, TEMP, 421, "4.4.2", "limit.idle", "Nothing heard for too long: closing");
     if (!s->started) {
@@ -124,7 +133,13 @@ static void idle(void *ctx) {
     session_flush(s);
 }
 
+static void note_progress(struct session *s) {
+    s->active = loop_now(s->accept->setup.loop);
+    s->trickle = 0;
+}
+
 void session_idle_timer(struct session *s) {
+    note_progress(s);
     if (!s->gone && !s->committing)
         timer_set(s->accept->setup.loop, &s->timer, s->bounds.idle_timeout, idle, s);
 }
@@ -325,8 +340,9 @@ static void on_read(void *ctx, struct bytes data) {
         return;
     }
     s->input_seen = true;
-    if (!timer_is_set(&s->timer) || s->timer.fire == idle)
-        session_idle_timer(s);
+    s->trickle += data.len;
+    if (s->trickle >= PROGRESS)
+        note_progress(s);
     smtp_server_input(s->machine, data);
     session_flush(s);
 }
@@ -416,6 +432,13 @@ static void make_id(struct accept *a, char out[14]) {
     for (int i = 0; i < 12; i++, z >>= 5)
         out[i] = digits[z & 31];
     out[12] = 0;
+}
+
+void session_bounds(struct session *s) {
+    const struct listener *l = s->facts.listener;
+    s->bounds =
+        (struct bounds){ l->max_message_size, l->max_recipients, l->max_connections_per_client,
+                         l->idle_timeout, l->bare_newline == BARE_FIX };
 }
 
 static struct session *open_session(struct accept *a, struct stream *stream) {

@@ -67,6 +67,8 @@ static void take_new_rules(struct session *s) {
     current->sessions++;
     s->rules = current;
     s->facts.listener = listener;
+    if (listener)
+        session_bounds(s);
     if (--old->sessions == 0) {
         old->release(old->release_ctx, old->config);
         free(old);
