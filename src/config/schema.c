@@ -294,7 +294,6 @@ static const struct not_built not_built[] = {
     { "connector", "limit", "", "rate limits" },
     { "connector", "limit_total", "", "rate limits" },
     { "connector", "limit_recipients", "", "rate limits" },
-    { "route", "rate", "", "rate limits" },
     { "queue", "store", "spool", "a queue shared through PostgreSQL" },
     { "", "directory", "sqlite", "a directory in PostgreSQL" },
     { "", "logins", "directory", "logins that are not in the directory" },

@@ -313,7 +313,6 @@ static const struct wrong not_built[] = {
       "config.not-built", "rate limits" },
     { C "auth = any limit = {\"0/hour\"} }\n", 1, "connector c: limit", "config.value",
       "rates such as" },
-    { R "rate = {\"1000/hour\"} }\n", 1, "route r: rate", "config.not-built", "rate limits" },
     { "queue { store = \"postgresql://db/postern\" }\n", 1, "queue: store", "config.not-built",
       "spool" },
     { "directory = \"postgresql://db/postern\"\n", 1, "directory", "config.not-built", "sqlite" },
