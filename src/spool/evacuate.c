@@ -316,11 +316,15 @@ static bool note_is_last(const struct evacuation *v, struct message *m) {
     return seat->note_segment == v->segment->number && seat->note_offset == v->entry.offset;
 }
 
+static bool finished(const struct evacuation *v, const struct object *o) {
+    return !o->n || index_at(&v->lane->spool->index, o->n)->open == 0;
+}
+
 /* The object still stands for a message that waits, and the entry in hand still speaks of it. */
 static bool still(struct evacuation *v, struct object *o) {
-    struct message *m = o->n ? index_at(&v->lane->spool->index, o->n) : NULL;
-    if (!m || m->open == 0)
+    if (finished(v, o))
         return false;
+    struct message *m = index_at(&v->lane->spool->index, o->n);
     return v->entry.kind == ENTRY_MESSAGE ? is_here(v, m) : note_is_last(v, m);
 }
 
@@ -338,7 +342,7 @@ static void on_body(void *arg, enum rc rc, struct bytes data, const struct why *
     } else if (still(v, o) && !v->stop) {
         copy_message(v, o); /* its body is in memory now */
     } else {
-        if (!o->n)
+        if (finished(v, o))
             gone_add(v, o->sequence);
         object_put(&o);
     }
@@ -354,7 +358,7 @@ static void on_object(void *ctx, enum rc rc, struct object *o, const struct why 
     } else if (!o) {
         gone_add(v, v->entry.sequence);
     } else if (v->stop || !still(v, o)) {
-        if (!o->n)
+        if (finished(v, o))
             gone_add(v, o->sequence);
         object_put(&o);
     } else if (v->entry.kind == ENTRY_NOTE) {
@@ -382,8 +386,13 @@ static bool take_entry(struct evacuation *v) {
         return false;
     }
     struct message *m = index_at(x, n);
-    /* One that is just finishing: its last note stands before what is said here. */
-    if (m->open == 0 || v->entry.kind == ENTRY_GONE ||
+    if (m->open == 0) {
+        /* Just finishing. Its last notes are queued ahead of what is said here, but they speak of
+         * some of its recipients only. */
+        gone_add(v, v->entry.sequence);
+        return false;
+    }
+    if (v->entry.kind == ENTRY_GONE ||
         !(v->entry.kind == ENTRY_MESSAGE ? is_here(v, m) : note_is_last(v, m)))
         return false;
     v->waiting = true;

@@ -110,7 +110,7 @@ bool record_parse(const char in[RECORD_HEAD], uint64_t offset, uint64_t salt, st
     out->kind = (enum record_kind)kind;
     return zero == 0 && out->offset == offset && kind > 0 && kind < RECORD_KINDS &&
            out->meta_len <= META_MAX && out->body_len <= META_MAX &&
-           (out->flags & ~RECORD_BIG) == 0;
+           (out->flags & ~(RECORD_BIG | RECORD_FIRST)) == 0;
 }
 
 void trailer_format(char out[TRAILER], uint32_t index_offset, uint32_t end, uint64_t salt) {

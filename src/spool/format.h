@@ -43,7 +43,10 @@ enum record_kind {
     RECORD_INDEX,
     RECORD_KINDS,
 };
-enum record_flag { RECORD_BIG = 1 /* all but the first octets stand in a file of their own */ };
+enum record_flag {
+    RECORD_BIG = 1,   /* all but the first octets stand in a file of their own */
+    RECORD_FIRST = 2, /* of its batch: all before it had been synced when it was written */
+};
 
 struct record {
     enum record_kind kind;

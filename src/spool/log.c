@@ -424,6 +424,18 @@ void log_put(struct lane *lane, struct piece *p) {
         timer_set(lane->spool->loop, &lane->patience, SETTLE_WAIT_MS, on_turn, lane);
 }
 
+static void each_of(const struct list *l, void (*each)(void *ctx, const struct piece *p),
+                    void *ctx) {
+    for (struct list_node *n = list_first(l); n; n = list_next(l, n))
+        each(ctx, CONTAINER_OF(n, struct piece, node));
+}
+
+void log_each(const struct lane *lane, void (*each)(void *ctx, const struct piece *p), void *ctx) {
+    if (lane->batch)
+        each_of(&lane->batch->pieces, each, ctx);
+    each_of(&lane->queue, each, ctx);
+}
+
 bool log_idle(const struct lane *lane) {
     return !lane->batch && !lane->queue.count;
 }

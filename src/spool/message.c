@@ -197,6 +197,32 @@ static void load_work(void *ctx) {
     }
 }
 
+/* Replies of notes that are not on disk yet. */
+static void take_pending(void *ctx, const struct piece *p) {
+    struct object *o = ctx;
+    struct note n;
+    if (p->record.kind != RECORD_NOTES)
+        return;
+    struct scan s = scan_of(bytes_skip(buf_bytes(&p->front), RECORD_HEAD));
+    while (note_next(&s, &n))
+        if (n.sequence == o->sequence && n.recipient < o->envelope->count)
+            object_set_reply(o, n.recipient, n.reply);
+}
+
+/* A note was written while the one before it was read. */
+static bool stale(const struct load *l, struct message *m) {
+    const struct seat *seats = message_seats(m);
+    if (m->object)
+        return false;
+    for (uint32_t i = 0; i < l->count; i++) {
+        const struct place *p = &l->places[i];
+        if (seats[i].note_segment != (p->segment ? p->segment->number : 0) ||
+            (p->segment && seats[i].note_offset != p->offset))
+            return true;
+    }
+    return false;
+}
+
 static struct object *load_object(struct load *l, uint32_t n) {
     struct message *m = index_at(&l->spool->index, n);
     if (m->object) { /* somebody else was faster */
@@ -214,6 +240,8 @@ static struct object *load_object(struct load *l, uint32_t n) {
     o->big = l->record.flags & RECORD_BIG;
     o->n = n;
     m->object = o;
+    if (m->pending)
+        log_each(l->lane, take_pending, o);
     object_refresh(o);
     return o;
 }
@@ -242,15 +270,19 @@ static void load_done(void *ctx) {
     if (n && index_at(&l->spool->index, n)->open == 0)
         n = 0; /* finished meanwhile */
     bool failed = n && l->error && !index_at(&l->spool->index, n)->object;
+    bool again = n && !failed && stale(l, index_at(&l->spool->index, n));
     if (failed)
         why_unreadable(lane, l->sequence, l->error, &why);
-    else if (n)
+    else if (n && !again)
         o = load_object(l, n);
     l->segment->readers--;
     for (uint32_t i = 0; i < l->count; i++)
         if (l->places[i].segment)
             l->places[i].segment->readers--;
-    l->on_got(l->ctx, failed ? TEMP : OK, o, failed ? &why : NULL);
+    if (again)
+        object_get(l->spool, n, l->on_got, l->ctx);
+    else
+        l->on_got(l->ctx, failed ? TEMP : OK, o, failed ? &why : NULL);
     arena_close(&l->arena);
     free(l->places);
     free(l);

@@ -184,6 +184,8 @@ void log_put(struct lane *lane, struct piece *p);
 void log_kick(struct lane *lane); /* now, with all that waits */
 /* A segment's first octets: its head, and how far abandoned segments are valid. */
 struct buf log_opening(const struct file_head *h, const struct trim *trims, size_t count);
+/* Calls each() for the records not yet on disk, in their order. */
+void log_each(const struct lane *lane, void (*each)(void *ctx, const struct piece *p), void *ctx);
 bool log_idle(const struct lane *lane);
 /* Waits for what is under way and writes what waits, on this thread. */
 void log_finish(struct lane *lane);
@@ -204,12 +206,15 @@ struct segment_read {
     /* out */
     struct buf entries;
     uint32_t end;
-    bool indexed; /* had an index */
+    uint32_t last_batch; /* where that begins; 0 when it is the first. Without an index */
+    bool indexed;        /* had an index */
     bool damaged;
     int error;
     struct damage damage;
 };
 void segment_read(struct segment_read *r);
+/* Makes sure that the last batch is on disk; 0 or -errno. */
+int segment_secure(const struct segment_read *r);
 /* Reads and checks one record's head and meta. 0, -errno, or -EBADMSG. */
 int record_read(struct disk *d, int file, uint64_t salt, uint32_t offset, struct record *out,
                 struct buf *meta);

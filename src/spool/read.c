@@ -185,6 +185,7 @@ static void confirm_suspects(struct walk *w) {
 
 static void walk_records(struct walk *w) {
     uint64_t at = FILE_HEAD;
+    unsigned batches = 0;
     w->r->end = FILE_HEAD;
     while (at + RECORD_HEAD <= w->size) {
         struct record record;
@@ -199,6 +200,10 @@ static void walk_records(struct walk *w) {
         if (!take_record(w, &record))
             continue;
         confirm_suspects(w);
+        if (record.flags & RECORD_FIRST) {
+            w->r->last_batch = batches ? record.offset : 0;
+            batches++;
+        }
         /* An index is not ours to keep: more may be written behind what it covers. */
         if (record.kind != RECORD_INDEX)
             w->r->end = (uint32_t)at;
@@ -242,4 +247,22 @@ void segment_read(struct segment_read *r) {
                    r->lane, r->number);
         r->damaged = true;
     }
+}
+
+int segment_secure(const struct segment_read *r) {
+    struct disk *d = r->disk;
+    char *window = malloc(WINDOW);
+    int error = 0;
+    MUST(window);
+    /* A sync of it may have failed before the process ended. Then what is read here is on no disk,
+     * and another sync alone would say it was: it must be written again. */
+    for (uint64_t at = r->last_batch; at < r->end && !error; at += WINDOW) {
+        size_t size = r->end - at < WINDOW ? (size_t)(r->end - at) : WINDOW;
+        struct iovec part = { window, size };
+        error = read_all(d, r->file, at, window, size);
+        if (!error)
+            error = d->write(d->ctx, r->file, at, &part, 1);
+    }
+    free(window);
+    return error ? error : site_sync(d, SITE_RECOVERED, r->file);
 }

@@ -213,7 +213,7 @@ static void read_work(void *ctx) {
     /* What a process wrote before it crashed may not be on disk yet, but what follows from it is
      * done now. An abandoned segment is valid up to where it was synced, and is left alone. */
     if (!r->read.error && !r->read.indexed && !r->read.limit)
-        r->sync_error = site_sync(r->read.disk, SITE_RECOVERED, r->read.file);
+        r->sync_error = segment_secure(&r->read);
 }
 
 static void read_done(void *ctx) {
