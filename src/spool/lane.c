@@ -15,7 +15,8 @@ struct found { /* a segment that was there */
     uint32_t number;
     int file;
     uint64_t salt;
-    bool bad; /* its head is gone */
+    bool bad;   /* its head is gone */
+    bool begun; /* and there is something in its place */
 };
 
 struct lease {
@@ -111,7 +112,8 @@ static int look_at(struct lease *l, struct found *f) {
     if (!file_head_parse(head, &h, &damaged) || h.number != f->number) {
         f->bad = true;
         /* Nothing was ever confirmed in a segment whose head did not reach the disk. */
-        if (got == FILE_HEAD && memcmp(head, nothing, FILE_HEAD) != 0)
+        f->begun = got == FILE_HEAD && memcmp(head, nothing, FILE_HEAD) != 0;
+        if (f->begun)
             damage_add(&l->damage, "segment %u/%08x: its head is damaged, none of it can be read",
                        l->lane->number, f->number);
         return 0;
@@ -288,7 +290,8 @@ static void lease_done(void *ctx) {
         struct found *f = &l->segments[i];
         struct segment *s = segment_add(lane, f->number, f->file, f->salt);
         s->sealed = true;
-        s->damaged = s->unreadable = f->bad;
+        s->unreadable = f->bad;
+        s->damaged = f->begun;
     }
     for (size_t i = 0; i < l->trims_count; i++) {
         lane_trim(lane, l->trims[i].number, l->trims[i].end);
