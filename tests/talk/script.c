@@ -196,6 +196,15 @@ static bool is_ready(void *arg) {
     return a->stream || a->ended;
 }
 
+/* "<! PATTERN": one line is heard, and it is not like that. */
+static bool expect_not(struct script *s, struct bytes pattern) {
+    struct bytes line;
+    if (!next_line(s, s->actor, &line))
+        return false;
+    return !glob_match(pattern, line) ||
+           fail(s, "not expected: %.*s\n       heard: %.*s", BYTES_FMT(pattern), BYTES_FMT(line));
+}
+
 static bool send_text(struct script *s, struct bytes text, bool line) {
     struct actor *a = s->actor;
     if (!until(s, is_ready, a) || !a->stream)
@@ -218,6 +227,22 @@ static bool do_line(struct script *s, struct bytes rest) {
 }
 static bool do_raw(struct script *s, struct bytes rest) {
     return send_text(s, rest, false);
+}
+
+/* "slow TEXT": the same as raw, each octet by itself. */
+static bool do_slow(struct script *s, struct bytes rest) {
+    struct actor *a = s->actor;
+    if (!until(s, is_ready, a) || !a->stream)
+        return fail(s, "%.*s: not connected", BYTES_FMT(a->name));
+    buf_printf(&a->transcript, "  > %.*s\n", BYTES_FMT(bytes_first(rest, 300)));
+    struct buf out = buf_grow(1 << 20);
+    unescape(rest, &out);
+    for (size_t i = 0; i < out.len; i++) {
+        actor_send(a, bytes_of(out.at + i, 1));
+        sim_run(s->world->loop);
+    }
+    buf_free(&out);
+    return true;
 }
 
 static bool has_ended(void *arg) {
@@ -447,10 +472,12 @@ static const struct {
     const char *word;
     bool (*run)(struct script *s, struct bytes rest);
 } actor_words[] = {
-    { "<", expect },         { ">", do_line },          { "raw", do_raw }, { "eof", do_eof },
-    { "close", do_close },   { "abort", do_abort },     { "tls", do_tls }, { "repeat", do_repeat },
-    { "fill", do_fill },     { "plain", do_plain },     { "b64", do_b64 }, { "scram", do_scram },
-    { "accept", do_accept }, { "silence", do_silence },
+    { "<", expect },         { ">", do_line },          { "raw", do_raw },
+    { "eof", do_eof },       { "close", do_close },     { "abort", do_abort },
+    { "tls", do_tls },       { "repeat", do_repeat },   { "fill", do_fill },
+    { "plain", do_plain },   { "b64", do_b64 },         { "scram", do_scram },
+    { "accept", do_accept }, { "silence", do_silence }, { "<!", expect_not },
+    { "slow", do_slow },
 };
 
 static bool actor_line_of(struct script *s, struct bytes line) {
@@ -593,6 +620,22 @@ static bool run_allow(struct script *s, struct bytes rest) {
     if (!word(&rest, &login) || !word(&rest, &pattern))
         return fail(s, "allow-sender LOGIN PATTERN");
     return world_allow_sender(s->world, login, pattern, &error) || fail(s, "%s", error);
+}
+
+static bool run_disable(struct script *s, struct bytes rest) {
+    struct bytes login;
+    const char *error;
+    if (!word(&rest, &login))
+        return fail(s, "disable LOGIN");
+    return world_disable(s->world, login, &error) || fail(s, "%s", error);
+}
+
+static bool run_passwd(struct script *s, struct bytes rest) {
+    struct bytes login, password;
+    const char *error;
+    if (!word(&rest, &login) || !word(&rest, &password))
+        return fail(s, "passwd LOGIN PASSWORD");
+    return world_passwd(s->world, login, password, &error) || fail(s, "%s", error);
 }
 
 static bool run_zone(struct script *s, struct bytes rest) {
@@ -916,8 +959,21 @@ static bool run_order(struct script *s, struct bytes rest) {
     return fail(s, "order what?");
 }
 
+/* "stop": as SIGTERM would: what is under way is finished, then the rest of the sessions told. */
+static bool run_stop(struct script *s, struct bytes rest) {
+    (void)rest;
+    if (!start(s))
+        return false;
+    world_stop(s->world);
+    sim_run(s->world->loop);
+    return true;
+}
+
 static bool run_config(struct script *s, struct bytes rest) {
-    s->collecting = bytes_equal(bytes_trim(rest), B("add")) ? B("add") : B("config");
+    rest = bytes_trim(rest);
+    s->collecting = bytes_equal(rest, B("add"))       ? B("add")
+                    : bytes_equal(rest, B("refused")) ? B("config refused")
+                                                      : B("config");
     return true;
 }
 
@@ -935,7 +991,10 @@ static bool collected(struct script *s) {
         s->config = text;
     else if (bytes_equal(kind, B("add")))
         s->added = text;
-    else {
+    else if (bytes_equal(kind, B("config refused"))) {
+        if (world_configure(s->world, text, &error))
+            return fail(s, "this configuration was taken");
+    } else {
         bool ok = world_reload(s->world, text, &error);
         bool wanted = bytes_equal(kind, B("reload"));
         if (ok != wanted)
@@ -955,7 +1014,8 @@ static const struct {
     { "no-event", run_no_event },  { "mailbox", run_mailbox }, { "break", run_break },
     { "repair", run_repair },      { "restart", run_restart }, { "blackhole", run_blackhole },
     { "gateway", run_gateway },    { "start", run_start },     { "order", run_order },
-    { "reload", run_reload },
+    { "reload", run_reload },      { "disable", run_disable }, { "passwd", run_passwd },
+    { "stop", run_stop },
 };
 
 /* A name alone, of a server or sink that is there, makes the indented lines its. */

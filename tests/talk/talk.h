@@ -55,6 +55,11 @@ bool world_alias(struct world *w, struct bytes address, struct bytes target,
                  const char **error_out);
 bool world_allow_sender(struct world *w, struct bytes login, struct bytes pattern,
                         const char **error_out);
+bool world_disable(struct world *w, struct bytes login, const char **error_out);
+bool world_passwd(struct world *w, struct bytes login, struct bytes password,
+                  const char **error_out);
+/* Listens no more and lets what is under way come to an end, as SIGTERM does. */
+void world_stop(struct world *w);
 bool world_break(struct world *w, struct bytes what, bool broken);
 void world_zone(struct world *w, struct bytes name, struct bytes type, struct bytes value);
 size_t world_waiting(struct world *w); /* messages in the spool */

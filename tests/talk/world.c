@@ -278,23 +278,35 @@ static int remove_one(const char *path, const struct stat *st, int type, struct 
     return remove(path);
 }
 
+static bool has_error(struct world *w, const struct config_findings *findings,
+                      const char **error_out) {
+    for (size_t i = 0; i < findings->count; i++) {
+        const struct config_finding *f = &findings->list[i];
+        if (f->severity != FINDING_ERROR)
+            continue;
+        *error_out = arena_printf(w->arena, "configuration line %d: %.*s: %.*s", f->place.line - 2,
+                                  BYTES_FMT(f->setting), BYTES_FMT(f->text))
+                         .at;
+        return true;
+    }
+    return false;
+}
+
 bool world_configure(struct world *w, struct bytes text, const char **error_out) {
     struct config_findings findings = { 0 };
     struct bytes whole = arena_printf(w->arena, "state_dir = \"%s\"\nrun_as = \"root\"\n%.*s",
                                       w->folder, BYTES_FMT(text));
     config_close(&w->config);
     enum rc rc = config_parse(B("talk.conf"), whole, &w->config, &findings);
-    for (size_t i = 0; i < findings.count; i++)
-        if (findings.list[i].severity == FINDING_ERROR) {
-            *error_out =
-                arena_printf(w->arena, "configuration line %d: %.*s: %.*s",
-                             findings.list[i].place.line - 2, BYTES_FMT(findings.list[i].setting),
-                             BYTES_FMT(findings.list[i].text))
-                    .at;
-            return false;
-        }
     *error_out = "configuration refused";
-    return rc == OK;
+    if (has_error(w, &findings, error_out) || rc != OK)
+        return false;
+    /* As serve does: nothing starts that is not proved closed. */
+    struct network gateway = { w->gateway, w->gateway.family == 6 ? 128 : 32 };
+    struct networks gateways = { w->gateway_set, &gateway };
+    struct config_findings proof = { 0 };
+    decide_prove(w->config, &gateways, loop_wall(w->loop), w->arena, &proof);
+    return !has_error(w, &proof, error_out);
 }
 
 struct tls_server *world_pair(struct world *w, struct bytes name, bool trusted) {
@@ -435,6 +447,15 @@ bool world_restart(struct world *w, const char **error_out) {
     return world_start(w, error_out);
 }
 
+static void on_idle(void *ctx) {
+    (void)ctx;
+}
+
+void world_stop(struct world *w) {
+    close_listeners(w);
+    pipeline_drain(w->pipeline, 10 * 1000, on_idle, w);
+}
+
 struct old_config {
     struct list_node node;
     struct config *config;
@@ -510,16 +531,27 @@ static enum rc allow_sender(struct directory_db *db, const struct bytes *arg, st
 
 bool world_user(struct world *w, struct bytes login, struct bytes password,
                 const char **error_out) {
+    return with_db(w, add_user, &login, error_out) && world_passwd(w, login, password, error_out);
+}
+
+bool world_passwd(struct world *w, struct bytes login, struct bytes password,
+                  const char **error_out) {
     struct secrets *s = NULL;
     struct why why;
-    if (!with_db(w, add_user, &login, error_out))
-        return false;
     bool ok = secrets_open(path_of(w, "secrets.db"), true, &s, &why) == OK &&
               secrets_set(s, login, password, &why) == OK;
     secrets_close(&s);
     if (!ok)
         *error_out = arena_printf(w->arena, "%s", why.text).at;
     return ok;
+}
+
+static enum rc disable(struct directory_db *db, const struct bytes *arg, struct why *why) {
+    return directory_user_disable(db, arg[0], true, why);
+}
+
+bool world_disable(struct world *w, struct bytes login, const char **error_out) {
+    return with_db(w, disable, &login, error_out);
 }
 
 bool world_alias(struct world *w, struct bytes address, struct bytes target,
