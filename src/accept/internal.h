@@ -130,6 +130,7 @@ void transaction_data(void *ctx);
 void transaction_content(void *ctx, struct bytes content);
 void transaction_content_end(void *ctx, bool bare);
 void transaction_reset(void *ctx);
+void transaction_before_command(struct session *s);
 /* The client's key for counters: its address, IPv6 as a /64. */
 void session_client_key(struct addr client, char out[CLIENT_KEY]);
 

@@ -148,6 +148,7 @@ void session_idle_timer(struct session *s) {
 
 static bool gate(void *ctx, enum smtp_verb verb, struct why *refuse) {
     struct session *s = ctx;
+    transaction_before_command(s);
     s->facts.verb = bytes_str(smtp_verb_name(verb));
     s->facts.errors = smtp_server_errors(s->machine);
     s->facts.now = loop_wall(s->accept->setup.loop);

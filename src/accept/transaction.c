@@ -50,6 +50,15 @@ void transaction_reset(void *ctx) {
     close_transaction(ctx);
 }
 
+/* An answer may run the commands behind it (PIPELINING) before it returns: nothing of the old
+ * transaction may be touched after it. So what a refused MAIL or RCPT leaves is cleared here, and
+ * the machine's reset clears the rest. */
+void transaction_before_command(struct session *s) {
+    if (!smtp_server_in_transaction(s->machine))
+        close_transaction(s);
+    s->facts.recipient = BYTES_NONE;
+}
+
 /* --- MAIL -------------------------------------------------------------------------------- */
 
 /* A session takes up a new configuration here, where nothing decided hangs over. */
@@ -79,7 +88,6 @@ static void take_new_rules(struct session *s) {
 static void mail_decided(struct session *s, const struct verdict *v) {
     if (v->rc != OK) {
         smtp_server_answer(s->machine, v->rc, &v->why);
-        close_transaction(s);
         return;
     }
     struct why why;
@@ -145,7 +153,6 @@ static void grow_recipients(struct transaction *tx) {
 static void rcpt_decided(struct session *s, const struct verdict *v) {
     if (v->rc != OK) {
         smtp_server_answer(s->machine, v->rc, &v->why);
-        s->facts.recipient = BYTES_NONE;
         return;
     }
     struct transaction *tx = s->tx;
@@ -372,7 +379,6 @@ static void end_of_data(struct session *s, enum rc rc, const struct why *why) {
         return;
     }
     smtp_server_answer(s->machine, rc, why);
-    close_transaction(s);
     session_idle_timer(s);
     session_flush(s);
 }
@@ -418,7 +424,6 @@ static void fill_envelope(struct session *s) {
 static void content_decided(struct session *s, const struct verdict *v) {
     if (v->rc != OK) {
         smtp_server_answer(s->machine, v->rc, &v->why);
-        close_transaction(s);
         return;
     }
     fill_envelope(s);
@@ -432,7 +437,6 @@ static void refuse_content(struct session *s, int code, const char *status, cons
     struct why why;
     why_set(&why, PERM, code, status, reason, "%s", text);
     smtp_server_answer(s->machine, PERM, &why);
-    close_transaction(s);
 }
 
 void transaction_content_end(void *ctx, bool bare) {
@@ -445,7 +449,6 @@ void transaction_content_end(void *ctx, bool bare) {
             "The message is larger than the %llu octets taken here: send less at once, or a link",
             (unsigned long long)s->bounds.max_message_size);
         smtp_server_answer(s->machine, PERM, &why);
-        close_transaction(s);
         return;
     }
     if (tx->header_too_big) {
