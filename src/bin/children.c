@@ -81,7 +81,9 @@ int keeper_run(void) {
         give_up("keeper", &why);
     keeper_serve(k, SOCKET_FD);
     loop_run(l);
-    exit(EXIT_SUCCESS); /* the end of the process is the end of everything it holds */
+    arena_close(&a);
+    config_close(&config);
+    exit(EXIT_SUCCESS); /* the end of the process is the end of everything else it holds */
 }
 
 int resolver_run(void) {
@@ -101,5 +103,6 @@ int resolver_run(void) {
                                                  .trust_anchor = config->dns_trust_anchor },
                        &why) != OK)
         give_up("resolver", &why);
+    config_close(&config);
     exit(EXIT_SUCCESS);
 }
