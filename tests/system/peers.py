@@ -1,0 +1,2 @@
+#!/usr/bin/env python3
+"""Fetch what the tests of real peers need."""
