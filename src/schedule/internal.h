@@ -16,7 +16,8 @@ enum {
     RUNNING_MAX = 1000,   /* attempts at once */
     POSTPONING_MAX = 64,  /* of them, for destinations that just failed */
     WINDOW_START = 2,
-    HOP_MAX = 1000,      /* connections to one destination, where nothing else is configured */
+    HOP_MAX = 1000, /* connections to one destination, where nothing else is configured */
+    FORGET_MS = 60 * 60 * 1000,
     LATE_MS = 60 * 1000, /* the watchdog's patience */
 };
 

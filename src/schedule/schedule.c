@@ -77,12 +77,25 @@ static void page_in(struct schedule *s, int64_t now, int64_t *earliest_out) {
     s->more_due = count == PAGE;
 }
 
+/* Failures of destinations that nothing waits for any more are remembered for an hour. */
+static void forget_destinations(struct schedule *s, int64_t now) {
+    size_t position = 0;
+    struct bytes key;
+    void *value;
+    while (map_next(s->destinations, &position, &key, &value)) {
+        struct destination *d = value;
+        if (!d->running && !d->ready.count && !d->paged && d->blocked_until < now - FORGET_MS)
+            destination_free(d);
+    }
+}
+
 /* What came due out of order (a clock that jumped, an operator) lies before the cursor: once a
  * minute it goes back to the beginning, and what is much too late is told. */
 static void sweep(struct schedule *s, int64_t now) {
     if (now - s->last_sweep < LATE_MS && now >= s->last_sweep)
         return;
     s->last_sweep = now;
+    forget_destinations(s, now);
     s->cursor = (struct store_cursor){ 0 };
     s->more_due = true;
     struct store_due first;
