@@ -252,6 +252,8 @@ static void keep_outcomes(struct attempt *a, const struct outcome *outcomes, siz
         o->reply = arena_copy(a->arena, bytes_first(o->reply, 500));
         o->host = arena_copy(a->arena, o->host);
         o->tls = arena_copy(a->arena, o->tls);
+        if (o->reason)
+            o->reason = arena_str(a->arena, bytes_str(o->reason));
     }
 }
 
@@ -330,7 +332,7 @@ static void postpone(struct attempt *a) {
             .code = d->last_code,
             .status = d->last_status,
             .command = d->last_command,
-            .reason = d->last_reason,
+            .reason = d->last_reason[0] ? arena_str(a->arena, bytes_str(d->last_reason)) : NULL,
             .reply = reply,
         };
     take_outcomes(a, outcomes, a->job.count);

@@ -76,8 +76,10 @@ void destination_failed(struct destination *d, const struct outcome *outcome, in
     d->last_code = outcome->code;
     d->last_status = outcome->status;
     d->last_command = outcome->command;
-    d->last_reason = outcome->reason;
-    struct buf b = buf_fixed(d->last_reply, sizeof(d->last_reply));
+    struct buf b = buf_fixed(d->last_reason, sizeof(d->last_reason));
+    buf_str(&b, outcome->reason ? outcome->reason : "");
+    buf_text(&b);
+    b = buf_fixed(d->last_reply, sizeof(d->last_reply));
     buf_printable(&b, bytes_first(outcome->reply, sizeof(d->last_reply) - 1));
     buf_text(&b);
 }

@@ -35,7 +35,8 @@ struct destination {
     char last_reply[512];  /* why it is blocked */
     int last_code;
     struct status last_status;
-    const char *last_command, *last_reason;
+    const char *last_command;
+    char last_reason[64];
 };
 
 struct attempt;
