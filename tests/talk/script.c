@@ -33,6 +33,7 @@ struct script {
     struct actor *actor; /* indented lines are its */
     struct sink_row *sink;
     char error[4096];
+    size_t sent;             /* by "send" */
     struct bytes collecting; /* "config" or "config add" or "reload": indented lines are text */
     struct buf text;
 };
@@ -496,6 +497,8 @@ static bool actor_line_of(struct script *s, struct bytes line) {
 
 /* --- what sinks got ---------------------------------------------------------------------- */
 
+static bool text_fits(struct bytes pattern, struct bytes text);
+
 struct wanted {
     struct script *script;
     struct sink_row *row;
@@ -507,7 +510,7 @@ struct wanted {
 static bool message_fits(const struct wanted *w, const struct sink_message *m) {
     return (!w->from.at || glob_match(w->from, m->from)) &&
            (!w->to.at || glob_match(w->to, buf_bytes(&m->to))) &&
-           (!w->text.at || glob_match(w->text, m->content)) &&
+           (!w->text.at || text_fits(w->text, m->content)) &&
            (!w->parameters.at || glob_match(w->parameters, m->parameters)) &&
            (!w->login.at || glob_match(w->login, m->login)) && (!w->tls || m->tls) &&
            (!w->plain || !m->tls);
@@ -668,7 +671,8 @@ static bool run_server(struct script *s, struct bytes rest) {
     struct addr at;
     if (!word(&rest, &name) || !parse_at(s, &rest, &at))
         return s->error[0] ? false : fail(s, "server NAME at ADDRESS:PORT");
-    s->actor = actor_server(s->world, name, at, NULL);
+    bool trusted = bytes_equal(bytes_trim(rest), B("trusted"));
+    s->actor = actor_server(s->world, name, at, trusted ? world_pair(s->world, name, true) : NULL);
     s->sink = NULL;
     list_append(&s->actors, &s->actor->node);
     return true;
@@ -721,6 +725,109 @@ static bool run_client(struct script *s, struct bytes rest) {
     s->actor = actor_client(s->world, name, source, target);
     list_append(&s->actors, &s->actor->node);
     return true;
+}
+
+/* --- a whole submission in one line ------------------------------------------------------ */
+
+struct sending {
+    struct bytes from, to, by, mail, rcpt, subject, text;
+    uint64_t size;
+};
+
+static bool read_sending(struct script *s, struct bytes rest, struct sending *out) {
+    struct bytes part, size = BYTES_NONE;
+    *out = (struct sending){ .from = B("anna@proseware.com"),
+                             .by = B("192.0.2.80"),
+                             .subject = B("The order"),
+                             .text = B("Hello Bob") };
+    const struct {
+        const char *key;
+        struct bytes *value;
+    } keys[] = {
+        { "from", &out->from }, { "to", &out->to },     { "by", &out->by },
+        { "mail", &out->mail }, { "rcpt", &out->rcpt }, { "subject", &out->subject },
+        { "text", &out->text }, { "size", &size },
+    };
+    while (word(&rest, &part)) {
+        struct bytes key;
+        bool known = false;
+        bytes_split(&part, '=', &key);
+        if (part.len >= 2 && part.at[0] == '"')
+            part = bytes_slice(part, 1, part.len - 1);
+        for (size_t i = 0; i < COUNT_OF(keys) && !known; i++)
+            if ((known = bytes_equal(key, bytes_str(keys[i].key))))
+                *keys[i].value = part;
+        if (!known)
+            return fail(s, "send: not known: %.*s", BYTES_FMT(key));
+    }
+    if (bytes_equal(out->from, B("<>")))
+        out->from = B("");
+    return !size.len || bytes_to_u64(size, 64 << 20, &out->size) || fail(s, "send: what size?");
+}
+
+/* Says a line, if there is one, and expects the reply. */
+static bool say(struct script *s, struct bytes line, struct bytes reply) {
+    return (!line.len || send_text(s, line, true)) && expect(s, reply);
+}
+
+static bool send_recipients(struct script *s, const struct sending *m) {
+    struct bytes to = m->to, mailbox;
+    while (word(&to, &mailbox)) {
+        /* b1..1000@x: a thousand of them */
+        ptrdiff_t dots = bytes_search(mailbox, B("1..")), at = bytes_find(mailbox, '@');
+        uint64_t last = 1;
+        if (dots > 0 && at > dots &&
+            !bytes_to_u64(bytes_slice(mailbox, (size_t)dots + 3, (size_t)at), 100000, &last))
+            return fail(s, "send to whom?");
+        for (uint64_t i = 1; i <= last; i++) {
+            char line[600], number[24] = "";
+            struct buf b = buf_fixed(line, sizeof(line));
+            struct bytes front = dots > 0 ? bytes_first(mailbox, (size_t)dots) : mailbox;
+            snprintf(number, sizeof(number), "%llu", (unsigned long long)i);
+            buf_printf(&b, "RCPT TO:<%.*s%s%.*s>%s%.*s", BYTES_FMT(front), dots > 0 ? number : "",
+                       BYTES_FMT(dots > 0 ? bytes_skip(mailbox, (size_t)at) : B("")),
+                       m->rcpt.len ? " " : "", BYTES_FMT(m->rcpt));
+            if (!say(s, buf_bytes(&b), B("250 *")))
+                return false;
+        }
+    }
+    return true;
+}
+
+static bool send_content(struct script *s, const struct sending *m) {
+    struct buf b = buf_grow(1 << 20), text = buf_grow(1 << 20);
+    unescape(m->text, &text);
+    buf_printf(&b,
+               "From: <%.*s>\r\nTo: someone\r\nSubject: %.*s\r\nMessage-ID: <m%zu@pc>\r\n\r\n%.*s",
+               BYTES_FMT(m->from), BYTES_FMT(m->subject), s->sent++, BYTES_FMT(buf_bytes(&text)));
+    bool ok = say(s, B("DATA"), B("354 *")) && send_text(s, buf_bytes(&b), true);
+    buf_free(&text);
+    buf_clear(&b);
+    buf_u64(&b, m->size);
+    ok = ok && (!m->size || do_fill(s, buf_bytes(&b))) && (!m->size || send_text(s, B(""), true)) &&
+         say(s, B("."), B("250 2.0.0 Ok: queued as *"));
+    buf_free(&b);
+    return ok;
+}
+
+/* "send to="B C" from=A by=ADDRESS mail="PARAMETERS" rcpt="PARAMETERS" ...": hands a message in. */
+static bool run_send(struct script *s, struct bytes rest) {
+    struct sending m;
+    if (!read_sending(s, rest, &m))
+        return false;
+    char line[700];
+    struct buf b = buf_fixed(line, sizeof(line));
+    buf_printf(&b, "sender from %.*s", BYTES_FMT(m.by));
+    if (!run_client(s, buf_bytes(&b)))
+        return false;
+    buf_clear(&b);
+    buf_printf(&b, "MAIL FROM:<%.*s>%s%.*s", BYTES_FMT(m.from), m.mail.len ? " " : "",
+               BYTES_FMT(m.mail));
+    bool ok = say(s, BYTES_NONE, B("220 *")) &&
+              say(s, B("EHLO pc.proseware.com"), B("... 250 *")) &&
+              say(s, buf_bytes(&b), B("250 *")) && send_recipients(s, &m) && send_content(s, &m) &&
+              say(s, B("QUIT"), B("221 *"));
+    return ok && do_close(s, BYTES_NONE);
 }
 
 static bool run_wait(struct script *s, struct bytes rest) {
@@ -842,7 +949,29 @@ struct mailbox_wanted {
     const char *folder;
     struct bytes rest;
     const char *seen; /* for the message of a failure */
+    bool none;        /* no message may match */
 };
+
+/* As it is, or with each line end and the blanks after it read as one blank: where lines are broken
+ * does not matter to who reads. */
+static bool text_fits(struct bytes pattern, struct bytes text) {
+    if (glob_match(pattern, text))
+        return true;
+    struct buf joined = buf_grow(FILE_MAX);
+    bool ended = false;
+    for (size_t i = 0; i < text.len; i++) {
+        char c = text.at[i];
+        bool end = c == '\r' || c == '\n';
+        if (end && !ended)
+            buf_char(&joined, ' ');
+        ended = end || (ended && c == ' ');
+        if (!ended)
+            buf_char(&joined, c);
+    }
+    bool fits = glob_match(pattern, buf_bytes(&joined));
+    buf_free(&joined);
+    return fits;
+}
 
 static bool mailbox_has(void *arg) {
     struct mailbox_wanted *w = arg;
@@ -862,10 +991,10 @@ static bool mailbox_has(void *arg) {
         snprintf(path, sizeof(path), "%s/%.*s", command, BYTES_FMT(names[i]));
         struct bytes text = read_file(s, path), pattern, rest = w->rest;
         w->seen = arena_str(s->arena, text);
-        match |= word(&rest, &pattern) && glob_match(pattern, text);
+        match |= word(&rest, &pattern) && text_fits(pattern, text);
     }
     arena_close(&a);
-    return by_count ? count == wanted : match;
+    return by_count ? count == wanted : match != w->none;
 }
 
 /* "mailbox ADDRESS N", "mailbox ADDRESS "PATTERN"" of a message's text */
@@ -878,8 +1007,12 @@ static bool run_mailbox(struct script *s, struct bytes rest) {
     maildir_path(&b, address);
     struct mailbox_wanted w = {
         s, arena_printf(s->arena, "%s/mail/%s", s->world->folder, buf_text(&b)).at,
-        bytes_trim(rest), ""
+        bytes_trim(rest), "", bytes_starts(bytes_trim(rest), B("no "))
     };
+    if (w.none)
+        w.rest = bytes_trim(bytes_skip(w.rest, 3));
+    if (!start(s))
+        return false;
     return until(s, mailbox_has, &w) || fail(s, "the mailbox has not that, but: %s", w.seen);
 }
 
@@ -898,7 +1031,13 @@ static bool run_repair(struct script *s, struct bytes rest) {
 static bool run_restart(struct script *s, struct bytes rest) {
     (void)rest;
     const char *error = NULL;
-    return world_restart(s->world, &error) || fail(s, "%s", error);
+    return world_restart(s->world, false, &error) || fail(s, "%s", error);
+}
+
+static bool run_crash(struct script *s, struct bytes rest) {
+    (void)rest;
+    const char *error = NULL;
+    return world_restart(s->world, true, &error) || fail(s, "%s", error);
 }
 
 static bool run_blackhole(struct script *s, struct bytes rest) {
@@ -1015,7 +1154,7 @@ static const struct {
     { "repair", run_repair },      { "restart", run_restart }, { "blackhole", run_blackhole },
     { "gateway", run_gateway },    { "start", run_start },     { "order", run_order },
     { "reload", run_reload },      { "disable", run_disable }, { "passwd", run_passwd },
-    { "stop", run_stop },
+    { "stop", run_stop },          { "send", run_send },       { "crash", run_crash },
 };
 
 /* A name alone, of a server or sink that is there, makes the indented lines its. */

@@ -2,12 +2,13 @@
  * script gave it. It is written apart from src/smtp, so that the two do not share mistakes: it takes
  * CRLF alone for a line end and tells a bare CR or LF that it is sent. */
 #include "base/must.h"
+#include "login.h"
 #include "talk.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { STAGES = 9, HEARD_MAX = 64 * 1024 * 1024 };
+enum { STAGES = 9, HEARD_MAX = 64 * 1024 * 1024, RECIPIENTS_MAX = 2000 };
 
 static const char *const stage_names[STAGES] = { "banner", "ehlo", "starttls", "auth", "mail",
                                                  "rcpt",   "data", "dot",      "rset" };
@@ -30,7 +31,7 @@ struct sink {
     size_t connected;
     struct tls_server *tls;
     bool lmtp, implicit;
-    struct bytes login, password;
+    struct bytes login, password, mechanisms;
     struct buf keywords;
 };
 
@@ -42,9 +43,9 @@ struct connection {
     bool in_data, hung, secured;
     struct bytes from, parameters, user;
     struct buf to;
-    struct bytes *accepted;
-    size_t count;
-    enum { NOT, USER, PASS } login_step;
+    struct bytes accepted[RECIPIENTS_MAX]; /* mailboxes */
+    size_t count, looked;                  /* looked: so far no end of the content */
+    struct login *exchange;
 };
 
 static void handle(struct connection *c);
@@ -108,7 +109,7 @@ static void on_ehlo(struct connection *c, struct bytes line) {
     if (c->sink->tls && !c->secured)
         buf_str(&b, "250-STARTTLS\n");
     if (c->sink->login.len)
-        buf_str(&b, "250-AUTH PLAIN LOGIN\n");
+        buf_printf(&b, "250-AUTH %.*s\n", BYTES_FMT(c->sink->mechanisms));
     buf_str(&b, "250 ENHANCEDSTATUSCODES\n");
     reply(c, buf_text(&b));
     buf_free(&b);
@@ -130,21 +131,37 @@ static void on_starttls(struct connection *c, struct bytes line) {
     stream_start_tls_server(c->stream, c->sink->tls, false);
 }
 
-static void on_auth(struct connection *c, struct bytes line) {
-    if (ruled(c, AUTH, BYTES_NONE))
-        return;
-    struct buf wanted = buf_grow(1024), coded = buf_grow(2048);
-    buf_char(&wanted, 0);
-    buf_add(&wanted, c->sink->login);
-    buf_char(&wanted, 0);
-    buf_add(&wanted, c->sink->password);
-    buf_base64(&coded, buf_bytes(&wanted));
-    bool right = bytes_equal(bytes_trim(bytes_skip(line, 11)), buf_bytes(&coded));
+static void login_over(struct connection *c, bool right) {
     if (right)
         c->user = c->sink->login;
     reply(c, right ? "235 2.7.0 in" : "535 5.7.8 wrong");
-    buf_free(&wanted);
-    buf_free(&coded);
+    login_close(&c->exchange);
+}
+
+/* One line of the client's, in base64. */
+static void login_line(struct connection *c, struct bytes line) {
+    struct buf challenge = buf_grow(65536);
+    buf_str(&challenge, "334 ");
+    enum rc rc = login_step(c->exchange, line, &challenge);
+    if (rc == MORE)
+        reply(c, buf_text(&challenge));
+    else
+        login_over(c, rc == OK);
+    buf_free(&challenge);
+}
+
+static void on_auth(struct connection *c, struct bytes line) {
+    struct bytes verb, mechanism;
+    if (ruled(c, AUTH, BYTES_NONE))
+        return;
+    bytes_split(&line, ' ', &verb);
+    bytes_split(&line, ' ', &mechanism);
+    c->exchange = login_open(mechanism, c->sink->login, c->sink->password);
+    if (!c->exchange) {
+        reply(c, "504 5.5.4 no such mechanism");
+        return;
+    }
+    login_line(c, line);
 }
 
 static struct bytes between(struct bytes line) {
@@ -175,7 +192,8 @@ static void on_rcpt(struct connection *c, struct bytes line) {
         buf_char(&c->to, ' ');
         buf_add(&c->to, parameters);
     }
-    c->count++;
+    MUST(c->count < RECIPIENTS_MAX);
+    c->accepted[c->count++] = arena_copy(c->sink->world->arena, mailbox);
     reply(c, "250 2.1.5 recipient fine");
 }
 
@@ -264,10 +282,14 @@ static bool is_strict(struct bytes data) {
 
 static bool end_of_content(struct connection *c) {
     struct bytes in = buf_bytes(&c->in);
-    ptrdiff_t at = bytes_starts(in, B(".\r\n")) ? -2 : bytes_search(in, B("\r\n.\r\n"));
-    if (at == -1)
+    ptrdiff_t at = bytes_search(bytes_skip(in, c->looked), B("\r\n.\r\n"));
+    bool empty = bytes_starts(in, B(".\r\n"));
+    if (at < 0 && !empty) {
+        c->looked = in.len < 4 ? 0 : in.len - 4;
         return false;
-    size_t length = at == -2 ? 0 : (size_t)at + 2;
+    }
+    size_t length = empty ? 0 : c->looked + (size_t)at + 2;
+    c->looked = 0;
     if (!is_strict(bytes_first(in, length))) {
         reply(c, "554 5.6.0 BARE CR OR LF SENT");
         world_zone(c->sink->world, B("violation"), B("txt"), B("bare newline sent"));
@@ -275,7 +297,7 @@ static bool end_of_content(struct connection *c) {
     size_t replies = c->sink->lmtp ? c->count : 1;
     bool taken = false;
     for (size_t i = 0; i < replies && c->stream && !c->hung; i++)
-        if (!ruled(c, DOT, BYTES_NONE)) {
+        if (!ruled(c, DOT, c->sink->lmtp ? c->accepted[i] : BYTES_NONE)) {
             if (!taken)
                 take_content(c, bytes_first(in, length));
             taken = true;
@@ -301,7 +323,10 @@ static void handle(struct connection *c) {
         struct bytes line =
             arena_copy(c->sink->world->arena, bytes_first(buf_bytes(&c->in), (size_t)at));
         buf_drop(&c->in, (size_t)at + 2);
-        on_line(c, line);
+        if (c->exchange)
+            login_line(c, line);
+        else
+            on_line(c, line);
     }
 }
 
@@ -423,6 +448,8 @@ static bool take_option(struct sink *s, struct bytes word) {
         struct bytes rest = arena_copy(a, value);
         bytes_split(&rest, ':', &s->login);
         s->password = rest;
+    } else if (bytes_equal(key, B("mechanisms"))) {
+        s->mechanisms = arena_copy(a, value);
     } else {
         return add_rule(s, key, value);
     }
@@ -449,6 +476,7 @@ struct sink *sink_open(struct world *w, struct bytes name, struct addr at, struc
     struct sink *s = ARENA_NEW(w->arena, struct sink);
     s->world = w;
     s->name = arena_copy(w->arena, name);
+    s->mechanisms = B("PLAIN");
     s->keywords = buf_grow(4096);
     buf_str(&s->keywords, "PIPELINING 8BITMIME SMTPUTF8 DSN SIZE");
     list_init(&s->rules);
@@ -478,6 +506,7 @@ void sink_close(struct sink *s) {
         struct connection *c = CONTAINER_OF(n, struct connection, node);
         if (c->stream)
             stream_abort(&c->stream);
+        login_close(&c->exchange);
         buf_free(&c->in);
         buf_free(&c->to);
         free(c);

@@ -37,7 +37,7 @@ struct world {
     struct pipeline *pipeline;
     struct buf authorities; /* PEM of those that the server trusts */
     struct list pairs;
-    bool disk_full, disk_eio, sync_eio, gateway_set;
+    bool disk_full, disk_eio, sync_eio, crashed, gateway_set;
     struct addr gateway;
     struct list retired;
     int64_t lane_read;
@@ -48,8 +48,9 @@ void world_close(struct world **w);
 bool world_configure(struct world *w, struct bytes text, const char **error_out);
 bool world_start(struct world *w, const char **error_out);
 bool world_reload(struct world *w, struct bytes text, const char **error_out);
-/* Closes everything as a process that ends would, without draining, and opens it anew. */
-bool world_restart(struct world *w, const char **error_out);
+/* Closes everything as a process that ends would, without draining, and opens it anew; after a crash
+ * nothing reached the disk any more that was not there before. */
+bool world_restart(struct world *w, bool crash, const char **error_out);
 bool world_user(struct world *w, struct bytes login, struct bytes password, const char **error_out);
 bool world_alias(struct world *w, struct bytes address, struct bytes target,
                  const char **error_out);

@@ -166,6 +166,8 @@ static struct disk *real(void *ctx) {
 
 static int faulty_open(void *ctx, const char *path, bool create) {
     struct world *w = ctx;
+    if (w->crashed)
+        return -EIO;
     if (create && w->disk_full)
         return -ENOSPC;
     return real(ctx)->open(real(ctx)->ctx, path, create);
@@ -178,7 +180,7 @@ static int faulty_write(void *ctx, int file, uint64_t offset, const struct iovec
     struct world *w = ctx;
     if (w->disk_full)
         return -ENOSPC;
-    if (w->disk_eio)
+    if (w->disk_eio || w->crashed)
         return -EIO;
     return real(ctx)->write(real(ctx)->ctx, file, offset, parts, count);
 }
@@ -189,6 +191,8 @@ static int64_t faulty_size(void *ctx, int file) {
     return real(ctx)->size(real(ctx)->ctx, file);
 }
 static int faulty_truncate(void *ctx, int file, uint64_t size) {
+    if (((struct world *)ctx)->crashed)
+        return -EIO;
     return real(ctx)->truncate(real(ctx)->ctx, file, size);
 }
 static int faulty_reserve(void *ctx, int file, uint64_t offset, uint64_t size) {
@@ -197,7 +201,7 @@ static int faulty_reserve(void *ctx, int file, uint64_t offset, uint64_t size) {
 }
 static int faulty_sync(void *ctx, int file) {
     struct world *w = ctx;
-    return w->sync_eio ? -EIO : real(ctx)->sync(real(ctx)->ctx, file);
+    return w->sync_eio || w->crashed ? -EIO : real(ctx)->sync(real(ctx)->ctx, file);
 }
 static int faulty_sync_dir(void *ctx, const char *path) {
     return real(ctx)->sync_dir(real(ctx)->ctx, path);
@@ -206,9 +210,13 @@ static int faulty_make_dir(void *ctx, const char *path) {
     return real(ctx)->make_dir(real(ctx)->ctx, path);
 }
 static int faulty_rename(void *ctx, const char *from, const char *to) {
+    if (((struct world *)ctx)->crashed)
+        return -EIO;
     return real(ctx)->rename(real(ctx)->ctx, from, to);
 }
 static int faulty_unlink(void *ctx, const char *path) {
+    if (((struct world *)ctx)->crashed)
+        return -EIO;
     return real(ctx)->unlink(real(ctx)->ctx, path);
 }
 static int faulty_list(void *ctx, const char *path, void (*each)(void *arg, const char *name),
@@ -441,9 +449,11 @@ static void close_server(struct world *w) {
     tls_client_close(&w->tls);
 }
 
-bool world_restart(struct world *w, const char **error_out) {
+bool world_restart(struct world *w, bool crash, const char **error_out) {
+    w->crashed = crash;
     close_server(w);
     sim_run(w->loop);
+    w->crashed = false;
     return world_start(w, error_out);
 }
 
