@@ -40,7 +40,7 @@ struct connection {
     struct sink *sink;
     struct stream *stream;
     struct buf in;
-    bool in_data, hung, secured;
+    bool in_data, hung, secured, in_mail;
     struct bytes from, parameters, user;
     struct buf to;
     struct bytes accepted[RECIPIENTS_MAX]; /* mailboxes */
@@ -93,7 +93,7 @@ static void reset(struct connection *c) {
     c->from = c->parameters = BYTES_NONE;
     buf_clear(&c->to);
     c->count = 0;
-    c->in_data = false;
+    c->in_data = c->in_mail = false;
 }
 
 static void on_ehlo(struct connection *c, struct bytes line) {
@@ -176,11 +176,16 @@ static void on_mail(struct connection *c, struct bytes line) {
     c->from = arena_copy(a, between(line));
     ptrdiff_t end = bytes_find(line, '>');
     c->parameters = arena_copy(a, bytes_trim(bytes_skip(line, (size_t)end + 1)));
+    c->in_mail = true;
     reply(c, "250 2.1.0 sender fine");
 }
 
 static void on_rcpt(struct connection *c, struct bytes line) {
     struct bytes mailbox = between(line);
+    if (!c->in_mail) {
+        reply(c, "503 5.5.1 MAIL first");
+        return;
+    }
     if (ruled(c, RCPT, mailbox))
         return;
     if (c->to.len)
