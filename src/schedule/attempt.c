@@ -25,12 +25,13 @@ struct attempt {
     struct outcome *outcomes; /* parallel to the job's recipients, in the order they came */
     struct settlement *settlements;
     size_t count;
+    uint64_t luck;  /* recipients that wait together come back together: one draw for all */
     unsigned phase; /* of reporting */
 };
 
 static void next_phase(struct attempt *a);
 
-int64_t attempt_delay(struct schedule *s, uint32_t attempts) {
+int64_t attempt_delay(const struct schedule *s, uint32_t attempts, uint64_t luck) {
     const struct config *c = s->config;
     MUST(c->queue.retry.count > 0);
     size_t at = attempts ? attempts - 1 : 0;
@@ -38,7 +39,7 @@ int64_t attempt_delay(struct schedule *s, uint32_t attempts) {
         at = c->queue.retry.count - 1;
     int64_t ms = c->queue.retry.list[at];
     /* 20 % either way, so that what failed together does not come back together. */
-    return ms - ms / 5 + (int64_t)schedule_random(s, (uint64_t)(ms / 5) * 2 + 1);
+    return ms - ms / 5 + (int64_t)(luck % ((uint64_t)(ms / 5) * 2 + 1));
 }
 
 /* --- the end of an attempt --------------------------------------------------------------- */
@@ -200,9 +201,9 @@ static void settle_deferred(struct attempt *a, struct settlement *st) {
         return;
     }
     st->state = RECIPIENT_DEFERRED;
-    st->next = now + attempt_delay(s, st->attempts);
+    st->next = now + attempt_delay(s, st->attempts, a->luck);
     if (a->postpone && st->next < d->blocked_until)
-        st->next = d->blocked_until + (int64_t)schedule_random(s, 5000);
+        st->next = d->blocked_until + (int64_t)(a->luck % 5000);
     if (st->next > arrived + s->config->queue.give_up)
         st->next = arrived + s->config->queue.give_up;
     if (now - arrived >= s->config->queue.warn_after)
@@ -376,6 +377,7 @@ void attempt_begin(struct schedule *s, struct item *item, bool postponed) {
     item->attempt = a;
     a->arena = arena;
     a->postpone = postponed;
+    a->luck = schedule_random(s, UINT32_MAX);
     a->job.id = item->id;
     a->job.next_hop = arena_copy(arena, item->destination->next_hop);
     s->postponing += postponed;

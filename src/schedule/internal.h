@@ -92,7 +92,7 @@ void attempt_begin(struct schedule *s, struct item *item, bool postpone);
 void attempt_outcomes(struct schedule *s, struct message_id id, struct bytes next_hop,
                       const struct outcome *outcomes, size_t count);
 void attempt_close_all(struct schedule *s);
-/* Milliseconds to the next attempt after this many, with jitter. */
-int64_t attempt_delay(struct schedule *s, uint32_t attempts);
+/* Milliseconds to the next attempt after this many, with jitter by luck. */
+int64_t attempt_delay(const struct schedule *s, uint32_t attempts, uint64_t luck);
 
 #endif
