@@ -1053,6 +1053,14 @@ static bool run_gateway(struct script *s, struct bytes rest) {
     return s->world->gateway_set || fail(s, "gateway ADDRESS");
 }
 
+/* "env NAME TEXT": for secrets that the configuration refers to. */
+static bool run_env(struct script *s, struct bytes rest) {
+    struct bytes name;
+    if (!word(&rest, &name))
+        return fail(s, "env NAME TEXT");
+    return setenv(arena_str(s->arena, name), arena_str(s->arena, bytes_trim(rest)), 1) == 0;
+}
+
 static bool run_start(struct script *s, struct bytes rest) {
     (void)rest;
     return start(s);
@@ -1146,15 +1154,20 @@ static const struct {
     const char *word;
     bool (*run)(struct script *s, struct bytes rest);
 } words[] = {
-    { "config", run_config },      { "user", run_user },       { "alias", run_alias },
-    { "allow-sender", run_allow }, { "zone", run_zone },       { "sink", run_sink },
-    { "server", run_server },      { "client", run_client },   { "wait", run_wait },
-    { "jump", run_jump },          { "spool", run_spool },     { "event", run_event },
-    { "no-event", run_no_event },  { "mailbox", run_mailbox }, { "break", run_break },
-    { "repair", run_repair },      { "restart", run_restart }, { "blackhole", run_blackhole },
-    { "gateway", run_gateway },    { "start", run_start },     { "order", run_order },
-    { "reload", run_reload },      { "disable", run_disable }, { "passwd", run_passwd },
-    { "stop", run_stop },          { "send", run_send },       { "crash", run_crash },
+    { "config", run_config },     { "user", run_user },
+    { "alias", run_alias },       { "allow-sender", run_allow },
+    { "zone", run_zone },         { "sink", run_sink },
+    { "server", run_server },     { "client", run_client },
+    { "wait", run_wait },         { "jump", run_jump },
+    { "spool", run_spool },       { "event", run_event },
+    { "no-event", run_no_event }, { "mailbox", run_mailbox },
+    { "break", run_break },       { "repair", run_repair },
+    { "restart", run_restart },   { "blackhole", run_blackhole },
+    { "gateway", run_gateway },   { "start", run_start },
+    { "order", run_order },       { "reload", run_reload },
+    { "disable", run_disable },   { "passwd", run_passwd },
+    { "stop", run_stop },         { "send", run_send },
+    { "crash", run_crash },       { "env", run_env },
 };
 
 /* A name alone, of a server or sink that is there, makes the indented lines its. */
