@@ -1,0 +1,51 @@
+# Completion of postern(1) for bash: commands, their actions, their options.
+# Install as /usr/share/bash-completion/completions/postern.
+
+_postern_words() {
+	case $1 in
+		'') echo 'serve check why user alias queue trace send --help --version' ;;
+		serve) echo '-c --help' ;;
+		check) echo '-c --json --help' ;;
+		why) echo '-c --client --listener --tls --user --mechanism --certificate --local-user --popped --helo
+			--from --to --header-from --sender-header --reply-to --size --recipients --sent --at
+			--offline --json --help' ;;
+		user) echo 'add passwd list show remove disable enable allow-sender deny-sender
+			-c --json --password-stdin --help' ;;
+		alias) echo 'add list show remove -c --json --help' ;;
+		queue) echo 'list show retry hold release bounce remove stats
+			-c --sender --recipient --domain --next-hop --state --older --newer --all --json --help' ;;
+		trace) echo '-c --json --help' ;;
+		send) echo '-c --from --name --header-recipients --notify --return --envid --verbose --help' ;;
+	esac
+}
+
+# Values that can be told beforehand.
+_postern_values() {
+	case $1 in
+		--state) echo 'due deferred held' ;;
+		--return) echo 'full hdrs' ;;
+		--notify) echo 'never success failure delay success,failure,delay' ;;
+		--mechanism) echo 'SCRAM-SHA-256-PLUS SCRAM-SHA-256 PLAIN LOGIN' ;;
+	esac
+}
+
+_postern() {
+	local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} command=
+	COMPREPLY=()
+	if [ "$COMP_CWORD" -gt 1 ]; then
+		command=${COMP_WORDS[1]}
+	fi
+	case $before in
+		-c)
+			mapfile -t COMPREPLY < <(compgen -f -- "$word")
+			return
+			;;
+		--state | --return | --notify | --mechanism)
+			mapfile -t COMPREPLY < <(compgen -W "$(_postern_values "$before")" -- "$word")
+			return
+			;;
+	esac
+	mapfile -t COMPREPLY < <(compgen -W "$(_postern_words "$command")" -- "$word")
+}
+
+complete -F _postern postern
