@@ -129,6 +129,8 @@ def main():
     check_one(count, "layers", sys.executable, "tools/layers.py")
     check_format(count)
     shipped = build(count, "build", SHIPPED)
+    program = ("--postern", str(SHIPPED / "src/bin/postern")) if shipped else ()
+    check_one(count, "documents", sys.executable, "tools/docs_check.py", *program)
     sanitized = build(
         count, "build, sanitized", SANITIZED, "-Dtests=true", "-Dbuildtype=debugoptimized", "-Db_sanitize=address,undefined"
     )

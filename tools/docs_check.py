@@ -1,0 +1,366 @@
+#!/usr/bin/env python3
+"""Hold the documents against the code: what the code names and the documents do not, and the other
+way round, is an error.
+
+  * every option, action and subcommand of src/bin/cmd_*.c stands in its manual page and in the
+    completion of bash; every command of src/bin/main.c has a manual page;
+  * docs/reasons.md has a row for every reason id in src/, and no other;
+  * the table of events in docs/operations.md has a row for every event in src/, and no other;
+  * every file that a document names in `code` exists, and every `function()` of ARCHITECTURE.md;
+  * every RFC that a comment names stands in docs/rfc-map.md;
+  * manual pages and the completion are well-formed, as far as groff and bash are installed;
+  * with --postern PROGRAM, or a build of this tree: `postern check` takes every file in examples/ but
+    the whole postern.conf; README.md shows examples/first.conf as it is.
+
+Prints what is wrong, one line each, and ends with 1 if there is anything."""
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+SRC = ROOT / "src"
+MAN = ROOT / "docs/man"
+
+# Strings of the form of a reason id that are none.
+NO_REASONS = {"example.com", "submit.sock"}
+# Ids that are put together: "backend.%s" of sys/channel.c with the names that channel_open is given.
+CHANNEL = re.compile(r'\bchannel_open\([^;]*?"([a-z]+)"\s*\)')
+REASON = re.compile(r'"([a-z][a-z0-9]*\.[a-z][a-z0-9-]*)"')
+FILE_ENDINGS = (".sock", ".db", ".crt", ".key", ".conf", ".lock", ".pem", ".new")
+
+# Where the name of an event is no literal: the files, and how their names are found.
+EVENT_TABLES = {
+    "src/schedule/operate.c": re.compile(r'\[ORDER_\w+\]\s*=\s*\{\s*"([a-z-]+)"'),
+    "src/schedule/attempt.c": None,  # names of recipients' states, see settled_events
+}
+# Some are written before, or beside, base/event.c.
+EVENT_BY_HAND = re.compile(r'\\"event\\":\\"([a-z-]+)')
+
+COMMAND_ROW = re.compile(r'\{\s*"([a-z]+)",\s*cmd_\w+,')
+OPTION = re.compile(r'(?:\.name\s*=\s*|\bTEXT\(|\bEACH\(|\{\s*)"(--?[A-Za-z][a-z0-9-]*)"')
+ACTION = re.compile(r'\{\s*"([a-z][a-z-]*)",\s*(?:"[^"]*"|\w+),\s*"')
+SENDMAIL_CASE = re.compile(r"case '([A-Za-z])':")
+SENDMAIL_IGNORED = re.compile(r'strchr\("([A-Za-z]+)", c\)')
+
+wrong = []
+
+
+def complain(where, text):
+    wrong.append(f"{where}: {text}")
+
+
+def read(path):
+    return path.read_text(encoding="utf-8")
+
+
+def sources(*patterns):
+    for pattern in patterns or ("*/*.c", "*/*.h"):
+        yield from sorted(SRC.glob(pattern))
+
+
+def without_comments(text):
+    return re.sub(r"/\*.*?\*/", "", text, flags=re.S)
+
+
+def code(path):
+    return without_comments(read(path))
+
+
+def name_of(path):
+    return str(path.relative_to(ROOT))
+
+
+# --- commands ------------------------------------------------------------------------------------
+
+
+def plain_man(path):
+    """The text of a manual page without what roff adds."""
+    text = re.sub(r"\\f[BIRP]", "", read(path))
+    text = text.replace("\\-", "-").replace("\\(aq", "'").replace("\\&", "")
+    return re.sub(r"^\.(?:BR|BI|RB|RI|IR|IB|B|I)\s+", "", text, flags=re.M).replace('"', "")
+
+
+def has_word(text, word):
+    return re.search(r"(?<![\w-])" + re.escape(word) + r"(?![\w-])", text) is not None
+
+
+def command_names():
+    return COMMAND_ROW.findall(code(SRC / "bin/main.c"))
+
+
+def page_of(command):
+    found = sorted(MAN.glob(f"postern-{command}.[1-8]"))
+    return found[0] if found else None
+
+
+def options_of(command):
+    text = code(SRC / f"bin/cmd_{command}.c")
+    if "people_run" in text:
+        text += code(SRC / "bin/people.c")
+    # The children's way in is not for people.
+    return sorted({option for option in OPTION.findall(text) if not option.startswith("--child")})
+
+
+def actions_of(command):
+    return ACTION.findall(code(SRC / f"bin/cmd_{command}.c"))
+
+
+def check_commands():
+    completion = read(ROOT / "packaging/completion/postern.bash")
+    overview = plain_man(MAN / "postern.1")
+    for command in command_names():
+        source = SRC / f"bin/cmd_{command}.c"
+        if not has_word(overview, f"postern-{command}"):
+            complain("docs/man/postern.1", f"does not name postern-{command}")
+        if not has_word(completion, command):
+            complain("packaging/completion/postern.bash", f"does not know {command}")
+        page = page_of(command)
+        if not page:
+            complain("docs/man", f"has no page for postern {command}")
+            continue
+        if not source.exists():
+            continue
+        text = plain_man(page)
+        for word in options_of(command) + actions_of(command):
+            if not has_word(text, word):
+                complain(name_of(page), f"does not mention {word}")
+            if not has_word(completion, word):
+                complain("packaging/completion/postern.bash", f"does not know {word} of {command}")
+    check_pages_of_nothing()
+    check_sendmail()
+
+
+def check_pages_of_nothing():
+    """A page for a command may come before the command; an option in it may not."""
+    for page in sorted(MAN.glob("postern-*.[1-8]")):
+        command = page.name[len("postern-") : page.name.rindex(".")]
+        if not (SRC / f"bin/cmd_{command}.c").exists():
+            continue
+        known = set(options_of(command)) | {"--help", "-h"}
+        for option in re.findall(r"^\.TP\n\.B[RI]?\s+(\S+)", read(page), re.M):
+            option = re.sub(r"\\f[BIRP]", "", option).replace("\\-", "-").strip('"')
+            if option.startswith("-") and option not in known:
+                complain(name_of(page), f"describes {option}, which the command does not have")
+
+
+def check_sendmail():
+    source = SRC / "bin/cmd_send.c"
+    if not source.exists():
+        return
+    text = code(source)
+    page = plain_man(MAN / "postern-sendmail.8")
+    letters = set(SENDMAIL_CASE.findall(text)) | set("".join(SENDMAIL_IGNORED.findall(text)))
+    for letter in sorted(letters):
+        if not re.search(rf"(?<![\w-])-{letter}", page):
+            complain("docs/man/postern-sendmail.8", f"does not mention -{letter}")
+
+
+# --- reasons and events ----------------------------------------------------------------------------
+
+
+def reasons_in_source():
+    found = set()
+    for path in sources():
+        text = code(path)
+        for reason in REASON.findall(text):
+            if reason not in NO_REASONS and not reason.endswith(FILE_ENDINGS):
+                found.add(reason)
+        found |= {f"backend.{name}" for name in CHANNEL.findall(text)}
+    return found
+
+
+def first_cells(text):
+    """What stands in `code` in the first cell of each row of the tables."""
+    found = []
+    for line in text.splitlines():
+        cell = re.match(r"\|\s*(`[^|]*)\|", line)
+        if cell:
+            found += re.findall(r"`([^`]+)`", cell.group(1))
+    return found
+
+
+def compare(document, what, documented, in_source):
+    seen = set()
+    for name in documented:
+        if name in seen:
+            complain(document, f"{what} {name} stands there twice")
+        seen.add(name)
+    for name in sorted(in_source - seen):
+        complain(document, f"{what} {name} of the source is missing")
+    for name in sorted(seen - in_source):
+        complain(document, f"{what} {name} is not in the source")
+
+
+def check_reasons():
+    documented = [r for r in first_cells(read(ROOT / "docs/reasons.md")) if "." in r]
+    compare("docs/reasons.md", "reason", documented, reasons_in_source())
+
+
+def settled_events():
+    """What an attempt comes to: the final states of a recipient, and "deferred"."""
+    names = re.findall(r'\[RECIPIENT_\w+\]\s*=\s*\{\s*"([a-z]+)"', code(SRC / "flow/settlement.c"))
+    return {n for n in names if n not in ("due", "sending", "held")}
+
+
+def events_in_source():
+    found = set()
+    for path in sources("*/*.c"):
+        text = code(path)
+        found |= set(re.findall(r'\bevent_begin\("([a-z-]+)"\)', text))
+        found |= set(EVENT_BY_HAND.findall(text))
+        where = name_of(path)
+        if path == SRC / "base/event.c" or not re.search(r"\bevent_begin\([^\")]", text):
+            continue
+        if where not in EVENT_TABLES:
+            complain("tools/docs_check.py", f"{where} begins an event by a name it cannot find: add a row")
+        elif EVENT_TABLES[where]:
+            found |= set(EVENT_TABLES[where].findall(text))
+        else:
+            found |= settled_events()
+    return found
+
+
+def check_events():
+    text = read(ROOT / "docs/operations.md")
+    section = re.search(r"^## Events\n(.*?)(?=^## )", text, re.M | re.S)
+    if not section:
+        complain("docs/operations.md", 'has no section "Events"')
+        return
+    compare("docs/operations.md", "event", first_cells(section.group(1)), events_in_source())
+
+
+# --- what documents point to -----------------------------------------------------------------------
+
+TOP = ("src/", "tests/", "tools/", "docs/", "data/", "fuzz/", "bench/", "packaging/", "examples/")
+
+
+def documents():
+    yield from sorted(ROOT.glob("*.md"))
+    yield from sorted((ROOT / "docs").rglob("*.md"))
+
+
+def check_paths():
+    for path in documents():
+        for token in re.findall(r"`([^`\s]+)`", read(path)):
+            if token.startswith(TOP) and not re.search(r"[A-Z*<>{}]{3,}|[*<>{}]", token):
+                if not (ROOT / token).exists():
+                    complain(name_of(path), f"`{token}` does not exist")
+        for target in re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", read(path)):
+            if not (path.parent / target).exists():
+                complain(name_of(path), f"the link to {target} leads nowhere")
+
+
+def check_standards():
+    """What the code says it follows stands in the map; what addr.c lists is one row there."""
+    mapped = read(ROOT / "docs/rfc-map.md")
+    for path in sources():
+        if path == SRC / "base/addr.c":
+            continue
+        for number in sorted(set(re.findall(r"RFC (\d+)", read(path)))):
+            if not re.search(rf"RFC {number}\b", mapped):
+                complain("docs/rfc-map.md", f"RFC {number}, which {name_of(path)} names, is missing")
+
+
+def check_functions():
+    everything = "\n".join(code(p) for p in sources())
+    for function in sorted(set(re.findall(r"`([a-z_]\w*)\(\)`", read(ROOT / "ARCHITECTURE.md")))):
+        if not re.search(rf"\b{function}\(", everything):
+            complain("ARCHITECTURE.md", f"there is no function {function}()")
+
+
+# --- examples ----------------------------------------------------------------------------------------
+
+
+def find_program():
+    built = [ROOT / d / "src/bin/postern" for d in ("build", "build-check")]
+    built += sorted(ROOT.glob("build*/src/bin/postern"))
+    return next((p for p in built if p.exists()), None)
+
+
+def make_files(text, folder):
+    """What an example refers to below /etc/postern, made in a directory of its own."""
+    for path in re.findall(r'"file:/etc/postern/([\w.-]+)"', text):
+        secret = folder / path
+        secret.write_text("user:password\n")
+        secret.chmod(0o600)
+    for chain, key in re.findall(r'certificate = "/etc/postern/([\w.-]+)"\s+key = "/etc/postern/([\w.-]+)"', text):
+        subprocess.run(
+            "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=mail".split()
+            + ["-out", folder / chain, "-keyout", folder / key],
+            check=True,
+            capture_output=True,
+        )
+        (folder / key).chmod(0o600)
+
+
+def check_examples(program):
+    with tempfile.TemporaryDirectory(prefix="postern-docs-") as name:
+        folder = Path(name)
+        for example in sorted((ROOT / "examples").glob("*.conf")):
+            if example.name == "postern.conf":  # all settings, those that are not built yet too
+                continue
+            text = read(example)
+            make_files(text, folder)
+            mended = folder / example.name
+            mended.write_text(text.replace("/etc/postern/", f"{folder}/"))
+            done = subprocess.run([program, "check", "-c", mended], text=True, capture_output=True, timeout=60)
+            if done.returncode:
+                complain(name_of(example), f"postern check ends with {done.returncode}")
+                wrong.extend("    " + line for line in (done.stdout + done.stderr).splitlines())
+
+
+def check_first_example():
+    """The configuration that README.md shows is the one that is checked."""
+    shown = "\n".join("    " + line if line else "" for line in read(ROOT / "examples/first.conf").splitlines())
+    if shown not in read(ROOT / "README.md"):
+        complain("README.md", "does not show examples/first.conf as it is")
+
+
+def check_forms():
+    """Completion and manual pages, by the tools that know them, where they are installed."""
+    if shutil.which("bash"):
+        script = ROOT / "packaging/completion/postern.bash"
+        done = subprocess.run(["bash", "-n", script], text=True, capture_output=True)
+        if done.returncode:
+            complain(name_of(script), done.stderr.strip())
+    if shutil.which("groff"):
+        for page in sorted(MAN.glob("*.[1-8]")):
+            done = subprocess.run(
+                ["groff", "-man", "-Tutf8", "-ww", page],
+                text=True,
+                capture_output=True,
+                env={**os.environ, "LC_ALL": "C.UTF-8"},
+            )
+            for line in done.stderr.splitlines():
+                complain(name_of(page), line)
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Hold the documents against the code.")
+    parser.add_argument("--postern", type=Path, help="the program that checks examples/")
+    given = parser.parse_args()
+    check_commands()
+    check_reasons()
+    check_events()
+    check_paths()
+    check_functions()
+    check_standards()
+    check_first_example()
+    check_forms()
+    program = given.postern or find_program()
+    if program and "check" in command_names():
+        check_examples(program.resolve())
+    else:
+        print("docs_check: examples were not checked: there is no postern built here that could")
+    for line in wrong:
+        print(line)
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
