@@ -10,7 +10,8 @@ way round, is an error.
   * every RFC that a comment names stands in docs/rfc-map.md;
   * manual pages and the completion are well-formed, as far as groff and bash are installed;
   * with --postern PROGRAM, or a build of this tree: `postern check` takes every file in examples/ but
-    the whole postern.conf; README.md shows examples/first.conf as it is.
+    the whole postern.conf; README.md shows examples/first.conf as it is, and names
+    the settings that are not built yet.
 
 Prints what is wrong, one line each, and ends with 1 if there is anything."""
 import argparse
@@ -273,6 +274,19 @@ def check_functions():
             complain("ARCHITECTURE.md", f"there is no function {function}()")
 
 
+def check_not_built():
+    """What README.md says is not built yet is what the configuration refuses for that reason."""
+    table = re.search(r"not_built\[\] = \{(.*?)\n\};", code(SRC / "config/schema.c"), re.S).group(1)
+    rows = re.findall(r'\{\s*"(\w*)",\s*(?:"(\w+)"|NULL)', table)
+    refused = {setting or section for section, setting in rows}
+    section = re.search(r"^## What is not built yet\n(.*?)\nCommands", read(ROOT / "README.md"), re.M | re.S)
+    said = set(re.findall(r"`(\w+)`", section.group(1) if section else ""))
+    for name in sorted(refused - said):
+        complain("README.md", f"does not say that {name} is not built yet")
+    for name in sorted(said - refused):
+        complain("README.md", f"says that {name} is not built yet")
+
+
 # --- examples ----------------------------------------------------------------------------------------
 
 
@@ -351,6 +365,7 @@ def main():
     check_functions()
     check_standards()
     check_first_example()
+    check_not_built()
     check_forms()
     program = given.postern or find_program()
     if program and "check" in command_names():
