@@ -10,8 +10,8 @@ way round, is an error.
   * every RFC that a comment names stands in docs/rfc-map.md;
   * manual pages and the completion are well-formed, as far as groff and bash are installed;
   * with --postern PROGRAM, or a build of this tree: `postern check` takes every file in examples/ but
-    the whole postern.conf; README.md shows examples/first.conf as it is, and names
-    the settings that are not built yet.
+    the whole postern.conf; README.md shows examples/first.conf as it is, names the
+    settings that are not built yet, and shows what a command really says.
 
 Prints what is wrong, one line each, and ends with 1 if there is anything."""
 import argparse
@@ -274,6 +274,16 @@ def check_functions():
             complain("ARCHITECTURE.md", f"there is no function {function}()")
 
 
+def check_shown_output(program):
+    """What README.md shows a command to say is what it says."""
+    readme = read(ROOT / "README.md")
+    for command in re.findall(r"^    \$ postern (why .*)$", readme, re.M):
+        done = subprocess.run([program, *command.split()], cwd=ROOT, text=True, capture_output=True, timeout=60)
+        lines = ["$ postern " + command, *done.stdout.splitlines()]
+        if "\n".join("    " + line if line else "" for line in lines) not in readme:
+            complain("README.md", f"postern {command} says something else now")
+
+
 def check_not_built():
     """What README.md says is not built yet is what the configuration refuses for that reason."""
     table = re.search(r"not_built\[\] = \{(.*?)\n\};", code(SRC / "config/schema.c"), re.S).group(1)
@@ -370,6 +380,7 @@ def main():
     program = given.postern or find_program()
     if program and "check" in command_names():
         check_examples(program.resolve())
+        check_shown_output(program.resolve())
     else:
         print("docs_check: examples were not checked: there is no postern built here that could")
     for line in wrong:
