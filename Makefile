@@ -53,7 +53,8 @@ fuzz:
 			build-fuzz/found/$$name fuzz/corpus/$$name; \
 	done
 
-bench: deps-test
+bench:
+	@tools/packages.sh bench
 	@$(MAKE) --no-print-directory all
 	@bench/run $(BUILD)/postern
 

@@ -1,5 +1,5 @@
 #!/bin/sh
-# packages.sh build|test - install from Debian's packages what is missing, and nothing when all is there.
+# packages.sh build|test|bench - install from Debian's packages what is missing, and nothing when all is there.
 # "NAME" is a package; "NAME=PROGRAM" one that is not needed where PROGRAM exists already.
 set -eu
 
@@ -11,7 +11,8 @@ test="$build libcmocka-dev clang-format=clang-format git=git iproute2=ip libnet-
 case ${1:-} in
 	build) wanted=$build ;;
 	test) wanted=$test ;;
-	*) echo "usage: $0 build|test" >&2; exit 64 ;;
+	bench) wanted="$build debootstrap openssl iproute2=ip strace" ;;
+	*) echo "usage: $0 build|test|bench" >&2; exit 64 ;;
 esac
 
 is_there() {
