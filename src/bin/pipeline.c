@@ -154,6 +154,8 @@ static void report_for(void *ctx, const struct job *job, const struct outcome *o
         r->outcomes[i].reply = arena_copy(arena, outcomes[i].reply);
         r->outcomes[i].host = arena_copy(arena, outcomes[i].host);
         r->outcomes[i].tls = arena_copy(arena, outcomes[i].tls);
+        if (outcomes[i].reason)
+            r->outcomes[i].reason = arena_str(arena, bytes_str(outcomes[i].reason));
     }
     if (job->content.memory.len) {
         original_read(r, OK, bytes_first(job->content.memory, REPORT_ORIGINAL), NULL);

@@ -104,9 +104,12 @@ static bool take(struct lane *lane, uint32_t n, const struct settlement *t, stru
     if (t->next_hop.len)
         index_set_hop(x, seat, t->next_hop);
     index_set_state(x, m, seat, t->state);
+    /* What the caller has may be the message's own words of before, which end here. */
     struct bytes reply = bytes_first(t->reply, REPLY_MAX);
-    if (m->object)
+    if (m->object) {
         object_set_reply(m->object, t->recipient, reply);
+        reply = m->object->recipients[t->recipient].reply;
+    }
     *note = (struct note){
         .sequence = m->sequence,
         .recipient = t->recipient,
