@@ -28,6 +28,7 @@ def readable(report):
         done = subprocess.run(["addr2line", "-fpse", match[1], match[2]], text=True, capture_output=True)
         return done.stdout.strip() or match[0]
 
+    report = re.sub(r"Shadow bytes around.*?(?===\d+==|\Z)", "", report, flags=re.S)
     return re.sub(r"\((/\S+/postern)\+(0x[0-9a-f]+)\)", name, report)
 
 
