@@ -126,21 +126,20 @@ void accept_report(struct accept *a, struct bytes to, struct bytes message,
 static void end_sessions(struct accept *a) {
     LIST_EACH(&a->sessions, n) {
         struct session *s = CONTAINER_OF(n, struct session, node);
-        if (s->machine && s->started && !s->gone && !smtp_server_in_transaction(s->machine)) {
-            struct why why;
-            why_set(&why, TEMP, 421, "4.3.2", "limit.stopping",
-                    "This server is being stopped: try again");
-            smtp_server_abort(s->machine, &why);
-            s->closing = true;
-            session_flush(s);
-        }
+        if (s->machine && s->started && !s->gone && !smtp_server_in_transaction(s->machine))
+            session_stop(s);
     }
 }
 
 static void drain_over(void *ctx) {
     struct accept *a = ctx;
-    LIST_EACH(&a->sessions, n)
-    session_close(CONTAINER_OF(n, struct session, node));
+    LIST_EACH(&a->sessions, n) {
+        struct session *s = CONTAINER_OF(n, struct session, node);
+        if (s->started && !s->gone && !s->committing)
+            session_stop(s);
+        else
+            session_close(s);
+    }
 }
 
 void accept_drain(struct accept *a, int64_t ms, void (*on_idle)(void *ctx), void *ctx) {

@@ -111,6 +111,10 @@ struct session {
 void session_flush(struct session *s);
 void session_close(struct session *s);
 void session_free_if_done(struct session *s);
+/* Says this 421 and leaves the session to be closed at the next flush. */
+void session_end(struct session *s, const struct why *why);
+/* The same, at once, because the server is being stopped. */
+void session_stop(struct session *s);
 void session_offer(struct session *s);
 void session_idle_timer(struct session *s);
 void session_bounds(struct session *s); /* from its listener */

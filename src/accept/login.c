@@ -39,7 +39,7 @@ static void refused(struct session *s, const struct auth_answer *answer) {
             &why, TEMP, 421, "4.7.0", "auth.failed",
             "Too many failed logins: wait some minutes, then correct the password that is stored "
             "in the mail program");
-        smtp_server_abort(s->machine, &why);
+        session_end(s, &why);
     }
 }
 

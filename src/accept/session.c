@@ -77,6 +77,7 @@ void session_close(struct session *s) {
     if (s->gone)
         return;
     s->gone = true;
+    ask_cancel(s);
     if (s->stream)
         stream_close(&s->stream);
     if (!s->committing)
@@ -110,6 +111,19 @@ static void on_writable(void *ctx) {
     session_flush(ctx);
 }
 
+void session_end(struct session *s, const struct why *why) {
+    session_refused_event(s, why);
+    smtp_server_abort(s->machine, why);
+    s->closing = true;
+}
+
+void session_stop(struct session *s) {
+    struct why why;
+    why_set(&why, TEMP, 421, "4.3.2", "limit.stopping", "This server is being stopped: try again");
+    session_end(s, &why);
+    session_flush(s);
+}
+
 /* --- time -------------------------------------------------------------------------------- */
 
 /* A client that sends an octet now and then, and completes nothing, is idle too. */
@@ -127,9 +141,7 @@ static void idle(void *ctx) {
         session_close(s);
         return;
     }
-    session_refused_event(s, &why);
-    smtp_server_abort(s->machine, &why);
-    s->closing = true;
+    session_end(s, &why);
     session_flush(s);
 }
 
@@ -228,7 +240,7 @@ static void refused(void *ctx, const struct why *why) {
     struct why many;
     why_set(&many, TEMP, 421, "4.7.0", "limit.errors",
             "Too many refusals in one session: closing. See the first of them for what to change");
-    smtp_server_abort(s->machine, &many);
+    session_end(s, &many);
 }
 
 static const struct smtp_server_driver driver = {

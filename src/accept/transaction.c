@@ -381,6 +381,8 @@ static void end_of_data(struct session *s, enum rc rc, const struct why *why) {
     smtp_server_answer(s->machine, rc, why);
     session_idle_timer(s);
     session_flush(s);
+    if (s->accept->draining && !s->gone && !smtp_server_in_transaction(s->machine))
+        session_stop(s);
 }
 
 /* Promise 2: the only place where a message is acknowledged. */
