@@ -361,6 +361,22 @@ static bool do_fill(struct script *s, struct bytes rest) {
     return true;
 }
 
+/* "stuff N": N octets without a line end. */
+static bool do_stuff(struct script *s, struct bytes rest) {
+    uint64_t n;
+    if (!bytes_to_u64(bytes_trim(rest), 16 << 20, &n))
+        return fail(s, "stuff: how many octets?");
+    struct buf out = buf_grow(16 << 20);
+    while (out.len < n)
+        buf_char(&out, 'x');
+    if (!until(s, is_ready, s->actor) || !s->actor->stream)
+        return fail(s, "not connected");
+    actor_send(s->actor, buf_bytes(&out));
+    sim_run(s->world->loop);
+    buf_free(&out);
+    return true;
+}
+
 static void base64_of(struct buf *out, const char *format_first, struct bytes user,
                       struct bytes password) {
     struct buf plain = buf_grow(4096);
@@ -478,7 +494,7 @@ static const struct {
     { "tls", do_tls },       { "repeat", do_repeat },   { "fill", do_fill },
     { "plain", do_plain },   { "b64", do_b64 },         { "scram", do_scram },
     { "accept", do_accept }, { "silence", do_silence }, { "<!", expect_not },
-    { "slow", do_slow },
+    { "slow", do_slow },     { "stuff", do_stuff },
 };
 
 static bool actor_line_of(struct script *s, struct bytes line) {
@@ -611,9 +627,12 @@ static bool run_alias(struct script *s, struct bytes rest) {
     const char *error;
     if (!word(&rest, &address))
         return fail(s, "alias ADDRESS TARGET ...");
+    bool refused = bytes_equal(address, B("refused"));
+    if (refused && !word(&rest, &address))
+        return fail(s, "alias refused ADDRESS TARGET");
     while (word(&rest, &target))
-        if (!world_alias(s->world, address, target, &error))
-            return fail(s, "%s", error);
+        if (world_alias(s->world, address, target, &error) == refused)
+            return fail(s, "%s", refused ? "the alias was taken" : error);
     return true;
 }
 
