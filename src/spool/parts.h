@@ -117,6 +117,7 @@ struct spool {
     uint64_t fresh_octets;
     struct list later; /* answers of the next turn */
     struct timer later_turn;
+    struct timer space_turn;
     bool full, poor, closing;
     int64_t space_read_at;
     struct space_job *space;

@@ -123,6 +123,12 @@ static void read_space(void *ctx) {
               below(inodes, all_inodes, j->spool->setup.min_free);
 }
 
+/* While it is full it is looked at again each second: else the first sender after somebody made room
+ * would be turned away for what was true long ago. */
+static void look_again(void *ctx) {
+    spool_check_space(ctx);
+}
+
 static void space_read(void *ctx) {
     struct space_job *j = ctx;
     struct spool *s = j->spool;
@@ -131,6 +137,8 @@ static void space_read(void *ctx) {
     s->space_read_at = loop_now(s->loop);
     s->space = NULL;
     free(j);
+    if (s->full && !s->closing)
+        timer_set(s->loop, &s->space_turn, SPACE_AGE_MS, look_again, s);
 }
 
 void spool_check_space(struct spool *s) {
@@ -146,6 +154,8 @@ void spool_check_space(struct spool *s) {
 bool spool_is_full(struct store *store) {
     struct spool *s = (struct spool *)(void *)store;
     spool_check_space(s);
+    if (s->poor && !timer_is_set(&s->space_turn))
+        timer_set(s->loop, &s->space_turn, SPACE_AGE_MS, look_again, s);
     return s->full || s->poor;
 }
 
@@ -214,6 +224,7 @@ void spool_close(struct spool **spool) {
     while (s->later.count)
         run_later(s);
     timer_clear(&s->later_turn);
+    timer_clear(&s->space_turn);
     struct list_node *first;
     while ((first = list_first(&s->fresh)))
         object_drop_fresh(CONTAINER_OF(first, struct object, fresh));
