@@ -86,6 +86,16 @@ static bool fetch(struct session *s, uint32_t missing) {
     return true;
 }
 
+/* What lay in the step's arena; and what could not be had is asked for again by the next step. */
+static void forget_facts(struct session *s) {
+    struct facts *f = &s->facts;
+    f->recipient_entry = NULL;
+    if (!s->tx || f->login_state == FACT_FAILED)
+        f->login_state = FACT_UNKNOWN;
+    if (!s->tx || f->sender_state == FACT_FAILED)
+        f->sender_state = FACT_UNKNOWN;
+}
+
 static void go_on(struct session *s) {
     struct verdict v;
     for (;;) {
@@ -99,11 +109,8 @@ static void go_on(struct session *s) {
     s->then = NULL;
     struct arena *mine = s->step;
     s->step = NULL;
+    forget_facts(s);
     then(s, &v); /* may begin another step, or end the session's transaction */
-    s->facts.recipient_entry = NULL;
-    if (!s->tx)
-        s->facts.login_state = s->facts.sender_state =
-            FACT_UNKNOWN; /* they lay in this step's arena */
     arena_close(&mine);
 }
 
