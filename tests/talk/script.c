@@ -553,7 +553,7 @@ static void show_messages(struct sink_row *row) {
 }
 
 /* "got N", or "got from=PATTERN to=PATTERN text=PATTERN parameters=PATTERN login=PATTERN tls plain" */
-static bool sink_got(struct script *s, struct bytes rest) {
+static bool read_wanted(struct script *s, struct bytes rest, struct wanted *out) {
     struct wanted w = { .script = s, .row = s->sink };
     struct bytes part;
     w.any = !bytes_to_u64(bytes_trim(rest), 1000000, &w.count);
@@ -582,6 +582,19 @@ static bool sink_got(struct script *s, struct bytes rest) {
         else
             return fail(s, "got: not known: %.*s", BYTES_FMT(key));
     }
+    *out = w;
+    return true;
+}
+
+static bool sink_has(struct script *s, struct bytes rest) {
+    struct wanted w;
+    return !read_wanted(s, rest, &w) || sink_satisfied(&w);
+}
+
+static bool sink_got(struct script *s, struct bytes rest) {
+    struct wanted w;
+    if (!read_wanted(s, rest, &w))
+        return false;
     if (until(s, sink_satisfied, &w))
         return true;
     show_messages(s->sink);
@@ -596,6 +609,10 @@ static bool sink_line(struct script *s, struct bytes line) {
     uint64_t n;
     if (bytes_equal(verb, B("got")))
         return sink_got(s, line);
+    if (bytes_equal(verb, B("got-not"))) {
+        sim_run(s->world->loop);
+        return !sink_has(s, line) || fail(s, "it got that");
+    }
     if (bytes_equal(verb, B("connections")) && bytes_to_u64(bytes_trim(line), 1000000, &n)) {
         sim_run(s->world->loop);
         return sink_connections(s->sink->sink) == n ||
