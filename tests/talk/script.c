@@ -1284,15 +1284,34 @@ static bool run_file(const char *file, const char *base) {
     return ok;
 }
 
-/* talk BASE.conf FILE... */
+static int passed, failed;
+
+static void run_one(const char *file, const char *base) {
+    bool ok = run_file(file, base);
+    printf("%s %s\n", ok ? "ok  " : "FAIL", file);
+    fflush(stdout);
+    *(ok ? &passed : &failed) += 1;
+}
+
+/* All talks of a folder, by name. */
+static bool run_folder(const char *folder, const char *base) {
+    struct arena *a = arena_open();
+    struct bytes *names;
+    size_t count;
+    struct why why;
+    bool is_folder = files_list(bytes_str(folder), 10000, a, &names, &count, &why) == OK;
+    for (size_t i = 0; is_folder && i < count; i++)
+        if (bytes_ends_nocase(names[i], B(".talk")))
+            run_one(arena_printf(a, "%s/%.*s", folder, BYTES_FMT(names[i])).at, base);
+    arena_close(&a);
+    return is_folder;
+}
+
+/* talk BASE.conf FILE|FOLDER ... */
 int main(int argc, char **argv) {
-    int passed = 0, failed = 0;
-    for (int i = 2; i < argc; i++) {
-        bool ok = run_file(argv[i], argv[1]);
-        printf("%s %s\n", ok ? "ok  " : "FAIL", argv[i]);
-        fflush(stdout);
-        *(ok ? &passed : &failed) += 1;
-    }
+    for (int i = 2; i < argc; i++)
+        if (!run_folder(argv[i], argv[1]))
+            run_one(argv[i], argv[1]);
     printf("%d passed, %d failed\n", passed, failed);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return failed || !passed ? EXIT_FAILURE : EXIT_SUCCESS;
 }
