@@ -98,9 +98,10 @@ struct session {
     int64_t active; /* loop time of the last progress: what the idle time is counted from */
     size_t trickle; /* octets heard since */
     struct auth_exchange *exchange;
-    struct auth_answer held; /* while its delay runs */
-    struct bytes tried;      /* the login that is being refused, for the event */
-    bool login_final;        /* the last challenge was sent: the next response ends AUTH */
+    struct auth_answer held;        /* while its delay runs */
+    const struct verdict *refusing; /* its refusal is being answered: for the event */
+    struct bytes tried;             /* the login that is being refused, for the event */
+    bool login_final;               /* the last challenge was sent: the next response ends AUTH */
     void (*then)(struct session *s, const struct verdict *v);
     enum decide_step asking;
     const struct smtp_rcpt *rcpt;
@@ -119,6 +120,8 @@ void session_offer(struct session *s);
 void session_idle_timer(struct session *s);
 void session_bounds(struct session *s); /* from its listener */
 void session_refused_event(struct session *s, const struct why *why);
+/* Answers what the machine asked with this refusal; the event tells the rules that were tried. */
+void session_refuse(struct session *s, const struct verdict *v);
 void session_event_head(struct event *e, const struct session *s);
 
 /* ask.c: runs a decision, fetches the facts it misses, and goes on with `then` (which may be called

@@ -102,7 +102,7 @@ static void answered(void *ctx, const struct auth_answer *answer) {
 
 static void allowed(struct session *s, const struct verdict *v) {
     if (v->rc != OK) {
-        smtp_server_answer(s->machine, v->rc, &v->why);
+        session_refuse(s, v);
         return;
     }
     const struct tls_info *tls = stream_tls(s->stream);

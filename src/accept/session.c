@@ -19,6 +19,20 @@ void session_event_head(struct event *e, const struct session *s) {
     event_text(e, "local_user", s->facts.local_user);
 }
 
+/* Why nothing let it pass, as `postern why` tells it. */
+static void add_rules(struct event *e, const struct verdict *v) {
+    char memory[600];
+    event_array(e, "rules");
+    for (size_t i = 0; i < v->rule_count; i++) {
+        struct buf b = buf_fixed(memory, sizeof(memory));
+        if (v->rules[i].matched)
+            continue;
+        buf_printf(&b, "%.*s: %.*s", BYTES_FMT(v->rules[i].name), BYTES_FMT(v->rules[i].because));
+        event_item(e, buf_bytes(&b));
+    }
+    event_array_end(e);
+}
+
 void session_refused_event(struct session *s, const struct why *why) {
     struct event *e = event_begin("refused");
     session_event_head(e, s);
@@ -31,7 +45,15 @@ void session_refused_event(struct session *s, const struct why *why) {
         event_text(e, "mechanism", s->facts.mechanism);
     }
     event_why(e, why);
+    if (s->refusing)
+        add_rules(e, s->refusing);
+    s->refusing = NULL; /* the answer to a pipelined command may follow before it is over */
     event_end(e);
+}
+
+void session_refuse(struct session *s, const struct verdict *v) {
+    s->refusing = v;
+    smtp_server_answer(s->machine, v->rc, &v->why);
 }
 
 /* --- the end ----------------------------------------------------------------------------- */

@@ -87,7 +87,7 @@ static void take_new_rules(struct session *s) {
 
 static void mail_decided(struct session *s, const struct verdict *v) {
     if (v->rc != OK) {
-        smtp_server_answer(s->machine, v->rc, &v->why);
+        session_refuse(s, v);
         return;
     }
     struct why why;
@@ -152,7 +152,7 @@ static void grow_recipients(struct transaction *tx) {
 
 static void rcpt_decided(struct session *s, const struct verdict *v) {
     if (v->rc != OK) {
-        smtp_server_answer(s->machine, v->rc, &v->why);
+        session_refuse(s, v);
         return;
     }
     struct transaction *tx = s->tx;
@@ -425,7 +425,7 @@ static void fill_envelope(struct session *s) {
 
 static void content_decided(struct session *s, const struct verdict *v) {
     if (v->rc != OK) {
-        smtp_server_answer(s->machine, v->rc, &v->why);
+        session_refuse(s, v);
         return;
     }
     fill_envelope(s);

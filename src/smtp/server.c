@@ -82,11 +82,13 @@ void server_say(struct smtp_server *s, const char *format, ...) {
 
 static void write_refusal(struct smtp_server *s, struct buf *out, const struct why *why,
                           bool enhanced) {
-    char memory[80];
+    char memory[WHY_REASON + 80];
     struct buf tail = buf_fixed(memory, sizeof memory);
     if (s->id.len) {
         buf_char(&tail, '[');
-        buf_add(&tail, bytes_first(s->id, sizeof memory - 3));
+        if (why->reason[0])
+            buf_printf(&tail, "%s ", why->reason);
+        buf_add(&tail, bytes_first(s->id, 64));
         buf_char(&tail, ']');
     }
     smtp_reply_format(out, why, buf_bytes(&tail), enhanced);

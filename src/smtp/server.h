@@ -64,7 +64,7 @@ struct smtp_server_driver {
     void (*refused)(void *ctx, const struct why *why);
 };
 
-/* id: the session id, in brackets at the end of every refusal. */
+/* id: the session id; reason id and session id stand in brackets at the end of every refusal. */
 struct smtp_server *smtp_server_open(struct arena *a, const struct smtp_server_driver *driver,
                                      void *ctx, struct bytes hostname, struct bytes id);
 struct smtp_offer *smtp_server_offer(struct smtp_server *s);

@@ -294,8 +294,10 @@ static void codes_of(struct bytes out, struct buf *to) {
         out = bytes_skip(out, (size_t)lf + 1);
         if (line.at[3] == '-')
             continue;
-        if (line.at[0] >= '4' && !bytes_ends_nocase(line, B(" [S1]")))
-            fail_msg("no session id: %.*s", BYTES_FMT(line));
+        ptrdiff_t tail = bytes_find_last(line, '[');
+        if (line.at[0] >= '4' && (!bytes_ends_nocase(line, B(" S1]")) || tail < 0 ||
+                                  bytes_find(bytes_skip(line, (size_t)tail), '.') < 0))
+            fail_msg("no reason and session id: %.*s", BYTES_FMT(line));
         if (to->len)
             buf_char(to, ' ');
         buf_add(to, bytes_first(line, 3));
@@ -704,7 +706,7 @@ static void test_begin_refused(void **state) {
     struct why why;
     why_set(&why, PERM, 554, "5.7.1", "reputation.blocklist", "Listed");
     smtp_server_begin(world.server, &why);
-    assert_true(said("554 Listed [S1]\r\n"));
+    assert_true(said("554 Listed [reputation.blocklist S1]\r\n"));
     feed(&world, B("EHLO x\r\nMAIL FROM:<a@b>\r\nNOOP\r\nA\nB\r\nSTARTTLS\r\nquit\r\nNOOP\r\n"), 3);
     assert_codes("554 503/5.5.1 503/5.5.1 503/5.5.1 500/5.5.2 503/5.5.1 221/2.0.0");
     assert_true(world.closed);
@@ -746,7 +748,7 @@ static void test_abort(void **state) {
         feed(&w, bytes_str(before[i]), 1000);
         smtp_server_abort(w.server, &why);
         assert_true(w.closed);
-        assert_true(bytes_search(buf_bytes(&w.out), B("421 4.4.2 Idle [S1]\r\n")) > 0);
+        assert_true(bytes_search(buf_bytes(&w.out), B("421 4.4.2 Idle [limit.idle S1]\r\n")) > 0);
         assert_false(smtp_server_in_transaction(w.server));
         assert_false(smtp_server_wants_input(w.server));
         smtp_server_abort(w.server, &why); /* once is enough */
