@@ -55,7 +55,10 @@ static void delivered(void *ctx, const struct job *job, const struct outcome *ou
 
 static void next_hop_for(void *ctx, const struct envelope *e, uint32_t recipient, struct buf *out) {
     struct pipeline *p = ctx;
-    resolve_next_hop(p->config, e->sender, e->recipients[recipient].final, out);
+    char memory[600];
+    struct buf sender = buf_fixed(memory, sizeof(memory));
+    resolve_sender(p->config, e, &sender);
+    resolve_next_hop(p->config, buf_bytes(&sender), e->recipients[recipient].final, out);
 }
 
 struct maildir_call {

@@ -73,9 +73,10 @@ static void add_final(struct resolve_query *q, const struct step *s, struct byte
         return;
     grow(q);
     map_put(q->seen, key, q);
-    char hop[600];
-    struct buf b = buf_fixed(hop, sizeof(hop));
-    resolve_next_hop(q->config, q->envelope->sender, address, &b);
+    char hop[600], from[600];
+    struct buf b = buf_fixed(hop, sizeof(hop)), sender = buf_fixed(from, sizeof(from));
+    resolve_sender(q->config, q->envelope, &sender);
+    resolve_next_hop(q->config, buf_bytes(&sender), address, &b);
     struct recipient *r = &q->found[q->count++];
     *r = *s->from;
     r->final = arena_copy(q->arena, address);

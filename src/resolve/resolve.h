@@ -16,6 +16,8 @@
  * recipient's MX. `sender` is the envelope sender, or for an NDR the address in its From. */
 void resolve_next_hop(const struct config *config, struct bytes sender, struct bytes recipient,
                       struct buf *out);
+/* That `sender` of a message: its envelope's, for a report of ours the address in its From. */
+void resolve_sender(const struct config *config, const struct envelope *e, struct buf *out);
 const struct route *resolve_route(const struct config *config, struct bytes sender,
                                   struct bytes recipient); /* or NULL: MX */
 

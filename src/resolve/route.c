@@ -24,6 +24,13 @@ const struct route *resolve_route(const struct config *config, struct bytes send
     return best;
 }
 
+void resolve_sender(const struct config *config, const struct envelope *e, struct buf *out) {
+    if (e->flags & ENVELOPE_REPORT)
+        buf_printf(out, "MAILER-DAEMON@%.*s", BYTES_FMT(config->hostname));
+    else
+        buf_add(out, e->sender);
+}
+
 static void add_port(struct buf *out, const char *scheme, struct bytes host, unsigned port) {
     buf_str(out, scheme);
     buf_add(out, host);
