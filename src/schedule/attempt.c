@@ -79,6 +79,13 @@ static const char *event_name(const struct settlement *st) {
     }
 }
 
+/* A limit that our configuration sets says nothing of the destination: it is waited for, no attempt was
+ * made. */
+static bool is_own_limit(const struct outcome *o) {
+    return o->kind == OUTCOME_DEFERRED && o->reason &&
+           (!strcmp(o->reason, "limit.route-rate") || !strcmp(o->reason, "limit.connections"));
+}
+
 static void tell(const struct attempt *a, const struct outcome *o, const struct settlement *st) {
     const struct envelope *e = a->job.envelope;
     struct event *ev = event_begin(event_name(st));
@@ -107,7 +114,7 @@ static void tell(const struct attempt *a, const struct outcome *o, const struct 
         event_bool(ev, "uncertain", true);
     if (o->alarm)
         event_bool(ev, "alarm", true);
-    if (a->postpone)
+    if (a->postpone || is_own_limit(o))
         event_bool(ev, "tried", false);
     if (st->next)
         event_time(ev, "next", st->next);
@@ -221,7 +228,7 @@ static void to_settlement(struct attempt *a, const struct outcome *o, struct set
         .id = a->job.id,
         .recipient = o->recipient,
         .state = states[o->kind],
-        .attempts = before->attempts + (a->postpone ? 0 : 1),
+        .attempts = before->attempts + (a->postpone || is_own_limit(o) ? 0 : 1),
         .warned = before->warned,
         .reply = o->reply,
     };
@@ -233,6 +240,10 @@ static void judge_destination(struct attempt *a) {
     struct destination *d = a->item->destination;
     int64_t now = loop_wall(a->schedule->loop);
     const struct outcome *failure = NULL;
+    if (a->count && is_own_limit(&a->outcomes[0])) {
+        destination_waits(d, now);
+        return;
+    }
     for (size_t i = 0; i < a->count; i++)
         if (a->outcomes[i].kind == OUTCOME_DEFERRED && a->outcomes[i].blast == BLAST_SESSION)
             failure = &a->outcomes[i];

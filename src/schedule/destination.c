@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BLOCK_FIRST_MS = 30 * 1000, BLOCK_MAX_MS = 60 * 60 * 1000 };
+enum { BLOCK_FIRST_MS = 30 * 1000, BLOCK_MAX_MS = 60 * 60 * 1000, OWN_LIMIT_MS = 30 * 1000 };
 
 struct destination *destination_get(struct schedule *s, struct bytes next_hop) {
     struct destination *d = map_find(s->destinations, next_hop);
@@ -84,8 +84,13 @@ void destination_failed(struct destination *d, const struct outcome *outcome, in
     buf_text(&b);
 }
 
+void destination_waits(struct destination *d, int64_t now) {
+    d->waits_until = now + OWN_LIMIT_MS;
+    schedule_wake(d->schedule, OWN_LIMIT_MS);
+}
+
 void destination_unblock(struct destination *d) {
-    d->blocked_until = 0;
+    d->blocked_until = d->waits_until = 0;
     d->failures = 0;
     destination_activate(d);
 }

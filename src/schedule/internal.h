@@ -31,6 +31,7 @@ struct destination {
     unsigned window;       /* attempts at once it is trusted with now */
     unsigned failures;     /* of the session, in a row */
     int64_t blocked_until; /* wall ms; 0: not */
+    int64_t waits_until;   /* a limit of our own is used up: nothing is started, nothing failed */
     bool paged;            /* the store holds more that is due for it */
     char last_reply[512];  /* why it is blocked */
     int last_code;
@@ -84,6 +85,7 @@ struct destination *destination_get(struct schedule *s, struct bytes next_hop);
 void destination_activate(struct destination *d);
 void destination_succeeded(struct destination *d);
 void destination_failed(struct destination *d, const struct outcome *outcome, int64_t now);
+void destination_waits(struct destination *d, int64_t now);
 void destination_unblock(struct destination *d);
 void destination_free(struct destination *d);
 

@@ -105,7 +105,8 @@ static void sweep(struct schedule *s, int64_t now) {
         return;
     struct item *item = item_find(s, first.id, first.next_hop);
     struct destination *d = map_find(s->destinations, first.next_hop);
-    if ((item && item->running) || (d && (d->running >= d->window || d->blocked_until > now)))
+    if ((item && item->running) ||
+        (d && (d->running >= d->window || d->blocked_until > now || d->waits_until > now)))
         return;
     struct event *e = event_begin("overdue");
     event_str(e, "message", first.id.text);
@@ -119,6 +120,8 @@ static void sweep(struct schedule *s, int64_t now) {
 /* One attempt for the destination whose turn it is. False: it cannot start any now. */
 static bool take_turn(struct schedule *s, struct destination *d, int64_t now) {
     bool blocked = d->blocked_until > now;
+    if (d->waits_until > now)
+        return false;
     if (blocked ? s->postponing >= POSTPONING_MAX : d->running >= d->window)
         return false;
     struct list_node *n = list_pop(&d->ready);
