@@ -10,6 +10,7 @@ struct login {
     Gsasl *library;
     Gsasl_session *session;
     char *user, *password;
+    bool finished; /* all was said but the client's empty answer to the last challenge */
 };
 
 static int on_property(Gsasl *library, Gsasl_session *session, Gsasl_property property) {
@@ -51,6 +52,8 @@ enum rc login_step(struct login *l, struct bytes line, struct buf *out) {
     struct buf input = buf_grow(65536);
     char *output = NULL;
     size_t length = 0;
+    if (l->finished)
+        return line.len ? PERM : OK;
     if (!bytes_equal(line, B("=")) && !buf_unbase64(&input, line)) {
         buf_free(&input);
         return PERM;
@@ -61,6 +64,7 @@ enum rc login_step(struct login *l, struct bytes line, struct buf *out) {
         buf_base64(out, bytes_of(output, length));
     bool more = code == GSASL_NEEDS_MORE || (code == GSASL_OK && length);
     gsasl_free(output);
+    l->finished = code == GSASL_OK;
     return more ? MORE : code == GSASL_OK ? OK : PERM;
 }
 
