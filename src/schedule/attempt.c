@@ -42,6 +42,15 @@ int64_t attempt_delay(const struct schedule *s, uint32_t attempts, uint64_t luck
     return ms - ms / 5 + (int64_t)(luck % ((uint64_t)(ms / 5) * 2 + 1));
 }
 
+int64_t attempt_longest(const struct schedule *s) {
+    const struct config *c = s->config;
+    int64_t longest = 0;
+    for (size_t i = 0; i < c->queue.retry.count; i++)
+        if (c->queue.retry.list[i] > longest)
+            longest = c->queue.retry.list[i];
+    return longest + longest / 5 + BLOCK_LONGEST_MS;
+}
+
 /* --- the end of an attempt --------------------------------------------------------------- */
 
 static void finish(struct attempt *a) {
@@ -253,6 +262,21 @@ static void judge_destination(struct attempt *a) {
         destination_succeeded(d);
 }
 
+enum { REPLY_MAX = 500 }; /* what a settlement holds */
+
+/* A longer reply is cut between words, and shows it. */
+static struct bytes keep_reply(struct arena *a, struct bytes reply) {
+    if (reply.len <= REPLY_MAX)
+        return arena_copy(a, reply);
+    struct bytes part = bytes_first(reply, REPLY_MAX - 4);
+    ptrdiff_t blank = bytes_find_last(part, ' ');
+    if (blank > REPLY_MAX / 2)
+        part = bytes_first(part, (size_t)blank);
+    while (part.len && ((unsigned char)reply.at[part.len] & 0xc0) == 0x80)
+        part.len--; /* nor within a character */
+    return arena_printf(a, "%.*s ...", BYTES_FMT(part));
+}
+
 /* Outcomes live only as long as the call that brings them. */
 static void keep_outcomes(struct attempt *a, const struct outcome *outcomes, size_t count) {
     a->outcomes = ARENA_ARRAY(a->arena, count, struct outcome);
@@ -261,7 +285,7 @@ static void keep_outcomes(struct attempt *a, const struct outcome *outcomes, siz
     for (size_t i = 0; i < count; i++) {
         struct outcome *o = &a->outcomes[i];
         *o = outcomes[i];
-        o->reply = arena_copy(a->arena, bytes_first(o->reply, 500));
+        o->reply = keep_reply(a->arena, o->reply);
         o->host = arena_copy(a->arena, o->host);
         o->tls = arena_copy(a->arena, o->tls);
         if (o->reason)
@@ -288,9 +312,11 @@ void attempt_outcomes(struct schedule *s, struct message_id id, struct bytes nex
 
 /* --- the beginning ----------------------------------------------------------------------- */
 
-static bool is_due(const struct store_recipient *r, struct bytes next_hop, int64_t now) {
-    return (r->state == RECIPIENT_DUE || r->state == RECIPIENT_DEFERRED) &&
-           r->next <= now + SLACK_MS && bytes_equal(r->next_hop, next_hop);
+static bool is_due(const struct attempt *a, const struct store_recipient *r, int64_t now) {
+    if (r->state != RECIPIENT_DUE && r->state != RECIPIENT_DEFERRED)
+        return false;
+    bool stray = r->next > now + attempt_longest(a->schedule);
+    return (r->next <= now + SLACK_MS || stray) && bytes_equal(r->next_hop, a->job.next_hop);
 }
 
 /* A reload may have changed the way: those recipients get their new next hop and come back. */
@@ -323,7 +349,7 @@ static void collect(struct attempt *a) {
     uint32_t total = (uint32_t)a->job.envelope->count;
     a->indices = ARENA_ARRAY(a->arena, total, uint32_t);
     for (uint32_t i = 0; i < total; i++) {
-        if (!is_due(&r[i], a->job.next_hop, now) || rerouted(a, i, &r[i]))
+        if (!is_due(a, &r[i], now) || rerouted(a, i, &r[i]))
             continue;
         a->indices[a->job.count++] = i;
         if (r[i].attempts + 1 > a->job.attempt)

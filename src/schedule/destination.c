@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BLOCK_FIRST_MS = 30 * 1000, BLOCK_MAX_MS = 60 * 60 * 1000, OWN_LIMIT_MS = 30 * 1000 };
+enum { BLOCK_FIRST_MS = 30 * 1000, OWN_LIMIT_MS = 30 * 1000 };
 
 struct destination *destination_get(struct schedule *s, struct bytes next_hop) {
     struct destination *d = map_find(s->destinations, next_hop);
@@ -69,8 +69,8 @@ void destination_failed(struct destination *d, const struct outcome *outcome, in
         return;
     unsigned shift = d->failures < 8 ? d->failures : 8;
     int64_t block = (int64_t)BLOCK_FIRST_MS << shift;
-    if (block > BLOCK_MAX_MS)
-        block = BLOCK_MAX_MS;
+    if (block > BLOCK_LONGEST_MS)
+        block = BLOCK_LONGEST_MS;
     d->failures++;
     d->blocked_until = now + block;
     d->last_code = outcome->code;

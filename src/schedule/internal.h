@@ -17,6 +17,7 @@ enum {
     POSTPONING_MAX = 64,  /* of them, for destinations that just failed */
     WINDOW_START = 2,
     HOP_MAX = 1000, /* connections to one destination, where nothing else is configured */
+    BLOCK_LONGEST_MS = 60 * 60 * 1000, /* of a destination that fails */
     FORGET_MS = 60 * 60 * 1000,
     LATE_MS = 60 * 1000, /* the watchdog's patience */
 };
@@ -94,6 +95,8 @@ void attempt_begin(struct schedule *s, struct item *item, bool postpone);
 void attempt_outcomes(struct schedule *s, struct message_id id, struct bytes next_hop,
                       const struct outcome *outcomes, size_t count);
 void attempt_close_all(struct schedule *s);
+/* No attempt is ever set further away than this. */
+int64_t attempt_longest(const struct schedule *s);
 /* Milliseconds to the next attempt after this many, with jitter by luck. */
 int64_t attempt_delay(const struct schedule *s, uint32_t attempts, uint64_t luck);
 

@@ -89,12 +89,24 @@ static void forget_destinations(struct schedule *s, int64_t now) {
     }
 }
 
+/* What is due later than any retry could have set is left of a clock that was ahead and jumped back:
+ * nobody waits for that day. */
+static void page_in_strays(struct schedule *s, int64_t now) {
+    struct store_due page[PAGE];
+    struct store_cursor cursor = { .due = now + attempt_longest(s) };
+    int64_t earliest;
+    size_t count = store_due(s->store, BYTES_NONE, INT64_MAX, &cursor, page, PAGE, &earliest);
+    for (size_t i = 0; i < count; i++)
+        item_add(s, page[i].id, page[i].next_hop, now);
+}
+
 /* What came due out of order (a clock that jumped, an operator) lies before the cursor: once a
  * minute it goes back to the beginning, and what is much too late is told. */
 static void sweep(struct schedule *s, int64_t now) {
     if (now - s->last_sweep < LATE_MS && now >= s->last_sweep)
         return;
     s->last_sweep = now;
+    page_in_strays(s, now);
     forget_destinations(s, now);
     s->cursor = (struct store_cursor){ 0 };
     s->more_due = true;
