@@ -835,7 +835,8 @@ static bool send_content(struct script *s, const struct sending *m) {
     unescape(m->text, &text);
     buf_printf(&b,
                "From: <%.*s>\r\nTo: someone\r\nSubject: %.*s\r\nMessage-ID: <m%zu@pc>\r\n\r\n%.*s",
-               BYTES_FMT(m->from), BYTES_FMT(m->subject), s->sent++, BYTES_FMT(buf_bytes(&text)));
+               BYTES_FMT(m->from.len ? m->from : B("mailer-daemon@proseware.com")),
+               BYTES_FMT(m->subject), s->sent++, BYTES_FMT(buf_bytes(&text)));
     bool ok = say(s, B("DATA"), B("354 *")) && send_text(s, buf_bytes(&b), true);
     buf_free(&text);
     buf_clear(&b);
@@ -1047,6 +1048,10 @@ static bool run_mailbox(struct script *s, struct bytes rest) {
     };
     if (w.none)
         w.rest = bytes_trim(bytes_skip(w.rest, 3));
+    struct buf pattern = buf_grow(FILE_MAX);
+    unescape(w.rest, &pattern);
+    w.rest = arena_copy(s->arena, buf_bytes(&pattern));
+    buf_free(&pattern);
     if (!start(s))
         return false;
     return until(s, mailbox_has, &w) || fail(s, "the mailbox has not that, but: %s", w.seen);
