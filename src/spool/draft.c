@@ -90,6 +90,8 @@ struct store_draft *draft_begin(struct store *store, uint64_t size, struct why *
     d->lane = lane;
     d->sequence = (uint64_t)lane->id_segment << SEQUENCE_BITS | ++lane->id_next;
     d->cap = size && size < DRAFT_MEMORY ? (size_t)size : 0;
+    if (lane->id_next == SEQUENCES_ROLL)
+        log_roll(lane);
     return &d->draft;
 }
 
@@ -424,7 +426,6 @@ void draft_commit(struct store_draft **draft, struct bytes prefix, const struct 
                   void *ctx) {
     struct draft *d = of(*draft);
     *draft = NULL;
-    MUST(envelope->count > 0);
     d->on_committed = on_committed;
     d->ctx = ctx;
     struct object *o = d->object = object_new(d->lane, d->sequence, envelope);
@@ -434,8 +435,8 @@ void draft_commit(struct store_draft **draft, struct bytes prefix, const struct 
     d->piece.record.flags = d->big ? RECORD_BIG : 0;
     d->piece.done = written;
     message_meta_format(&d->piece.front, o->size, o->envelope);
-    if (!piece_close(&d->piece, o->body)) {
-        why_backend(&d->why, "backend.spool", "The envelope is too large");
+    if (!piece_close(&d->piece, o->body) || !envelope->count) {
+        why_backend(&d->why, "backend.spool", "The envelope is too large, or for nobody");
         spool_later(d->spool, fail_later, d);
         return;
     }

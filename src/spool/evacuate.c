@@ -504,6 +504,7 @@ static void look(void *ctx) {
     if (lane->state != LANE_READY || lane->spool->closing || lane->keep_all ||
         !lane->active_synced || !lane->active)
         return;
+    log_keep_reserve(lane);
     if (delete_some(lane))
         return; /* and looks again */
     int64_t now = loop_now(lane->spool->loop);

@@ -151,13 +151,7 @@ static void make_reserve(struct lease *l, bool remove) {
     }
     if (l->has_reserve)
         return;
-    int file = l->disk->open(l->disk->ctx, path, true);
-    if (file < 0)
-        return;
-    l->has_reserve = l->disk->reserve(l->disk->ctx, file, 0, l->reserve) == 0;
-    l->disk->close(l->disk->ctx, file);
-    if (!l->has_reserve)
-        l->disk->unlink(l->disk->ctx, path);
+    l->has_reserve = reserve_make(l->disk, path, l->reserve);
 }
 
 static bool there(const struct lease *l, uint32_t number) {

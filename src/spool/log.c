@@ -12,7 +12,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { COPIED = 16 * 1024 /* larger bodies are written from where they are */ };
+enum {
+    COPIED = 16 * 1024, /* larger bodies are written from where they are */
+    FLAT_KEPT = 1 << 20 /* octets kept for the next batch */
+};
 
 struct batch {
     struct offload_job job;
@@ -150,8 +153,7 @@ static struct batch *batch_new(struct lane *lane) {
     list_init(&b->pieces);
     b->file = -1;
     struct segment *active = lane->active;
-    b->create =
-        !active || active->end >= segment_size(lane) || lane->id_next >= 1U << (SEQUENCE_BITS - 1);
+    b->create = !active || active->end >= segment_size(lane) || lane->id_next >= SEQUENCES_ROLL;
     if (!b->create) {
         b->file = active->file;
         b->salt = active->salt;
@@ -376,7 +378,7 @@ static void batch_done(void *ctx) {
     buf_free(&b->footer);
     free(b->parts);
     free(b);
-    if (lane->flat.cap > 2 * BATCH_OCTETS)
+    if (lane->flat.cap > FLAT_KEPT)
         buf_free(&lane->flat);
     LIST_EACH(&lane->queue, n)
     if (!CONTAINER_OF(n, struct piece, node)->patient) {
@@ -471,33 +473,76 @@ void log_finish(struct lane *lane) {
 struct reserve_job {
     struct offload_job job;
     struct lane *lane;
+    bool make;
+    bool there; /* out */
 };
 
-static void remove_reserve(void *ctx) {
+static void reserve_work(void *ctx) {
     struct reserve_job *j = ctx;
-    struct disk *d = j->lane->spool->disk;
     char path[PATH_SIZE];
     segment_path(path, j->lane->number, 0);
     strcpy(strchr(path, '/') + 1, "reserve");
-    d->unlink(d->ctx, path);
+    j->there = j->make && reserve_make(j->lane->spool->disk, path, segment_size(j->lane) / 4);
+    if (!j->make)
+        j->lane->spool->disk->unlink(j->lane->spool->disk->ctx, path);
 }
 
-static void reserve_removed(void *ctx) {
+static void reserve_done(void *ctx) {
     struct reserve_job *j = ctx;
     struct lane *lane = j->lane;
     lane->jobs--;
+    lane->reserving = false;
+    lane->has_reserve = j->there;
     free(j);
     lane_check_release(lane);
 }
 
-static void use_reserve(struct lane *lane) {
-    if (!lane->has_reserve)
-        return;
-    lane->has_reserve = false;
+bool reserve_make(struct disk *d, const char *path, uint64_t size) {
+    int file = d->open(d->ctx, path, true);
+    if (file < 0)
+        return file == -EEXIST;
+    bool made = d->reserve(d->ctx, file, 0, size) == 0;
+    d->close(d->ctx, file);
+    if (!made)
+        d->unlink(d->ctx, path);
+    return made;
+}
+
+static void reserve_job(struct lane *lane, bool make) {
     struct reserve_job *j = calloc(1, sizeof *j);
     MUST(j);
     j->lane = lane;
-    j->job = (struct offload_job){ .work = remove_reserve, .done = reserve_removed, .ctx = j };
+    j->make = make;
+    j->job = (struct offload_job){ .work = reserve_work, .done = reserve_done, .ctx = j };
     lane->jobs++;
+    lane->reserving = true;
     worker_submit(lane->writer, &j->job);
+}
+
+static void use_reserve(struct lane *lane) {
+    if (lane->has_reserve && !lane->reserving)
+        reserve_job(lane, false);
+}
+
+void log_keep_reserve(struct lane *lane) {
+    if (!lane->has_reserve && !lane->reserving && !lane->spool->poor && !lane->spool->full)
+        reserve_job(lane, true);
+}
+
+/* --- a new segment for its number -------------------------------------------------------------- */
+
+static void rolled(struct piece *p, enum rc rc, const struct why *why) {
+    (void)rc; /* when it failed, the next draft finds no lane, or another one */
+    (void)why;
+    buf_free(&p->front);
+    free(p);
+}
+
+void log_roll(struct lane *lane) {
+    struct piece *p = calloc(1, sizeof *p);
+    MUST(p);
+    piece_init(p, RECORD_GONE, 0);
+    p->done = rolled;
+    MUST(piece_close(p, BYTES_NONE));
+    log_put(lane, p);
 }

@@ -105,6 +105,7 @@ void object_keep_fresh(struct object *o) {
     struct spool *s = o->lane->spool;
     int64_t now = loop_now(s->loop);
     struct list_node *first;
+    o->cap += sizeof *o + arena_used(o->arena);
     while (s->fresh_octets + o->cap > FRESH_MEMORY && (first = list_first(&s->fresh)) &&
            now - CONTAINER_OF(first, struct object, fresh)->since > FRESH_AGE_MS)
         object_drop_fresh(CONTAINER_OF(first, struct object, fresh));

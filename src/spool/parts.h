@@ -22,7 +22,8 @@ enum {
     SETTLE_WAIT_MS = 100,       /* what settlements wait for company */
     PAUSE_MS = 1000,            /* after a disk failed */
     SPACE_AGE_MS = 1000,
-    SEQUENCE_BITS = 24, /* of a sequence below the segment's number */
+    SEQUENCE_BITS = 24,       /* of a sequence below the segment's number */
+    SEQUENCES_ROLL = 1 << 23, /* ids of one segment after which the next is begun */
     PATH_SIZE = 48,
 };
 
@@ -95,7 +96,7 @@ struct lane {
     bool upkeep_slow; /* the next look is not urgent */
     bool keep_all;    /* what was read may not be on disk: nothing is deleted */
     unsigned jobs;    /* of other kinds, under way */
-    bool has_reserve;
+    bool has_reserve, reserving;
 
     struct recovery *recovery; /* while reading */
     struct evacuation *evacuation;
@@ -142,7 +143,7 @@ struct object {
     int64_t since;
     /* Content: what the record holds, and for a big one the file. */
     char *memory; /* malloc'ed, body is in it; NULL: on disk */
-    size_t cap;   /* of memory */
+    size_t cap;   /* what it takes in all, while it is kept fresh */
     struct bytes body;
     struct segment *segment; /* held; NULL when content is in memory */
     struct record record;
@@ -188,6 +189,11 @@ struct buf log_opening(const struct file_head *h, const struct trim *trims, size
 /* Calls each() for the records not yet on disk, in their order. */
 void log_each(const struct lane *lane, void (*each)(void *ctx, const struct piece *p), void *ctx);
 bool log_idle(const struct lane *lane);
+/* Soon begins a new segment, for its number. */
+void log_roll(struct lane *lane);
+/* Keeps room for settlements on a full disk, if it can. */
+void log_keep_reserve(struct lane *lane);
+bool reserve_make(struct disk *d, const char *path, uint64_t size);
 /* Waits for what is under way and writes what waits, on this thread. */
 void log_finish(struct lane *lane);
 bool log_can_take(const struct lane *lane);
