@@ -16,7 +16,7 @@ enum {
     DRAFT_MEMORY = 128 * 1024,  /* content beyond goes to a file of its own */
     DRAFT_HEADROOM = 1024,      /* in front of content, for the prefix */
     DRAFT_WAITING = 512 * 1024, /* octets not yet written that stop a draft */
-    FRESH_MEMORY = 32 << 20,    /* content of fresh messages kept */
+    FRESH_MEMORY = 8 << 20,     /* of fresh messages kept: seconds of them, where mail flows */
     FRESH_AGE_MS = 30 * 1000,   /* an old one gives way when that is used up */
     BATCH_OCTETS = 4 << 20,     /* one write and sync */
     SETTLE_WAIT_MS = 100,       /* what settlements wait for company */
