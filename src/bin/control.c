@@ -61,8 +61,11 @@ static void ask_next(struct asker *a) {
     struct buf b = buf_grow(REQUEST_MAX + 1024);
     buf_le64(&b, a->question);
     buf_lbytes(&b, buf_bytes(&a->request));
-    while (a->worker < c->workers && !c->ask(c->ctx, a->worker, LINK_ASK, buf_bytes(&b)))
+    while (a->worker < c->workers && !c->ask(c->ctx, a->worker, LINK_ASK, buf_bytes(&b))) {
+        stream_write(a->stream, B("{\"error\":\"a worker is starting or stopping, and its part is "
+                                  "not told: ask again\"}\n"));
         a->worker++;
+    }
     buf_free(&b);
     if (a->worker >= c->workers) {
         end(a, true);

@@ -1,7 +1,7 @@
 /* layout: where things lie below STATE, who owns them, and making what is missing. The one place
  * that knows these names.
  *
- *     STATE/                run_as, 0750
+ *     STATE/                run_as, 0755
  *       directory.db        run_as: users, aliases; no secrets
  *       spool/              run_as, 0700
  *       mail/               run_as, 0700 (or wherever mail_dir is)

@@ -21,11 +21,12 @@ enum link_type {
     LINK_UNLISTEN,  /* lbytes listener, lbytes address */
     LINK_LANE,      /* le32 */
     LINK_START,
-    LINK_HOLD, /* lbytes message id: it was in hand at two crashes */
-    LINK_ASK,  /* le64 question, lbytes JSON request */
-    LINK_NEXT, /* le64 question: the asker has room for more */
-    LINK_STOP, /* le64 question: the asker is gone */
-    LINK_LOG,  /* + fd: standard error from now on */
+    LINK_HOLD,  /* lbytes message id: it was in hand at two crashes */
+    LINK_ASK,   /* le64 question, lbytes JSON request */
+    LINK_NEXT,  /* le64 question: the asker has room for more */
+    LINK_STOP,  /* le64 question: the asker is gone */
+    LINK_LOG,   /* + fd: standard error from now on */
+    LINK_ALARM, /* lbytes event's name, lbytes its line: the postmaster is to be told */
     LINK_DRAIN,
     LINK_READY = 64,
     LINK_ANSWER, /* le64 question, octet: 1 more follows, 0 the last; lbytes JSON lines */

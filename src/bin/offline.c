@@ -5,15 +5,19 @@
 #include "base/must.h"
 #include "bin/answer.h"
 #include "bin/layout.h"
+#include "report/report.h"
 #include "spool/spool.h"
 #include "sys/disk.h"
 #include "sys/files.h"
 #include "sys/random.h"
 
 #include <errno.h>
+#include <jansson.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-enum { LANES_MAX = 1024 };
+enum { LANES_MAX = 1024, HISTORY_WRITER = 999 /* no worker has this number */ };
 
 struct offline {
     struct loop *loop;
@@ -29,12 +33,6 @@ struct offline {
     struct why *why;
     struct timer timer;
 };
-
-static void ignore_event(void *ctx, const char *name, struct bytes line) {
-    (void)ctx;
-    (void)name;
-    (void)line;
-}
 
 static void fail(struct offline *o, const struct why *why) {
     o->rc = PERM;
@@ -137,16 +135,40 @@ static void run(struct offline *o, const struct config *c, struct directory *dir
     counters_close(&counters);
 }
 
+/* Who began the command: later questions of it are asked after it became the workers' account. */
+static uid_t first_user(void) {
+    static uid_t user = (uid_t)-1;
+    if (user == (uid_t)-1)
+        user = getuid();
+    return user;
+}
+
+/* As the control socket does: the operator is who runs the command. */
+static struct bytes sign(struct arena *a, struct bytes request, struct bytes name) {
+    json_t *json = json_loadb(request.at, request.len, 0, NULL);
+    json_object_set_new(json, "operator", json_stringn(name.at, name.len));
+    char *text = json_dumps(json, JSON_COMPACT);
+    json_decref(json);
+    struct bytes signed_request = arena_copy(a, bytes_str(text));
+    free(text);
+    return signed_request;
+}
+
 enum rc offline_ask(const struct config *config, struct bytes request,
                     void (*each)(void *ctx, struct bytes line), void *ctx, struct why *why) {
     struct layout_accounts accounts;
+    struct arena *a = arena_open();
+    struct bytes operator_name = process_user_name(first_user(), a);
     enum rc rc = layout_accounts(config, &accounts, why);
     if (rc == OK && accounts.root)
         rc = process_become(&accounts.worker, why);
-    if (rc != OK)
+    if (rc != OK) {
+        arena_close(&a);
         return rc;
-    struct arena *a = arena_open();
-    struct offline o = { .request = request, .each = each, .ctx = ctx, .why = why };
+    }
+    struct offline o = {
+        .request = sign(a, request, operator_name), .each = each, .ctx = ctx, .why = why
+    };
     struct directory *directory = NULL;
     struct disk *disk = disk_open(layout_path(a, config, "spool").at);
     if (!disk) {
@@ -156,7 +178,13 @@ enum rc offline_ask(const struct config *config, struct bytes request,
     }
     o.loop = loop_open();
     event_open(wall_clock, o.loop);
-    event_listen(ignore_event, NULL);
+    /* What an operator does is told in the history as the server's own deeds are. */
+    struct history *history = NULL;
+    if (rc == OK)
+        rc = history_open(layout_path(a, config, "history").at, config->history_keep,
+                          config->history_max_size, HISTORY_WRITER, &history, why);
+    if (rc == OK)
+        event_listen(history_event, history);
     if (rc == OK)
         rc = find_lanes(&o, config, a, why);
     if (rc == OK)
@@ -169,7 +197,11 @@ enum rc offline_ask(const struct config *config, struct bytes request,
     }
     directory_close(&directory);
     disk_close(&disk);
-    event_unlisten(ignore_event, NULL);
+    if (history) {
+        event_unlisten(history_event, history);
+        history_flush(history, loop_wall(o.loop));
+        history_close(&history);
+    }
     loop_close(&o.loop);
     arena_close(&a);
     return rc;

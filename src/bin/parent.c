@@ -622,6 +622,24 @@ static void on_signal(void *ctx, int signo) {
         stop(p, signo);
 }
 
+/* --- alarms ------------------------------------------------------------------------------ */
+
+/* The parent sends no mail: the first worker that runs is asked to. */
+static void on_event(void *ctx, const char *name, struct bytes line) {
+    struct parent *p = ctx;
+    if (bytes_search(line, B("\"alarm\":true")) < 0)
+        return;
+    struct buf b = buf_grow(LINK_MAX);
+    buf_lbytes(&b, bytes_str(name));
+    buf_lbytes(&b, bytes_first(line, 8192));
+    for (unsigned i = 0; i < p->workers && p->children; i++)
+        if (p->children[i].link && p->children[i].ready) {
+            link_send(p->children[i].link, LINK_ALARM, buf_bytes(&b), -1);
+            break;
+        }
+    buf_free(&b);
+}
+
 /* --- counters on disk -------------------------------------------------------------------- */
 
 static void save_counters(struct parent *p) {
@@ -736,6 +754,7 @@ int parent_run(struct config *config) {
     p->loop = loop_open();
     event_open(wall_clock, p->loop);
     serve_open_log(config, true);
+    event_listen(on_event, p);
     process_raise_files();
     random_octets(p->ticket, TICKET_KEY);
     if (prepare(p, &why) != OK)

@@ -2,7 +2,9 @@
  * stage made to the next. */
 #include "bin/pipeline.h"
 #include "accept/accept.h"
+#include "base/event.h"
 #include "base/must.h"
+#include "bin/alarm.h"
 #include "decide/decide.h"
 #include "deliver/deliver.h"
 #include "report/report.h"
@@ -18,6 +20,7 @@ struct pipeline {
     struct accept *accept;
     struct schedule *schedule;
     struct deliver *deliver;
+    struct alarm *alarm;
     void (*release)(void *ctx, const struct config *old);
     void *release_ctx;
     unsigned draining; /* stages that have not come to rest */
@@ -167,6 +170,23 @@ static void report_for(void *ctx, const struct job *job, const struct outcome *o
     job->content.read(job->content.ctx, 0, REPORT_ORIGINAL, original_read, r);
 }
 
+/* --- events -> accept's inner door ------------------------------------------------------- */
+
+static void alarm_done(void *ctx, enum rc rc, const struct message_id *id) {
+    (void)ctx;
+    (void)rc;
+    (void)id;
+}
+
+static void send_alarm(void *ctx, struct bytes to, struct bytes message) {
+    struct pipeline *p = ctx;
+    accept_report(p->accept, to, message, alarm_done, p);
+}
+
+void pipeline_alarm(struct pipeline *p, const char *name, struct bytes line) {
+    alarm_event(p->alarm, name, line);
+}
+
 /* --- opening, changing, closing ---------------------------------------------------------- */
 
 struct pipeline *pipeline_open(const struct pipeline_setup *setup, const struct config *config) {
@@ -209,6 +229,12 @@ struct pipeline *pipeline_open(const struct pipeline_setup *setup, const struct 
                                     .next_hop = next_hop_for,
                                     .report = report_for,
                                 });
+    p->alarm = alarm_open(&(struct alarm_setup){ .loop = setup->loop,
+                                                 .hostname = config->hostname,
+                                                 .postmaster = config->postmaster,
+                                                 .send = send_alarm,
+                                                 .ctx = p });
+    event_listen(alarm_event, p->alarm);
     return p;
 }
 
@@ -255,6 +281,8 @@ void pipeline_close(struct pipeline **pp) {
     struct pipeline *p = *pp;
     if (!p)
         return;
+    event_unlisten(alarm_event, p->alarm);
+    alarm_close(&p->alarm);
     schedule_close(&p->schedule);
     deliver_close(&p->deliver);
     accept_close(&p->accept);

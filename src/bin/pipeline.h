@@ -43,6 +43,8 @@ void pipeline_operate(struct pipeline *p, enum schedule_order order, struct mess
                       struct bytes who,
                       void (*done)(void *ctx, enum rc rc, size_t changed, const struct why *why),
                       void *ctx);
+/* An event of another process that the postmaster must be told of. */
+void pipeline_alarm(struct pipeline *p, const char *name, struct bytes line);
 /* No new work; what is under way ends within ms; then on_idle. */
 void pipeline_drain(struct pipeline *p, int64_t ms, void (*on_idle)(void *ctx), void *ctx);
 void pipeline_close(struct pipeline **p);

@@ -549,6 +549,16 @@ static void on_log(struct worker *w, struct scan *body, int fd) {
     close(fd);
 }
 
+static void on_alarm(struct worker *w, struct scan *body, int fd) {
+    (void)fd;
+    struct arena *a = arena_open();
+    const char *name = arena_str(a, scan_lbytes(body));
+    struct bytes line = scan_lbytes(body);
+    if (w->pipeline && !body->bad)
+        pipeline_alarm(w->pipeline, name, line);
+    arena_close(&a);
+}
+
 static void on_drain(struct worker *w, struct scan *body, int fd) {
     (void)body;
     (void)fd;
@@ -560,7 +570,7 @@ static void (*const on_type[])(struct worker *w, struct scan *body, int fd) = {
     [LINK_LISTEN] = take_door, [LINK_UNLISTEN] = on_unlisten, [LINK_LANE] = on_lane,
     [LINK_START] = on_start,   [LINK_HOLD] = on_hold,         [LINK_ASK] = on_ask,
     [LINK_NEXT] = on_next,     [LINK_STOP] = on_stop,         [LINK_LOG] = on_log,
-    [LINK_DRAIN] = on_drain,
+    [LINK_DRAIN] = on_drain,   [LINK_ALARM] = on_alarm,
 };
 
 static void on_message(void *ctx, enum link_type type, struct scan *body, int fd) {

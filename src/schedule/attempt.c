@@ -121,7 +121,8 @@ static void tell(const struct attempt *a, const struct outcome *o, const struct 
     event_text(ev, "tls", o->tls);
     if (o->uncertain)
         event_bool(ev, "uncertain", true);
-    if (o->alarm)
+    /* Of our own notices none: an alarm that cannot be delivered would raise the next one. */
+    if (o->alarm && !(e->flags & ENVELOPE_REPORT))
         event_bool(ev, "alarm", true);
     if (a->postpone || is_own_limit(o))
         event_bool(ev, "tried", false);
