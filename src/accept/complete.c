@@ -63,14 +63,33 @@ static void add_missing(struct buf *out, const struct completion *c,
     }
 }
 
-/* The authserv-id that an Authentication-Results field names is ours. */
+/* Blanks, folds and comments, which may be nested. */
+static struct bytes skip_comments(struct bytes text) {
+    size_t depth = 0, i = 0;
+    for (; i < text.len; i++) {
+        char c = text.at[i];
+        if (c == '(')
+            depth++;
+        else if (depth && c == ')')
+            depth--;
+        else if (depth && c == '\\')
+            i++;
+        else if (!depth && c != ' ' && c != '\t' && c != '\r' && c != '\n')
+            break;
+    }
+    return bytes_skip(text, i < text.len ? i : text.len);
+}
+
+/* The authserv-id that an Authentication-Results field names is ours (RFC 8601 section 2.2): a token
+ * or in quotes, with comments around it. */
 static bool claims_our_name(struct bytes value, struct bytes hostname) {
-    struct bytes rest = bytes_trim(value);
+    struct bytes rest = skip_comments(value);
+    bool quoted = rest.len && rest.at[0] == '"';
+    rest = bytes_skip(rest, quoted);
     if (!bytes_starts_nocase(rest, hostname))
         return false;
     rest = bytes_skip(rest, hostname.len);
-    return rest.len == 0 || rest.at[0] == ';' || rest.at[0] == ' ' || rest.at[0] == '\t' ||
-           rest.at[0] == '\r' || rest.at[0] == '\n';
+    return !rest.len || bytes_find(B("; \t\r\n(\""), rest.at[0]) >= 0;
 }
 
 static bool is_dropped(const struct completion *c, const struct header_field *field) {
