@@ -18,7 +18,7 @@ static struct transaction *open_transaction(void) {
     struct arena *a = arena_open();
     struct transaction *tx = ARENA_NEW(a, struct transaction);
     tx->arena = a;
-    tx->header = buf_grow(HEADER_MAX);
+    tx->header = buf_grow(HEADER_MAX + 2);
     return tx;
 }
 
@@ -461,6 +461,9 @@ void transaction_content_end(void *ctx, bool bare) {
         return;
     }
     if (!tx->header_done) {
+        /* BDAT may end within a line: the last field is one all the same. */
+        if (tx->header.len && !bytes_ends_nocase(buf_bytes(&tx->header), B("\r\n")))
+            buf_str(&tx->header, "\r\n");
         take_header(s, buf_bytes(&tx->header));
         buf_free(&tx->header);
     }
