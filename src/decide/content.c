@@ -68,13 +68,15 @@ static bool looked_at(const struct connector *c, const char *field) {
 
 static bool refuse_header(struct decision *d, const struct mailbox_header *m) {
     struct bytes login = decide_login(d->facts);
-    struct bytes shown = m->mailbox.len ? decide_text_cut(d, m->mailbox) : B("somebody unreadable");
+    struct bytes shown = decide_text_cut(d, m->mailbox);
     decide_changes_sender(d, m->mailbox, true);
     struct bytes what =
-        login.len ? SAY(d, "%s names %.*s, which login %.*s may not send as", m->field,
-                        BYTES_FMT(shown), BYTES_FMT(decide_text_cut(d, login)))
-                  : SAY(d, "%s names %.*s, which %.*s may not send as", m->field, BYTES_FMT(shown),
-                        BYTES_FMT(decide_text_addr(d, d->facts->client)));
+        !m->mailbox.len
+            ? SAY(d, "%s is empty, or mail programs would not agree on whom it names", m->field)
+        : login.len ? SAY(d, "%s names %.*s, which login %.*s may not send as", m->field,
+                          BYTES_FMT(shown), BYTES_FMT(decide_text_cut(d, login)))
+                    : SAY(d, "%s names %.*s, which %.*s may not send as", m->field,
+                          BYTES_FMT(shown), BYTES_FMT(decide_text_addr(d, d->facts->client)));
     return decide_refuse(
         d, REFUSE_HEADER, what,
         SAY(d, "Put an address of your own there, or ask the administrator of %.*s for the right",
