@@ -33,7 +33,8 @@ struct script {
     struct actor *actor; /* indented lines are its */
     struct sink_row *sink;
     char error[4096];
-    size_t sent;             /* by "send" */
+    struct bytes last_session, last_message; /* heard in replies */
+    size_t sent;                             /* by "send" */
     struct bytes collecting; /* "config" or "config add" or "reload": indented lines are text */
     struct buf text;
 };
@@ -168,12 +169,42 @@ static bool has_line(void *arg) {
     return bytes_find(buf_bytes(&a->in), '\n') >= 0 || a->ended;
 }
 
+/* The session a refusal ends with, and the id a message got: $session and $message in events. */
+static void note_ids(struct script *s, struct bytes line) {
+    ptrdiff_t open = bytes_find_last(line, '[');
+    ptrdiff_t queued = bytes_search(line, B("queued as "));
+    if (open >= 0 && bytes_ends_nocase(line, B("]"))) {
+        struct bytes tail = bytes_slice(line, (size_t)open + 1, line.len - 1);
+        s->last_session = bytes_skip(tail, (size_t)(bytes_find_last(tail, ' ') + 1));
+    }
+    if (queued >= 0)
+        s->last_message = bytes_skip(line, (size_t)queued + 10);
+}
+
+static struct bytes with_ids(struct script *s, struct bytes text) {
+    const struct {
+        struct bytes name, value;
+    } ids[] = {
+        { bytes_str("$session"), s->last_session },
+        { bytes_str("$message"), s->last_message },
+    };
+    for (size_t i = 0; i < COUNT_OF(ids); i++) {
+        ptrdiff_t at = bytes_search(text, ids[i].name);
+        if (at >= 0)
+            text = arena_printf(s->arena, "%.*s%.*s%.*s", BYTES_FMT(bytes_first(text, (size_t)at)),
+                                BYTES_FMT(ids[i].value),
+                                BYTES_FMT(bytes_skip(text, (size_t)at + ids[i].name.len)));
+    }
+    return text;
+}
+
 static bool next_line(struct script *s, struct actor *a, struct bytes *out) {
     if (!until(s, has_line, a))
         return fail(s, "%.*s: nothing was heard", BYTES_FMT(a->name));
     if (!actor_line(a, out))
         return fail(s, "%.*s: the connection ended", BYTES_FMT(a->name));
     buf_printf(&a->transcript, "  < %.*s\n", BYTES_FMT(*out));
+    note_ids(s, *out);
     return true;
 }
 
@@ -734,9 +765,11 @@ static struct actor *find_actor(struct script *s, struct bytes name) {
 
 /* "client [NAME] [from ADDRESS [to LISTENER]]" */
 static bool run_client(struct script *s, struct bytes rest) {
-    struct bytes name = B("client"), part, from = BYTES_NONE, to = BYTES_NONE;
+    struct bytes name = B("client"), part, from = BYTES_NONE, to = BYTES_NONE, user = BYTES_NONE;
     while (word(&rest, &part)) {
-        if (bytes_equal(part, B("from")))
+        if (bytes_equal(part, B("local")))
+            word(&rest, &user);
+        else if (bytes_equal(part, B("from")))
             word(&rest, &from);
         else if (bytes_equal(part, B("to")))
             word(&rest, &to);
@@ -744,15 +777,15 @@ static bool run_client(struct script *s, struct bytes rest) {
             name = part;
     }
     s->sink = NULL;
-    if (!from.len) {
+    if (!from.len && !user.len) {
         s->actor = find_actor(s, name);
         return s->actor || fail(s, "no such client: %.*s", BYTES_FMT(name));
     }
     if (!start(s))
         return false;
-    struct addr source, target = first_address(s, to);
-    if (!addr_parse(from, &source) || !target.family)
-        return fail(s, "client from ADDRESS to LISTENER");
+    struct addr source, target = user.len ? world_local_door(s->world, user) : first_address(s, to);
+    if (!addr_parse(user.len ? B("127.0.0.1") : from, &source) || !target.family)
+        return fail(s, "client from ADDRESS to LISTENER, or client local USER");
     struct actor *old = find_actor(s, name);
     if (old) {
         list_remove(&s->actors, &old->node);
@@ -961,12 +994,12 @@ static bool event_seen(void *arg) {
 }
 
 static bool run_event(struct script *s, struct bytes rest) {
-    struct event_wanted w = { s->world, rest, true };
+    struct event_wanted w = { s->world, with_ids(s, rest), true };
     return until(s, event_seen, &w) || fail(s, "no such event: %.*s", BYTES_FMT(rest));
 }
 
 static bool run_no_event(struct script *s, struct bytes rest) {
-    struct event_wanted w = { s->world, rest, false };
+    struct event_wanted w = { s->world, with_ids(s, rest), false };
     sim_run(s->world->loop);
     return !event_seen(&w) || fail(s, "there was such an event: %.*s", BYTES_FMT(rest));
 }

@@ -41,6 +41,8 @@ struct world {
     struct addr gateway;
     struct list retired;
     int64_t lane_read;
+    struct stream_listener *local_door; /* stands for submit.sock */
+    struct bytes local_user;
 };
 struct world *world_open(void);
 void world_close(struct world **w);
@@ -61,6 +63,8 @@ bool world_passwd(struct world *w, struct bytes login, struct bytes password,
                   const char **error_out);
 /* Listens no more and lets what is under way come to an end, as SIGTERM does. */
 void world_stop(struct world *w);
+/* Where a process of this user hands mail in. */
+struct addr world_local_door(struct world *w, struct bytes user);
 bool world_break(struct world *w, struct bytes what, bool broken);
 void world_zone(struct world *w, struct bytes name, struct bytes type, struct bytes value);
 size_t world_waiting(struct world *w); /* messages in the spool */

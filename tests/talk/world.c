@@ -350,7 +350,23 @@ static void open_listeners(struct world *w) {
     }
 }
 
+static void on_local(void *ctx, struct stream *s) {
+    struct world *w = ctx;
+    pipeline_local(w->pipeline, s, w->local_user);
+}
+
+struct addr world_local_door(struct world *w, struct bytes user) {
+    struct addr at;
+    MUST(addr_parse_port(B("127.0.0.1:1"), &at));
+    w->local_user = arena_copy(w->arena, user);
+    if (!w->local_door)
+        w->local_door = stream_listen(w->loop, sim_bind(at), on_local, w);
+    return at;
+}
+
 static void close_listeners(struct world *w) {
+    if (w->local_door)
+        stream_listener_close(&w->local_door);
     struct list_node *n;
     while ((n = list_pop(&w->listeners)))
         stream_listener_close(&CONTAINER_OF(n, struct listener_row, node)->open);
