@@ -395,22 +395,146 @@ int cmd_send(int argc, char **argv) {
 
 /* --- sendmail(8) ------------------------------------------------------------------------- */
 
-/* Takes the value of -fVALUE or -f VALUE. */
-static const char *value_of(int argc, char **argv, int *i) {
-    if (argv[*i][2])
-        return argv[*i] + 2;
-    return *i + 1 < argc ? argv[++*i] : "";
-}
-
-/* Options of other sendmails that change nothing here; the upper half take a value. */
-static bool is_ignored(char c) {
-    return strchr("nmUGAx", c) != NULL;
-}
-
 static int list_queue(void) {
     static char command[] = "queue", sub[] = "list";
     char *args[] = { command, sub, NULL };
     return cmd_queue(2, args);
+}
+
+enum { GO_ON = -1 };
+
+static int take_t(struct sending *s, struct bytes value) {
+    (void)value;
+    s->from_header = true;
+    return GO_ON;
+}
+static int take_i(struct sending *s, struct bytes value) {
+    (void)value;
+    s->dot_ends = false;
+    return GO_ON;
+}
+static int take_v(struct sending *s, struct bytes value) {
+    (void)value;
+    s->verbose = true;
+    return GO_ON;
+}
+static int take_from(struct sending *s, struct bytes value) {
+    s->sender = bytes_equal(value, B("<>")) ? BYTES_NONE : value;
+    s->has_sender = true;
+    return GO_ON;
+}
+static int take_name(struct sending *s, struct bytes value) {
+    s->full_name = value;
+    return GO_ON;
+}
+static int take_notify(struct sending *s, struct bytes value) {
+    s->notify = value;
+    return GO_ON;
+}
+static int take_return(struct sending *s, struct bytes value) {
+    s->ret = value;
+    return GO_ON;
+}
+static int take_envid(struct sending *s, struct bytes value) {
+    s->envid = value;
+    return GO_ON;
+}
+static int take_option(struct sending *s, struct bytes value) {
+    if (bytes_equal(value, B("i")))
+        s->dot_ends = false;
+    return GO_ON;
+}
+static int take_mode(struct sending *s, struct bytes value) {
+    (void)s;
+    if (bytes_equal(value, B("m")))
+        return GO_ON;
+    if (bytes_equal(value, B("p")))
+        return list_queue();
+    if (bytes_equal(value, B("i")))
+        return EX_OK; /* aliases live in the directory and hold at once */
+    fprintf(stderr, "sendmail: -b%.*s is not supported: -bm, -bp and -bi are\n", BYTES_FMT(value));
+    return EX_USAGE;
+}
+static int take_nothing(struct sending *s, struct bytes value) {
+    (void)s;
+    (void)value;
+    return GO_ON;
+}
+static int take_q(struct sending *s, struct bytes value) {
+    (void)s;
+    (void)value;
+    return EX_OK; /* the server runs its queue by itself */
+}
+
+/* The usual options; those of other sendmails that change nothing here are taken and passed over. */
+static const struct flag {
+    char letter;
+    enum { ALONE, WITH_VALUE, ATTACHED /* the value, if any, in the same word */ } form;
+    int (*take)(struct sending *s, struct bytes value);
+} flags[] = {
+    { 't', ALONE, take_t },
+    { 'i', ALONE, take_i },
+    { 'v', ALONE, take_v },
+    { 'f', WITH_VALUE, take_from },
+    { 'r', WITH_VALUE, take_from },
+    { 'F', WITH_VALUE, take_name },
+    { 'N', WITH_VALUE, take_notify },
+    { 'R', WITH_VALUE, take_return },
+    { 'V', WITH_VALUE, take_envid },
+    { 'o', WITH_VALUE, take_option },
+    { 'b', ATTACHED, take_mode },
+    { 'q', ATTACHED, take_q },
+    { 'B', WITH_VALUE, take_nothing },
+    { 'h', WITH_VALUE, take_nothing },
+    { 'O', WITH_VALUE, take_nothing },
+    { 'X', WITH_VALUE, take_nothing },
+    { 'p', WITH_VALUE, take_nothing },
+    { 'L', WITH_VALUE, take_nothing },
+    { 'n', ALONE, take_nothing },
+    { 'm', ALONE, take_nothing },
+    { 'U', ALONE, take_nothing },
+    { 'G', ALONE, take_nothing },
+    { 'A', ATTACHED, take_nothing },
+    { 'x', ALONE, take_nothing },
+};
+
+static const struct flag *find_flag(char letter) {
+    for (size_t i = 0; i < COUNT_OF(flags); i++)
+        if (flags[i].letter == letter)
+            return &flags[i];
+    return NULL;
+}
+
+/* One word that begins with '-'; *i moves on when its value is the next word. */
+static int take_flag(struct sending *s, int argc, char **argv, int *i) {
+    const char *word = argv[*i];
+    const struct flag *flag = find_flag(word[1]);
+    if (!flag) {
+        fprintf(stderr, "sendmail: unknown option %s\n", word);
+        return EX_USAGE;
+    }
+    struct bytes value = bytes_str(word + 2);
+    if (flag->form == WITH_VALUE && !value.len && *i + 1 < argc)
+        value = bytes_str(argv[++*i]);
+    return flag->take(s, value);
+}
+
+static int take_words(struct sending *s, int argc, char **argv) {
+    bool options = true;
+    for (int i = 1; i < argc; i++) {
+        const char *word = argv[i];
+        if (options && !strcmp(word, "--")) {
+            options = false;
+        } else if (!options || word[0] != '-' || !word[1]) {
+            if (!add_recipients(s, bytes_str(word)))
+                return s->exit_code;
+        } else {
+            int rc = take_flag(s, argc, argv, &i);
+            if (rc != GO_ON)
+                return rc;
+        }
+    }
+    return GO_ON;
 }
 
 int cmd_sendmail(int argc, char **argv) {
@@ -418,84 +542,12 @@ int cmd_sendmail(int argc, char **argv) {
     if (!strcmp(name, "mailq"))
         return list_queue();
     if (!strcmp(name, "newaliases"))
-        return 0; /* aliases live in the directory and hold at once */
+        return EX_OK;
     const char *config = getenv("POSTERN_CONFIG");
     struct sending s = begin("sendmail");
     s.dot_ends = true;
     if (!load(&s, config ? bytes_str(config) : SETTINGS_FILE))
         return end(&s, EX_TEMPFAIL);
-    bool options = true;
-    for (int i = 1; i < argc; i++) {
-        const char *word = argv[i];
-        if (!options || word[0] != '-' || !word[1]) {
-            if (!add_recipients(&s, bytes_str(word)))
-                return end(&s, s.exit_code);
-            continue;
-        }
-        switch (word[1]) {
-        case '-':
-            options = false;
-            break;
-        case 't':
-            s.from_header = true;
-            break;
-        case 'i':
-            s.dot_ends = false;
-            break;
-        case 'v':
-            s.verbose = true;
-            break;
-        case 'f':
-        case 'r': {
-            struct bytes from = bytes_str(value_of(argc, argv, &i));
-            s.sender = bytes_equal(from, B("<>")) ? BYTES_NONE : from;
-            s.has_sender = true;
-            break;
-        }
-        case 'F':
-            s.full_name = bytes_str(value_of(argc, argv, &i));
-            break;
-        case 'N':
-            s.notify = bytes_str(value_of(argc, argv, &i));
-            break;
-        case 'R':
-            s.ret = bytes_str(value_of(argc, argv, &i));
-            break;
-        case 'V':
-            s.envid = bytes_str(value_of(argc, argv, &i));
-            break;
-        case 'o':
-            if (word[2] == 'i')
-                s.dot_ends = false;
-            else
-                (void)value_of(argc, argv, &i);
-            break;
-        case 'B':
-        case 'h':
-        case 'O':
-        case 'X':
-        case 'p':
-        case 'L':
-            (void)value_of(argc, argv, &i);
-            break;
-        case 'b':
-            if (word[2] == 'p')
-                return end(&s, list_queue());
-            if (word[2] == 'i')
-                return end(&s, 0);
-            if (word[2] != 'm') {
-                fprintf(stderr, "sendmail: -b%c is not supported: -bm, -bp and -bi are\n", word[2]);
-                return end(&s, EX_USAGE);
-            }
-            break;
-        case 'q':
-            return end(&s, 0); /* the server runs its queue by itself */
-        default:
-            if (is_ignored(word[1]))
-                break;
-            fprintf(stderr, "sendmail: unknown option %s\n", word);
-            return end(&s, EX_USAGE);
-        }
-    }
-    return end(&s, send_it(&s));
+    int rc = take_words(&s, argc, argv);
+    return end(&s, rc == GO_ON ? send_it(&s) : rc);
 }
