@@ -396,9 +396,10 @@ int cmd_send(int argc, char **argv) {
 /* --- sendmail(8) ------------------------------------------------------------------------- */
 
 static int list_queue(void) {
-    static char command[] = "queue", sub[] = "list";
-    char *args[] = { command, sub, NULL };
-    return cmd_queue(2, args);
+    static char command[] = "queue", sub[] = "list", option[] = "-c";
+    char *config = getenv("POSTERN_CONFIG");
+    char *args[] = { command, sub, option, config, NULL };
+    return cmd_queue(config ? 4 : 2, args);
 }
 
 enum { GO_ON = -1 };
