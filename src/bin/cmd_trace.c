@@ -28,12 +28,12 @@ static void print_safe(const char *text) {
     buf_free(&b);
 }
 
-/* " word VALUE" when there is one. */
+/* " word VALUE", or " VALUE" without a word, when there is one. */
 static void part(const json_t *e, const char *word, const char *key) {
     const char *value = text_of(e, key);
     if (!*value)
         return;
-    printf(" %s ", word);
+    printf("%s%s ", *word ? " " : "", word);
     print_safe(value);
 }
 
@@ -49,7 +49,8 @@ static void accepted(const json_t *e) {
     part(e, "message", "message");
     part(e, "from", "from");
     list_part(e, "to", "to");
-    printf(", %lld octets", (long long)json_integer_value(json_object_get(e, "size")));
+    if (json_object_get(e, "size")) /* not of what we write ourselves */
+        printf(", %lld octets", (long long)json_integer_value(json_object_get(e, "size")));
     part(e, "by", "client");
     part(e, "on listener", "listener");
     part(e, "login", "login");
