@@ -220,7 +220,8 @@ class Server:
 
     def stop(self, number=signal.SIGTERM, seconds=30):
         if self.process and self.process.poll() is None:
-            self.process.send_signal(number)
+            ready = self.events("ready", since=self.offset)
+            os.kill(ready[-1]["pid"] if ready else self.process.pid, number)
             self.process.wait(seconds)
         return self.process.returncode if self.process else 0
 
