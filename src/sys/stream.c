@@ -646,6 +646,12 @@ void stream_start_tls_client(struct stream *s, struct tls_client *tls,
     start_tls(s, tls_engine_client(tls, want));
 }
 
+void stream_tls_received(struct stream *s, struct bytes data) {
+    MUST(s->secure && !s->secure->done);
+    buf_add(&s->secure->kept, data);
+    settle_later(s);
+}
+
 /* --- closing ------------------------------------------------------------------------------------ */
 
 static void on_linger_over(void *ctx) {

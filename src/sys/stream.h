@@ -48,6 +48,9 @@ void stream_resume(struct stream *s);
  * plain. Reading resumes by itself. */
 void stream_start_tls_server(struct stream *s, struct tls_server *tls, bool ask_certificate);
 void stream_start_tls_client(struct stream *s, struct tls_client *tls, const struct tls_want *want);
+/* Directly behind the start: octets of the handshake that were read before it, with what stood in
+ * front of them (a PROXY header). Never what was said in plain text. */
+void stream_tls_received(struct stream *s, struct bytes data);
 const struct tls_info *stream_tls(const struct stream *s); /* NULL when plain */
 
 void stream_close(struct stream **s);

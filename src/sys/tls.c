@@ -265,6 +265,12 @@ void tls_server_close(struct tls_server **t) {
     arena_close(&a);
 }
 
+struct tls_server *tls_server_keep(struct tls_server *t) {
+    if (t)
+        t->uses++;
+    return t;
+}
+
 /* --- client -------------------------------------------------------------------------------------- */
 
 static enum rc load_roots(SSL_CTX *ctx, struct bytes ca_file, struct why *why) {

@@ -36,6 +36,8 @@ enum rc tls_server_open(const struct tls_pair *pairs, size_t count, int minimum,
                         struct bytes ticket_key, struct tls_server **out, struct why *why);
 /* Streams that use it keep it alive. */
 void tls_server_close(struct tls_server **t);
+/* One more owner, who closes it too: for streams that may begin TLS later. NULL stays NULL. */
+struct tls_server *tls_server_keep(struct tls_server *t);
 
 /* Makes a P-256 key and a self-signed certificate for this name, valid ten years from wall_ms. */
 enum rc tls_make_pair(struct bytes hostname, int64_t wall_ms, struct arena *a,

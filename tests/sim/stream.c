@@ -370,6 +370,15 @@ void stream_start_tls_client(struct stream *s, struct tls_client *tls,
     begin_tls(s, tls_engine_client(tls, want));
 }
 
+void stream_tls_received(struct stream *s, struct bytes data) {
+    struct buf all = buf_grow(QUEUE_MAX);
+    buf_add(&all, data);
+    buf_add(&all, buf_bytes(&s->inbox));
+    buf_free(&s->inbox);
+    s->inbox = all;
+    wake(s);
+}
+
 /* --- the end ----------------------------------------------------------------------------- */
 
 static void leave(struct stream *s, int error) {

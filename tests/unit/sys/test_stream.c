@@ -785,6 +785,48 @@ static void starttls_in_the_middle(void **state) {
     world_close(&w);
 }
 
+/* The header of a proxy and the handshake in one read. */
+static void resume_cb(void *ctx) {
+    struct world *w = ctx;
+    stream_resume(w->server.stream);
+}
+
+static void hold_a_moment(struct world *w) {
+    stream_hold(w->server.stream);
+    timer_set(w->loop, &w->step, 20, resume_cb, w);
+}
+
+static void header_then_tls(struct world *w) {
+    stream_write(w->client.stream, B("PROXY\r\n"));
+    secure_client(w);
+}
+
+static void secure_behind_header(struct end *e, struct bytes data) {
+    struct world *w = e->world;
+    if (e == &w->server && !e->secured) {
+        assert_true(bytes_starts(data, B("PROXY\r\n")));
+        assert_true(data.len > 7);
+        secure_server(w);
+        stream_tls_received(e->stream, bytes_skip(data, 7));
+    } else {
+        loop_stop(w->loop);
+    }
+}
+
+static void handshake_behind_a_header(void **state) {
+    (void)state;
+    struct world w;
+    world_open(&w);
+    w.on_accepted = hold_a_moment;
+    w.on_connected = header_then_tls;
+    w.on_secured = greet_secured;
+    w.on_data = secure_behind_header;
+    client_begin(&w);
+    run(&w);
+    assert_string_equal(buf_text(&w.client.got), "220 hello\r\n");
+    world_close(&w);
+}
+
 static void write_big_secured(struct end *e) {
     if (e == &e->world->server)
         assert_false(stream_write(e->stream, bytes_of(big, BIG)));
@@ -941,6 +983,7 @@ int main(void) {
         cmocka_unit_test(implicit_tls),
         cmocka_unit_test(early_writes_wait_for_the_handshake),
         cmocka_unit_test(starttls_in_the_middle),
+        cmocka_unit_test(handshake_behind_a_header),
         cmocka_unit_test(big_write_over_tls),
         cmocka_unit_test(hold_over_tls),
         cmocka_unit_test(plain_text_on_a_tls_port),
