@@ -77,6 +77,7 @@ void session_free_if_done(struct session *s) {
     if (s->counted)
         counters_give(a->setup.counters, bytes_str(s->client_key));
     smtp_server_close(s->machine);
+    tls_server_close(&s->tls);
     buf_free(&s->proxy);
     leave_rules(s);
     list_remove(&a->sessions, &s->node);
@@ -361,6 +362,10 @@ static void on_read(void *ctx, struct bytes data) {
         begin(s);
         if (s->gone || !data.len)
             return;
+        if (s->implicit) {
+            stream_tls_received(s->stream, data);
+            return;
+        }
     }
     if (!s->input_seen && !stream_tls(s->stream) && is_client_hello(data)) {
         wrong_port(
@@ -451,6 +456,15 @@ static void begin(struct session *s) {
             counters_take(a->setup.counters, bytes_str(s->client_key), s->bounds.max_connections);
         s->facts.client_connections = s->counted ? 1 : s->bounds.max_connections + 1;
     }
+    if (s->implicit && !s->tls) {
+        struct event *e = event_begin("tls-failed");
+        session_event_head(e, s);
+        event_str(e, "text", "This listener has no usable certificate");
+        event_bool(e, "alarm", true);
+        event_end(e);
+        session_close(s);
+        return;
+    }
     if (s->implicit && !stream_tls(s->stream)) {
         secure(s);
         return;
@@ -492,7 +506,9 @@ static struct session *open_session(struct accept *a, struct stream *stream) {
     return s;
 }
 
-static void start(struct session *s, struct bytes hostname) {
+/* The session may outlive the configuration the name comes from. */
+static void start(struct session *s) {
+    struct bytes hostname = arena_copy(s->arena, s->rules->config->hostname);
     s->machine = smtp_server_open(s->arena, &driver, s, hostname, bytes_str(s->id));
     stream_attach(s->stream, &handler, s);
     session_idle_timer(s);
@@ -509,13 +525,11 @@ void accept_session(struct accept *a, struct stream *stream, struct bytes name,
     }
     struct session *s = open_session(a, stream);
     s->facts.listener = l;
-    s->tls = l->tls == TLS_OFF ? NULL : tls;
+    s->tls = l->tls == TLS_OFF ? NULL : tls_server_keep(tls); /* a reload brings others */
     s->implicit = l->tls == TLS_IMPLICIT;
-    s->bounds =
-        (struct bounds){ l->max_message_size, l->max_recipients, l->max_connections_per_client,
-                         l->idle_timeout, l->bare_newline == BARE_FIX };
+    session_bounds(s);
     s->proxy_wanted = networks_have(l->proxy_protocol_from, s->peer);
-    start(s, a->rules->config->hostname);
+    start(s);
 }
 
 void accept_local(struct accept *a, struct stream *stream, struct bytes user) {
@@ -524,5 +538,5 @@ void accept_local(struct accept *a, struct stream *stream, struct bytes user) {
     s->facts.local_user = arena_copy(s->arena, user);
     /* A process of this host hands in what the listeners' defaults allow; its newlines are mended. */
     s->bounds = (struct bounds){ 25 * 1024 * 1024, 500, 50, 5 * 60 * 1000, true };
-    start(s, a->rules->config->hostname);
+    start(s);
 }

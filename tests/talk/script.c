@@ -319,11 +319,13 @@ static bool is_decided(void *arg) {
     return a->secured || a->secure_failed || a->ended;
 }
 
-/* "tls", "tls fails"; a scripted server takes the part of a server. */
+/* "tls", "tls fails", "tls behind TEXT": both in one packet; a scripted server takes the part of a server. */
 static bool do_tls(struct script *s, struct bytes rest) {
     struct actor *a = s->actor;
     if (!until(s, is_ready, a) || !a->stream)
         return fail(s, "%.*s: not connected", BYTES_FMT(a->name));
+    if (bytes_starts(rest, B("behind ")) && !do_raw(s, bytes_skip(rest, 7)))
+        return false;
     if (a->listener) {
         if (!a->tls)
             a->tls = world_pair(s->world, a->name, false);

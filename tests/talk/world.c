@@ -485,12 +485,43 @@ void world_stop(struct world *w) {
 struct old_config {
     struct list_node node;
     struct config *config;
+    int64_t since;
 };
+
+/* As a worker does: what has been out of use for so long goes at the next reload. */
+enum { RETIRED_MS = 15 * 60 * 1000 };
+
+static void free_retired(struct world *w, int64_t age) {
+    LIST_EACH(&w->retired, n) {
+        struct old_config *o = CONTAINER_OF(n, struct old_config, node);
+        if (loop_now(w->loop) - o->since < age)
+            continue;
+        list_remove(&w->retired, n);
+        config_close(&o->config);
+    }
+}
+
+static void renew_certificates(struct world *w) {
+    LIST_EACH(&w->listeners, n) {
+        struct listener_row *row = CONTAINER_OF(n, struct listener_row, node);
+        if (!row->tls)
+            continue;
+        LIST_EACH(&w->pairs, p) {
+            struct pair_row *pair = CONTAINER_OF(p, struct pair_row, node);
+            if (pair->tls != row->tls)
+                continue;
+            list_remove(&w->pairs, p);
+            tls_server_close(&pair->tls);
+        }
+        row->tls = world_pair(w, w->config->hostname, false);
+    }
+}
 
 static void release(void *ctx, const struct config *old) {
     struct world *w = ctx;
     struct old_config *o = ARENA_NEW(w->arena, struct old_config);
     o->config = (struct config *)old;
+    o->since = loop_now(w->loop);
     list_append(&w->retired, &o->node);
 }
 
@@ -502,7 +533,9 @@ bool world_reload(struct world *w, struct bytes text, const char **error_out) {
         w->config = old;
         return false;
     }
+    free_retired(w, RETIRED_MS);
     pipeline_reload(w->pipeline, w->config, release, w);
+    renew_certificates(w);
     return true;
 }
 
@@ -518,8 +551,7 @@ void world_close(struct world **wp) {
     struct list_node *n;
     while ((n = list_pop(&w->pairs)))
         tls_server_close(&CONTAINER_OF(n, struct pair_row, node)->tls);
-    while ((n = list_pop(&w->retired)))
-        config_close(&CONTAINER_OF(n, struct old_config, node)->config);
+    free_retired(w, 0);
     config_close(&w->config);
     event_unlisten(on_event, w);
     nftw(w->folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
