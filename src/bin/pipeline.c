@@ -56,6 +56,12 @@ static void delivered(void *ctx, const struct job *job, const struct outcome *ou
     schedule_outcomes(p->schedule, job->id, job->next_hop, outcomes, count);
 }
 
+static void held_for(void *ctx, struct message_id id) {
+    struct pipeline *p = ctx;
+    if (p->setup.on_held)
+        p->setup.on_held(p->setup.held_ctx, id);
+}
+
 static void next_hop_for(void *ctx, const struct envelope *e, uint32_t recipient, struct buf *out) {
     struct pipeline *p = ctx;
     char memory[600];
@@ -228,6 +234,7 @@ struct pipeline *pipeline_open(const struct pipeline_setup *setup, const struct 
                                     .deliver = deliver_for,
                                     .next_hop = next_hop_for,
                                     .report = report_for,
+                                    .held = held_for,
                                 });
     p->alarm = alarm_open(&(struct alarm_setup){ .loop = setup->loop,
                                                  .hostname = config->hostname,
@@ -260,6 +267,10 @@ void pipeline_operate(struct pipeline *p, enum schedule_order order, struct mess
                       void (*done)(void *ctx, enum rc rc, size_t changed, const struct why *why),
                       void *ctx) {
     schedule_operate(p->schedule, order, id, who, done, ctx);
+}
+
+void pipeline_hold_back(struct pipeline *p, struct message_id id) {
+    schedule_hold_back(p->schedule, id);
 }
 
 static void one_idle(void *ctx) {

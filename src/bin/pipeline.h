@@ -31,6 +31,9 @@ struct pipeline_setup { /* none of it is owned */
     const struct addr *own_addresses; /* that we listen on: the loop rule */
     size_t own_address_count;
     uint64_t seed;
+    /* A message of pipeline_hold_back is held on disk; may be NULL. */
+    void (*on_held)(void *ctx, struct message_id id);
+    void *held_ctx;
 };
 struct pipeline *pipeline_open(const struct pipeline_setup *setup, const struct config *config);
 /* Takes the configuration over; release is called for the old one once nothing uses it. */
@@ -45,6 +48,8 @@ void pipeline_operate(struct pipeline *p, enum schedule_order order, struct mess
                       void *ctx);
 /* An event of another process that the postmaster must be told of. */
 void pipeline_alarm(struct pipeline *p, const char *name, struct bytes line);
+/* As schedule_hold_back. */
+void pipeline_hold_back(struct pipeline *p, struct message_id id);
 /* No new work; what is under way ends within ms; then on_idle. */
 void pipeline_drain(struct pipeline *p, int64_t ms, void (*on_idle)(void *ctx), void *ctx);
 void pipeline_close(struct pipeline **p);

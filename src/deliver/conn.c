@@ -4,6 +4,7 @@
  * A connection that failed is dead at once and freed in the next turn: the machines that called us
  * are still on the stack. */
 #include "base/must.h"
+#include "deliver/fault.h"
 #include "deliver/internal.h"
 
 #include <string.h>
@@ -148,8 +149,7 @@ void conn_fail_why(struct conn *c, const char *command, const struct why *why) {
     conn_fail(c, &o);
 }
 
-static void on_late(void *ctx) {
-    struct conn *c = ctx;
+static void late(struct conn *c) {
     struct why why;
     if (c->phase == CONN_IDLE) {
         conn_quit(c);
@@ -163,6 +163,13 @@ static void on_late(void *ctx) {
     const char *stage = secure ? "STARTTLS" : smtp_stage_name(smtp_client_stage(c->client));
     why_set(&why, TEMP, 0, "4.4.2", "deliver.timeout", "no answer in time (%s)", stage);
     conn_fail_why(c, stage, &why);
+}
+
+static void on_late(void *ctx) {
+    struct conn *c = ctx;
+    deliver_in_hand(c->deliver, c->task);
+    late(c);
+    deliver_in_hand(c->deliver, NULL);
 }
 
 void conn_watch(struct conn *c) {
@@ -257,8 +264,8 @@ static void handshake_failed(struct conn *c, const struct why *reason) {
     conn_abort(c);
 }
 
-static void on_secured(void *ctx, enum rc rc, const struct tls_info *info, const struct why *why) {
-    struct conn *c = ctx;
+static void secured(struct conn *c, enum rc rc, const struct tls_info *info,
+                    const struct why *why) {
     if (rc != OK) {
         handshake_failed(c, why);
         return;
@@ -274,6 +281,13 @@ static void on_secured(void *ctx, enum rc rc, const struct tls_info *info, const
         enter(c, CONN_HELLO);
     conn_flush(c);
     conn_watch(c);
+}
+
+static void on_secured(void *ctx, enum rc rc, const struct tls_info *info, const struct why *why) {
+    struct conn *c = ctx;
+    deliver_in_hand(c->deliver, c->task);
+    secured(c, rc, info, why);
+    deliver_in_hand(c->deliver, NULL);
 }
 
 /* --- login ---------------------------------------------------------------------------------- */
@@ -524,15 +538,18 @@ static void on_read(void *ctx, struct bytes data) {
         return;
     }
     c->heard = false;
+    deliver_in_hand(c->deliver, c->task);
+    if (c->task)
+        deliver_fault(c->task->job);
     smtp_client_input(c->client, data);
+    deliver_in_hand(c->deliver, NULL);
     /* Whole replies alone win time: one that trickles in is as late as none. */
     if (c->heard && c->phase >= CONN_HELLO && c->phase <= CONN_MAIL && c->task &&
         !(c->phase == CONN_SECURING && !c->secured))
         conn_watch(c);
 }
 
-static void on_end(void *ctx, int error) {
-    struct conn *c = ctx;
+static void ended(struct conn *c, int error) {
     struct why why;
     if (!c->task) {
         conn_abort(c);
@@ -549,12 +566,21 @@ static void on_end(void *ctx, int error) {
     conn_fail_why(c, smtp_stage_name(smtp_client_stage(c->client)), &why);
 }
 
+static void on_end(void *ctx, int error) {
+    struct conn *c = ctx;
+    deliver_in_hand(c->deliver, c->task);
+    ended(c, error);
+    deliver_in_hand(c->deliver, NULL);
+}
+
 static void on_writable(void *ctx) {
     struct conn *c = ctx;
     c->transaction.blocked = false;
     if (c->phase == CONN_MAIL && c->task) {
         conn_watch(c);
+        deliver_in_hand(c->deliver, c->task);
         transaction_pump(c);
+        deliver_in_hand(c->deliver, NULL);
     }
 }
 

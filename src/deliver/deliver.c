@@ -20,6 +20,10 @@ void deliver_arena_back(struct deliver *d, struct arena **a) {
     *a = NULL;
 }
 
+void deliver_in_hand(struct deliver *d, const struct task *t) {
+    counters_in_hand(d->setup.counters, t ? message_id_bytes(&t->job->id) : BYTES_NONE);
+}
+
 struct deliver *deliver_open(const struct deliver_setup *setup, const struct config *config) {
     struct deliver *d = calloc(1, sizeof *d);
     MUST(d);

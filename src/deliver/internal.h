@@ -27,6 +27,7 @@ enum {
     SPARE_ARENAS = 64,
 };
 
+struct task;
 struct deliver {
     struct deliver_setup setup;
     const struct config *config;
@@ -44,6 +45,9 @@ struct deliver {
 /* Arenas of tasks are used again: one allocation less a message. */
 struct arena *deliver_arena(struct deliver *d);
 void deliver_arena_back(struct deliver *d, struct arena **a);
+/* Notes in shared memory which message is being worked on, so that one that ends the process is
+ * known; NULL: none. Around whatever handles what a server, a disk or the DNS said about it. */
+void deliver_in_hand(struct deliver *d, const struct task *t);
 /* A task is over: for drain. */
 void deliver_check_idle(struct deliver *d);
 

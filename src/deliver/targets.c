@@ -120,8 +120,7 @@ static void lookup_failed(struct task *t, const struct source *s, const struct d
     task_note(t, &failure);
 }
 
-static void on_route(void *ctx, const struct dns_route *route) {
-    struct task *t = ctx;
+static void take_route(struct task *t, const struct dns_route *route) {
     const struct source *s = &t->hop->sources[t->targets.source - 1];
     t->targets.query = NULL;
     /* Never from within the call that asked: the answer may have been known at once. */
@@ -143,6 +142,13 @@ static void on_route(void *ctx, const struct dns_route *route) {
         return;
     }
     add_hosts(t, s, route, count);
+}
+
+static void on_route(void *ctx, const struct dns_route *route) {
+    struct task *t = ctx;
+    deliver_in_hand(t->deliver, t);
+    take_route(t, route);
+    deliver_in_hand(t->deliver, NULL);
 }
 
 static void look_up(struct task *t, const struct source *s) {

@@ -211,8 +211,7 @@ void task_wake_waiting(struct hop *h) {
         task_later(CONTAINER_OF(n, struct task, wait_node), want_connection);
 }
 
-static void want_connection(void *ctx) {
-    struct task *t = ctx;
+static void find_connection(struct task *t) {
     struct hop *h = t->hop;
     struct list_node *idle = list_first(&h->idle);
     if (list_linked(&t->wait_node))
@@ -230,6 +229,14 @@ static void want_connection(void *ctx) {
         task_wait(t);
     else
         targets_next(t);
+}
+
+static void want_connection(void *ctx) {
+    struct task *t = ctx;
+    struct deliver *d = t->deliver;
+    deliver_in_hand(d, t);
+    find_connection(t);
+    deliver_in_hand(d, NULL);
 }
 
 static void start_maildir(struct task *t) {

@@ -132,18 +132,7 @@ bool transaction_begin(struct conn *c) {
     return true;
 }
 
-static void on_piece(void *arg, enum rc rc, struct bytes data, const struct why *why) {
-    struct task *t = arg;
-    t->reading = false;
-    if (t->orphan) { /* deliver was closed meanwhile */
-        struct arena *a = t->arena;
-        arena_close(&a);
-        return;
-    }
-    if (t->finishing) {
-        task_session_over(t);
-        return;
-    }
+static void send_piece(struct task *t, enum rc rc, struct bytes data, const struct why *why) {
     struct conn *c = t->conn;
     bool stale = t->read_stale;
     t->read_stale = false;
@@ -172,6 +161,24 @@ static void on_piece(void *arg, enum rc rc, struct bytes data, const struct why 
         conn_watch(c);
         transaction_pump(c);
     }
+}
+
+static void on_piece(void *arg, enum rc rc, struct bytes data, const struct why *why) {
+    struct task *t = arg;
+    t->reading = false;
+    if (t->orphan) { /* deliver was closed meanwhile */
+        struct arena *a = t->arena;
+        arena_close(&a);
+        return;
+    }
+    if (t->finishing) {
+        task_session_over(t);
+        return;
+    }
+    struct deliver *d = t->deliver;
+    deliver_in_hand(d, t);
+    send_piece(t, rc, data, why);
+    deliver_in_hand(d, NULL);
 }
 
 static void give_from_memory(struct conn *c) {

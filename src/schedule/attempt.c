@@ -307,8 +307,9 @@ void attempt_outcomes(struct schedule *s, struct message_id id, struct bytes nex
                       const struct outcome *outcomes, size_t count) {
     struct item *item = item_find(s, id, next_hop);
     MUST(item && item->attempt);
-    counters_in_hand(s->counters, BYTES_NONE);
+    counters_in_hand(s->counters, message_id_bytes(&id)); /* its report is yet to be written */
     take_outcomes(item->attempt, outcomes, count);
+    counters_in_hand(s->counters, BYTES_NONE);
 }
 
 /* --- the beginning ----------------------------------------------------------------------- */
@@ -377,6 +378,52 @@ static void postpone(struct attempt *a) {
     take_outcomes(a, outcomes, a->job.count);
 }
 
+/* --- a message that crashes -------------------------------------------------------------- */
+
+static const char held_words[] = "Held: the server crashed twice while it worked on this message. "
+                                 "\"postern queue release\" tries again";
+
+static void tell_held(const struct attempt *a, uint32_t recipient) {
+    struct event *e = event_begin("held");
+    event_str(e, "message", a->job.id.text);
+    event_text(e, "session", a->job.envelope->session);
+    event_text(e, "to", a->job.envelope->recipients[recipient].final);
+    event_text(e, "next_hop", a->job.next_hop);
+    event_str(e, "operator", "postern");
+    event_str(e, "reason", "backend.crash");
+    event_str(e, "text", held_words);
+    event_bool(e, "alarm", true);
+    event_end(e);
+}
+
+/* Only now that it is on disk: else the next process must hold it again. */
+static void is_held(void *ctx, enum rc rc) {
+    struct attempt *a = ctx;
+    struct schedule *s = a->schedule;
+    struct message_id id = a->job.id;
+    if (rc == OK)
+        for (size_t i = 0; i < a->job.count; i++)
+            tell_held(a, a->indices[i]);
+    finish(a);
+    if (rc == OK && s->ports.held)
+        s->ports.held(s->ports.ctx, id);
+}
+
+static void hold(struct attempt *a) {
+    const struct store_recipient *r = store_message_recipients(a->message);
+    a->settlements = ARENA_ARRAY(a->arena, a->job.count, struct settlement);
+    for (size_t i = 0; i < a->job.count; i++)
+        a->settlements[i] = (struct settlement){
+            .id = a->job.id,
+            .recipient = a->indices[i],
+            .state = RECIPIENT_HELD,
+            .attempts = r[a->indices[i]].attempts,
+            .warned = r[a->indices[i]].warned,
+            .reply = bytes_str(held_words),
+        };
+    store_settle(a->schedule->store, a->settlements, a->job.count, is_held, a);
+}
+
 static void loaded(void *ctx, enum rc rc, struct store_message *m, const struct why *why) {
     struct attempt *a = ctx;
     struct schedule *s = a->schedule;
@@ -396,6 +443,10 @@ static void loaded(void *ctx, enum rc rc, struct store_message *m, const struct 
     collect(a);
     if (!a->job.count) {
         finish(a);
+        return;
+    }
+    if (schedule_is_back(s, a->job.id)) {
+        hold(a);
         return;
     }
     if (a->postpone) {

@@ -20,6 +20,7 @@ enum {
     BLOCK_LONGEST_MS = 60 * 60 * 1000, /* of a destination that fails */
     FORGET_MS = 60 * 60 * 1000,
     LATE_MS = 60 * 1000, /* the watchdog's patience */
+    BACK_MAX = 64,       /* messages to be held instead of tried */
 };
 
 /* One next hop. */
@@ -62,10 +63,13 @@ struct schedule {
     struct list active;       /* destinations that may start something, in turns */
     struct list attempts;
     size_t running, postponing;
+    size_t operations; /* of operators, not yet answered */
     struct store_cursor cursor;
     bool more_due;      /* the store may hold more behind the cursor */
     int64_t last_sweep; /* when the cursor was set back to the beginning */
     struct timer timer;
+    struct message_id back[BACK_MAX];
+    size_t back_count;
     uint64_t random;
     bool draining;
     void (*on_idle)(void *ctx);
@@ -97,6 +101,9 @@ void attempt_outcomes(struct schedule *s, struct message_id id, struct bytes nex
 void attempt_close_all(struct schedule *s);
 /* No attempt is ever set further away than this. */
 int64_t attempt_longest(const struct schedule *s);
+/* schedule.c: messages to be held instead of tried. */
+bool schedule_is_back(const struct schedule *s, struct message_id id);
+void schedule_let_go(struct schedule *s, struct message_id id);
 /* Milliseconds to the next attempt after this many, with jitter by luck. */
 int64_t attempt_delay(const struct schedule *s, uint32_t attempts, uint64_t luck);
 

@@ -39,11 +39,14 @@ static const struct order {
 static void end(struct operation *o, enum rc rc, size_t changed, const struct why *why) {
     void (*done)(void *, enum rc, size_t, const struct why *) = o->done;
     void *ctx = o->ctx;
+    struct schedule *s = o->schedule;
     struct arena *arena = o->arena;
     if (o->message)
         store_message_release(&o->message);
     done(ctx, rc, changed, why);
     arena_close(&arena);
+    s->operations--;
+    schedule_check_idle(s);
 }
 
 static void tell(const struct operation *o, uint32_t recipient) {
@@ -164,5 +167,8 @@ void schedule_operate(struct schedule *s, enum schedule_order order, struct mess
                              .who = arena_copy(arena, who),
                              .done = done,
                              .ctx = ctx };
+    s->operations++;
+    if (order == ORDER_RELEASE)
+        schedule_let_go(s, id);
     store_load(s->store, id, loaded, o);
 }

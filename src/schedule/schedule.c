@@ -201,6 +201,30 @@ static void on_news(void *ctx, const struct store_due *due) {
     schedule_wake(s, 0);
 }
 
+/* --- messages that crash ----------------------------------------------------------------- */
+
+bool schedule_is_back(const struct schedule *s, struct message_id id) {
+    for (size_t i = 0; i < s->back_count; i++)
+        if (!strcmp(s->back[i].text, id.text))
+            return true;
+    return false;
+}
+
+/* The oldest give way: they have been held by now. */
+void schedule_hold_back(struct schedule *s, struct message_id id) {
+    if (schedule_is_back(s, id))
+        return;
+    if (s->back_count == BACK_MAX)
+        memmove(s->back, s->back + 1, --s->back_count * sizeof(*s->back));
+    s->back[s->back_count++] = id;
+}
+
+void schedule_let_go(struct schedule *s, struct message_id id) {
+    for (size_t i = 0; i < s->back_count; i++)
+        if (!strcmp(s->back[i].text, id.text))
+            s->back[i--] = s->back[--s->back_count];
+}
+
 /* --- opening and closing ----------------------------------------------------------------- */
 
 uint64_t schedule_random(struct schedule *s, uint64_t below) {
@@ -242,7 +266,7 @@ void schedule_reload(struct schedule *s, const struct config *config) {
 }
 
 void schedule_check_idle(struct schedule *s) {
-    if (!s->draining || s->running || !s->on_idle)
+    if (!s->draining || s->running || s->operations || !s->on_idle)
         return;
     void (*on_idle)(void *) = s->on_idle;
     s->on_idle = NULL;

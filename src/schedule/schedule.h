@@ -31,6 +31,8 @@ struct schedule_ports {
      * failed recipients at once, delay notices, relayed with NOTIFY=SUCCESS. */
     void (*report)(void *ctx, const struct job *job, const struct outcome *outcomes, size_t count,
                    enum schedule_report what, void (*done)(void *arg, enum rc rc), void *arg);
+    /* A message given to schedule_hold_back is held on disk now. May be NULL. */
+    void (*held)(void *ctx, struct message_id id);
 };
 
 struct schedule *schedule_open(struct loop *l, struct store *store, struct counters *counters,
@@ -42,6 +44,9 @@ void schedule_drain(struct schedule *s, void (*on_idle)(void *ctx), void *ctx);
 /* The answer to ports.deliver, by the job's id and next hop. */
 void schedule_outcomes(struct schedule *s, struct message_id id, struct bytes next_hop,
                        const struct outcome *outcomes, size_t count);
+/* Instead of its next attempt this message is held: working on it has ended the process twice.
+ * ORDER_RELEASE ends that. */
+void schedule_hold_back(struct schedule *s, struct message_id id);
 /* Operators: makes recipients due now, held, free again, bounced, removed. `who` is named in the
  * event. done: the number of recipients changed. */
 enum schedule_order { ORDER_RETRY, ORDER_HOLD, ORDER_RELEASE, ORDER_BOUNCE, ORDER_REMOVE };
