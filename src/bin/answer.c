@@ -301,7 +301,12 @@ void answers_close(struct answers **ap) {
     *ap = NULL;
     if (!a)
         return;
-    LIST_EACH(&a->questions, n)
-    free_question(CONTAINER_OF(n, struct question, node));
+    LIST_EACH(&a->questions, n) {
+        struct question *q = CONTAINER_OF(n, struct question, node);
+        list_remove(&a->questions, n);
+        q->stopped = true;
+        if (!q->owed) /* else it ends when the store has given what it owes */
+            free_question(q);
+    }
     free(a);
 }

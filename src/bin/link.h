@@ -2,9 +2,9 @@
  * a type octet first; some carry a descriptor. Both are the same program of the same build, so the
  * form is free to change; lengths are checked all the same.
  *
- * Order, parent to worker: SETUP, COUNTERS, CONFIG, LISTEN..., LANE..., START; later CONFIG, LISTEN,
- * UNLISTEN, ASK, NEXT, HOLD, DRAIN. Worker to parent: READY once it takes connections, ANSWER for
- * each ASK. */
+ * Order, parent to worker: SETUP, COUNTERS, CONFIG, LISTEN..., LANE..., HOLD..., START; later CONFIG,
+ * LISTEN, UNLISTEN, ASK, NEXT, STOP, LOG, DRAIN. Worker to parent: READY once it takes connections,
+ * ANSWER for each ASK, HELD for each HOLD. */
 #ifndef BIN_LINK_H
 #define BIN_LINK_H
 
@@ -30,6 +30,7 @@ enum link_type {
     LINK_DRAIN,
     LINK_READY = 64,
     LINK_ANSWER, /* le64 question, octet: 1 more follows, 0 the last; lbytes JSON lines */
+    LINK_HELD,   /* lbytes message id: of LINK_HOLD, it is held on disk */
 };
 
 enum { LINK_MAX = 160 * 1024, LINK_FD = 3 };

@@ -8,7 +8,9 @@
 #include "base/list.h"
 #include "base/must.h"
 #include "base/num.h"
+#include "bin/certificates.h"
 #include "bin/control.h"
+#include "bin/crashes.h"
 #include "bin/layout.h"
 #include "bin/link.h"
 #include "bin/serve.h"
@@ -17,7 +19,6 @@
 #include "sys/process.h"
 #include "sys/random.h"
 #include "sys/sockets.h"
-#include "sys/tls.h"
 
 #include <linux/capability.h>
 #include <signal.h>
@@ -33,6 +34,8 @@ enum {
     HEALTHY_MS = 30 * 1000, /* a child that lived that long begins anew with short pauses */
     STOP_MS = 15 * 1000,
     SAVE_MS = 10 * 1000,
+    LOOK_MS = 10 * 1000,  /* for renewed certificates */
+    START_MS = 60 * 1000, /* a worker that takes longer to be ready is told of */
     TICKET_KEY = 48,
     LANES_MAX = 1024,
 };
@@ -51,7 +54,7 @@ struct child {
     struct timer restart;
     int64_t started, pause;
     bool ready;
-    char in_hand[32]; /* at its last crash */
+    bool told_to_end; /* by us: its end is no event */
 };
 
 /* One address of one listener; one socket for each worker. */
@@ -78,7 +81,10 @@ struct parent {
     uint32_t lane_count;
     char ticket[TICKET_KEY];
     struct control *control;
-    struct timer save, stop;
+    struct timer save, stop, look, late;
+    struct crashes crashes;
+    struct certificates *certificates;
+    int lock;
     bool ready, stopping, reloading;
 };
 
@@ -115,9 +121,27 @@ static struct socket_row *new_row(struct parent *p, struct bytes listener) {
     return row;
 }
 
+static bool is_ours(const struct parent *p, uint16_t port) {
+    LIST_EACH(&p->sockets, n) {
+        const struct socket_row *row = CONTAINER_OF(n, struct socket_row, node);
+        for (unsigned i = 0; i < p->workers; i++)
+            if (row->fds[i] >= 0 && row->listener.len && sockets_bound(row->fds[i]).port == port)
+                return true;
+    }
+    return false;
+}
+
 /* The first socket may pick a port; the others of the row take the same. */
 static enum rc bind_row(struct parent *p, struct socket_row *row, struct why *why) {
     struct addr at = row->wanted;
+    if (!is_ours(p, at.port) && sockets_taken(at)) {
+        char text[80];
+        struct buf b = buf_fixed(text, sizeof(text));
+        addr_format_port(&b, at);
+        return why_set(why, PERM, 0, NULL, "sockets.listen",
+                       "listener %.*s: another program listens on %.*s already",
+                       BYTES_FMT(row->listener), BYTES_FMT(buf_bytes(&b)));
+    }
     for (unsigned i = 0; i < p->workers; i++) {
         enum rc rc = sockets_listen_tcp(at, &row->fds[i], why);
         if (rc != OK)
@@ -166,7 +190,7 @@ static enum rc bind_listeners(struct parent *p, const struct config *c, struct w
             }
             row = new_row(p, l->name);
             row->wanted = l->addresses[j];
-            row->fresh = p->ready;
+            row->fresh = p->children != NULL; /* those that run must be told */
             if (bind_row(p, row, why) != OK) {
                 close_row(p, row);
                 return PERM;
@@ -197,56 +221,17 @@ static enum rc bind_doors(struct parent *p, struct why *why) {
                                  &control, why);
     static const char *const workers_own[] = { "run/keeper.sock", "run/resolver.sock" };
     for (size_t i = 0; rc == OK && p->accounts.root && i < COUNT_OF(workers_own); i++)
-        if (chown(layout_path(a, p->config, workers_own[i]).at, p->accounts.worker.uid,
-                  p->accounts.worker.gid))
+        if (lchown(layout_path(a, p->config, workers_own[i]).at, p->accounts.worker.uid,
+                   p->accounts.worker.gid))
             rc = why_set(why, PERM, 0, NULL, "files.denied", "Cannot hand %s to the workers",
                          workers_own[i]);
     if (rc == OK && p->accounts.root &&
-        chown(layout_path(a, p->config, "run/control.sock").at, 0, p->accounts.worker.gid))
+        lchown(layout_path(a, p->config, "run/control.sock").at, 0, p->accounts.worker.gid))
         rc = why_set(why, PERM, 0, NULL, "files.denied", "Cannot hand control.sock to its group");
     if (rc == OK)
         p->control = control_open(p->loop, control);
     arena_close(&a);
     return rc;
-}
-
-/* --- keys -------------------------------------------------------------------------------- */
-
-static enum rc read_or_make_pair(const struct config *c, struct arena *a, struct tls_pair *out,
-                                 struct why *why) {
-    struct bytes crt = layout_path(a, c, "keys/tls.crt"), key = layout_path(a, c, "keys/tls.key");
-    if (files_read(crt, 65536, a, &out->chain_pem, why) == OK &&
-        files_read(key, 65536, a, &out->key_pem, why) == OK)
-        return OK;
-    if (!bytes_equal(bytes_str(why->reason), B("files.missing")))
-        return PERM;
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    enum rc rc =
-        tls_make_pair(c->hostname, now.tv_sec * 1000, a, &out->chain_pem, &out->key_pem, why);
-    if (rc == OK)
-        rc = files_write(key, out->key_pem, FILES_MODE(0600), why);
-    if (rc == OK)
-        rc = files_write(crt, out->chain_pem, FILES_MODE(0644), why);
-    return rc;
-}
-
-/* Listeners without a certificate of their own get the pair made here. */
-static enum rc fill_pairs(struct config *c, struct why *why) {
-    struct tls_pair pair = { 0 };
-    for (size_t i = 0; i < c->listener_count; i++) {
-        struct listener *l = (struct listener *)&c->listeners[i];
-        if (l->tls == TLS_OFF || l->chain_pem.len)
-            continue;
-        if (!pair.chain_pem.len) {
-            enum rc rc = read_or_make_pair(c, c->arena, &pair, why);
-            if (rc != OK)
-                return rc;
-        }
-        l->chain_pem = pair.chain_pem;
-        l->key_pem = pair.key_pem;
-    }
-    return OK;
 }
 
 /* --- children ---------------------------------------------------------------------------- */
@@ -289,11 +274,12 @@ static void send_setup(struct parent *p, struct child *c) {
     }
     for (uint32_t lane = c->index; lane < p->lane_count; lane += p->workers)
         send_number(c, LINK_LANE, lane);
-    if (c->in_hand[0] == '!') {
+    struct message_id held[CRASHES_KEPT];
+    size_t count = crashes_to_hold(&p->crashes, c->index, held);
+    for (size_t i = 0; i < count; i++) {
         buf_clear(&b);
-        buf_lbytes(&b, bytes_str(c->in_hand + 1));
+        buf_lbytes(&b, message_id_bytes(&held[i]));
         link_send(c->link, LINK_HOLD, buf_bytes(&b), -1);
-        c->in_hand[0] = 0;
     }
     link_send(c->link, LINK_START, BYTES_NONE, -1);
     buf_free(&b);
@@ -312,6 +298,8 @@ static void on_message(void *ctx, enum link_type type, struct scan *body, int fd
         uint64_t question = scan_le64(body);
         bool more = scan_char(body) == 1;
         control_answer(c->parent->control, question, scan_lbytes(body), more);
+    } else if (type == LINK_HELD) {
+        crashes_forget(&c->parent->crashes, scan_lbytes(body));
     }
 }
 
@@ -389,25 +377,15 @@ static void start_child(void *ctx) {
         tell_failed_start(c, &why);
 }
 
-/* A message that was in hand at two crashes in a row is held when the worker is back. */
-static void note_crash(struct child *c) {
-    struct parent *p = c->parent;
-    struct bytes id = counters_was_in_hand(p->counters, c->index);
-    if (!id.len || id.len > sizeof(c->in_hand) - 2) {
-        c->in_hand[0] = 0;
-        return;
-    }
-    bool again = bytes_equal(bytes_str(c->in_hand), id);
-    snprintf(c->in_hand, sizeof(c->in_hand), "%s%.*s", again ? "!" : "", BYTES_FMT(id));
-}
-
 static void child_ended(struct child *c, int status) {
     struct parent *p = c->parent;
     struct arena *a = arena_open();
     pid_t pid = c->pid;
     c->pid = 0;
     link_close(&c->link);
-    bool expected = p->stopping && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    bool expected =
+        (p->stopping || c->told_to_end) && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    c->told_to_end = false;
     if (!expected) {
         struct event *e = event_begin("child-ended");
         event_str(e, "child", kind_names[c->kind]);
@@ -419,7 +397,8 @@ static void child_ended(struct child *c, int status) {
     }
     if (c->kind == KIND_WORKER) {
         control_worker_gone(p->control, c->index);
-        note_crash(c);
+        if (!expected)
+            crashes_note(&p->crashes, c->index, counters_was_in_hand(p->counters, c->index));
         counters_worker_died(p->counters, c->index);
     }
     arena_close(&a);
@@ -485,14 +464,20 @@ static void kill_rest(void *ctx) {
             kill(p->children[i].pid, SIGKILL);
 }
 
+static void end_services(struct parent *p) {
+    for (size_t i = p->workers; i < p->child_count; i++) {
+        p->children[i].told_to_end = true;
+        if (p->children[i].pid)
+            kill(p->children[i].pid, SIGTERM);
+    }
+}
+
 /* Workers first; the keeper and the resolver serve them to the end. */
 static void stop_services(struct parent *p) {
     for (unsigned i = 0; i < p->workers; i++)
         if (p->children[i].pid)
             return;
-    for (size_t i = p->workers; i < p->child_count; i++)
-        if (p->children[i].pid)
-            kill(p->children[i].pid, SIGTERM);
+    end_services(p);
 }
 
 static void stop(struct parent *p, int signo) {
@@ -543,7 +528,7 @@ static void refuse_reload(struct parent *p, const char *text) {
 static bool needs_restart(const struct config *a, const struct config *b) {
     return !bytes_equal(a->state_dir, b->state_dir) || !bytes_equal(a->run_as, b->run_as) ||
            !bytes_equal(a->keeper_as, b->keeper_as) || !bytes_equal(a->mail_dir, b->mail_dir) ||
-           a->workers != b->workers;
+           !bytes_equal(a->log, b->log) || a->workers != b->workers;
 }
 
 static void hand_out(struct parent *p) {
@@ -570,43 +555,56 @@ static void hand_out(struct parent *p) {
     }
 }
 
-/* A bad file changes nothing. The keeper and the resolver are started anew, one after the other:
- * callers wait in their sockets' backlogs. */
-static void reload(struct parent *p) {
-    p->reloading = true;
-    process_notify_reloading();
+static void close_fresh(struct parent *p) {
+    LIST_EACH(&p->sockets, n) {
+        struct socket_row *row = CONTAINER_OF(n, struct socket_row, node);
+        if (row->fresh)
+            close_row(p, row);
+    }
+}
+
+/* After logrotate has moved the file away. The services have no link: they get the new one when they
+ * are started anew. */
+static void reopen_log(struct parent *p) {
     serve_reopen_log(p->config);
     for (unsigned i = 0; i < p->workers; i++)
         if (p->children[i].link)
             link_send(p->children[i].link, LINK_LOG, BYTES_NONE, STDERR_FILENO);
-    struct config *fresh = serve_load(p->config->file, false);
+}
+
+static enum rc load(struct parent *p, struct config **out, struct why *why) {
+    struct config *fresh = *out = serve_load(p->config->file, false);
+    if (!fresh)
+        return why_set(why, PERM, 0, NULL, "config", "The configuration has errors");
+    if (needs_restart(p->config, fresh))
+        return why_set(why, PERM, 0, NULL, "config",
+                       "state_dir, mail_dir, run_as, keeper_as, log or workers changed: restart "
+                       "the server to change them");
+    enum rc rc = certificates_fill(fresh, loop_wall(p->loop), why);
+    if (rc == OK && (rc = bind_listeners(p, fresh, why)) != OK)
+        close_fresh(p);
+    return rc;
+}
+
+/* A bad file changes nothing. The keeper and the resolver are started anew: callers wait in their
+ * sockets' backlogs. */
+static void reload(struct parent *p) {
+    struct config *fresh;
     struct why why;
-    if (!fresh) {
-        refuse_reload(p, "The configuration has errors");
-        return;
-    }
-    if (needs_restart(p->config, fresh)) {
-        refuse_reload(p, "state_dir, mail_dir, run_as, keeper_as or workers changed: restart the "
-                         "server to change them");
+    p->reloading = true;
+    process_notify_reloading();
+    reopen_log(p);
+    enum rc rc = load(p, &fresh, &why);
+    end_services(p);
+    if (rc != OK) {
         config_close(&fresh);
-        return;
-    }
-    if (fill_pairs(fresh, &why) != OK || bind_listeners(p, fresh, &why) != OK) {
         refuse_reload(p, why.text);
-        LIST_EACH(&p->sockets, n) {
-            struct socket_row *row = CONTAINER_OF(n, struct socket_row, node);
-            if (row->fresh)
-                close_row(p, row);
-        }
-        config_close(&fresh);
         return;
     }
     struct config *old = p->config;
     p->config = fresh;
+    certificates_read(p->certificates, fresh);
     hand_out(p);
-    for (size_t i = p->workers; i < p->child_count; i++)
-        if (p->children[i].pid)
-            kill(p->children[i].pid, SIGTERM);
     struct event *e = event_begin("reloaded");
     event_text(e, "file", fresh->file);
     event_end(e);
@@ -638,6 +636,32 @@ static void on_event(void *ctx, const char *name, struct bytes line) {
             break;
         }
     buf_free(&b);
+}
+
+/* --- renewed certificates ----------------------------------------------------------------- */
+
+static void look(struct parent *p) {
+    struct why why;
+    enum rc rc = certificates_look(p->certificates, p->config, &why);
+    if (rc == MORE)
+        return;
+    struct event *e = event_begin(rc == OK ? "certificate-reloaded" : "certificate-unusable");
+    if (rc != OK) {
+        event_why(e, &why);
+        event_str(e, "remedy", "Put a working pair in place; until then the old one is used");
+        event_bool(e, "alarm", true);
+    }
+    event_end(e);
+    for (unsigned i = 0; rc == OK && i < p->workers; i++)
+        if (p->children[i].link)
+            send_config(p, &p->children[i]);
+}
+
+static void look_tick(void *ctx) {
+    struct parent *p = ctx;
+    if (!p->stopping)
+        look(p);
+    timer_set(p->loop, &p->look, LOOK_MS, look_tick, p);
 }
 
 /* --- counters on disk -------------------------------------------------------------------- */
@@ -699,12 +723,33 @@ static enum rc count_lanes(struct parent *p, struct why *why) {
     return rc;
 }
 
+static enum rc lock_state(struct parent *p, struct why *why) {
+    struct arena *a = arena_open();
+    struct why held;
+    enum rc rc = files_lock(layout_path(a, p->config, "run/lock"), &p->lock, &held);
+    if (rc != OK && bytes_equal(bytes_str(held.reason), B("files.locked")))
+        why_set(why, PERM, 0, NULL, held.reason,
+                "another server runs on state_dir %.*s (%s); nothing was changed",
+                BYTES_FMT(p->config->state_dir), held.text);
+    else if (rc != OK)
+        *why = held;
+    arena_close(&a);
+    return rc;
+}
+
+/* The lock comes before anything is touched; where there is no directory for it yet, nobody runs. */
 static enum rc prepare(struct parent *p, struct why *why) {
     enum rc rc = layout_accounts(p->config, &p->accounts, why);
-    if (rc == OK)
+    if (rc != OK)
+        return rc;
+    rc = lock_state(p, why);
+    bool missing = rc != OK && bytes_equal(bytes_str(why->reason), B("files.missing"));
+    if (rc == OK || missing)
         rc = layout_make(p->config, &p->accounts, why);
+    if (rc == OK && missing)
+        rc = lock_state(p, why);
     if (rc == OK)
-        rc = fill_pairs(p->config, why);
+        rc = certificates_fill(p->config, loop_wall(p->loop), why);
     if (rc == OK)
         rc = counters_create(p->workers, &p->counters, &p->counters_fd, why);
     if (rc == OK)
@@ -726,6 +771,26 @@ static void give_up_rights(struct parent *p) {
         event_why(e, &why);
         event_end(e);
     }
+}
+
+/* Not to be ready has a reason that somebody must mend; the events before say which. */
+static void tell_late(void *ctx) {
+    struct parent *p = ctx;
+    if (p->ready || p->stopping)
+        return;
+    struct event *e = event_begin("not-ready");
+    event_array(e, "waiting_for");
+    for (size_t i = 0; i < p->child_count; i++) {
+        char name[32];
+        struct buf b = buf_fixed(name, sizeof(name));
+        buf_printf(&b, "%s %u", kind_names[p->children[i].kind], p->children[i].index);
+        if (!p->children[i].ready)
+            event_item(e, buf_bytes(&b));
+    }
+    event_array_end(e);
+    event_bool(e, "alarm", true);
+    event_end(e);
+    timer_set(p->loop, &p->late, START_MS, tell_late, p);
 }
 
 static void make_children(struct parent *p) {
@@ -759,6 +824,8 @@ int parent_run(struct config *config) {
     random_octets(p->ticket, TICKET_KEY);
     if (prepare(p, &why) != OK)
         return fail("cannot start", &why);
+    p->certificates = certificates_open();
+    certificates_read(p->certificates, config);
     load_counters(p);
     give_up_rights(p);
     signal_watch_open(p->loop, SIGCHLD, on_child, p);
@@ -768,6 +835,8 @@ int parent_run(struct config *config) {
     control_serve(p->control, p->workers, ask_worker, p);
     make_children(p);
     save_tick(p);
+    timer_set(p->loop, &p->look, LOOK_MS, look_tick, p);
+    timer_set(p->loop, &p->late, START_MS, tell_late, p);
     loop_run(p->loop);
     save_counters(p);
     return EXIT_SUCCESS;

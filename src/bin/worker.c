@@ -27,6 +27,7 @@
 enum {
     DRAIN_MS = 10 * 1000,
     LEASE_AGAIN_MS = 1000,
+    LEASE_TELL = 60, /* of the attempts */
     HISTORY_MS = 1000,
     CONFIG_MAX = 64 * 1024 * 1024,
     TICKET_KEY = 48,
@@ -67,8 +68,8 @@ struct worker {
     struct list retired;
     struct list doors;
     uint32_t lanes[LANES_MAX];
-    bool leased[LANES_MAX];
-    size_t lane_count, lanes_leased;
+    enum { LANE_FREE, LANE_ASKED, LANE_LEASED } lane_states[LANES_MAX];
+    size_t lane_count, lanes_leased, leases_failed;
     struct timer lease_timer, history_timer;
     struct message_id holds[HOLDS_MAX];
     size_t hold_count;
@@ -121,12 +122,15 @@ static void on_accept(void *ctx, struct stream *s) {
     arena_close(&a);
 }
 
-/* The listener's own pair first, then those chosen by name. */
+/* The listener's own pair first, then those chosen by name. The parent has proved them; should they
+ * fail all the same, the ones before are better than none. */
 static void open_tls(struct worker *w, struct door *d) {
     const struct listener *l = config_listener(w->config, d->listener);
-    tls_server_close(&d->tls);
-    if (!l || l->tls == TLS_OFF || !l->chain_pem.len)
+    struct tls_server *fresh = NULL;
+    if (!l || l->tls == TLS_OFF || !l->chain_pem.len) {
+        tls_server_close(&d->tls);
         return;
+    }
     size_t count = w->config->certificate_count;
     struct tls_pair *pairs = calloc(count + 1, sizeof(*pairs));
     MUST(pairs);
@@ -136,11 +140,15 @@ static void open_tls(struct worker *w, struct door *d) {
         pairs[i + 1] = (struct tls_pair){ c->name, c->chain_pem, c->key_pem };
     }
     struct why why;
-    if (tls_server_open(pairs, count + 1, l->tls_min, bytes_of(w->ticket, TICKET_KEY), &d->tls,
-                        &why) != OK) {
+    if (tls_server_open(pairs, count + 1, l->tls_min, bytes_of(w->ticket, TICKET_KEY), &fresh,
+                        &why) == OK) {
+        tls_server_close(&d->tls);
+        d->tls = fresh;
+    } else {
         struct event *e = event_begin("certificate-unusable");
         event_text(e, "listener", d->listener);
         event_why(e, &why);
+        event_bool(e, "alarm", true);
         event_end(e);
     }
     free(pairs);
@@ -196,38 +204,36 @@ static void open_all_doors(struct worker *w) {
 
 static void lease_missing(void *ctx);
 
-static void on_leased(void *ctx, uint32_t lane, enum rc rc, const struct why *why) {
-    struct worker *w = ctx;
-    if (rc != OK) {
+/* Somebody else has it: a command that works on a stopped server's queue, or a worker that is just
+ * ending. Told the first time, and then once a minute. */
+static void not_leased(struct worker *w, uint32_t lane, const struct why *why) {
+    if (w->leases_failed++ % LEASE_TELL == 0) {
         struct event *e = event_begin("lane-not-leased");
         event_u64(e, "lane", lane);
         event_why(e, why);
         event_end(e);
+    }
+    if (!w->draining)
         timer_set(w->loop, &w->lease_timer, LEASE_AGAIN_MS, lease_missing, w);
+}
+
+static void on_leased(void *ctx, uint32_t lane, enum rc rc, const struct why *why) {
+    struct worker *w = ctx;
+    for (size_t i = 0; i < w->lane_count; i++)
+        if (w->lanes[i] == lane)
+            w->lane_states[i] = rc == OK ? LANE_LEASED : LANE_FREE;
+    if (rc != OK) {
+        not_leased(w, lane, why);
         return;
     }
-    for (size_t i = 0; i < w->lane_count; i++)
-        if (w->lanes[i] == lane && !w->leased[i]) {
-            w->leased[i] = true;
-            w->lanes_leased++;
-        }
+    w->lanes_leased++;
     if (w->lanes_leased == w->lane_count && !w->ready && !w->draining)
         open_all_doors(w);
 }
 
-static void hold_done(void *ctx, enum rc rc, size_t changed, const struct why *why) {
-    (void)ctx;
-    (void)rc;
-    (void)changed;
-    (void)why;
-}
-
 static void on_lane_read(void *ctx, uint32_t lane) {
+    (void)ctx;
     (void)lane;
-    struct worker *w = ctx;
-    for (size_t i = 0; i < w->hold_count; i++)
-        pipeline_operate(w->pipeline, ORDER_HOLD, w->holds[i], B("postern (two crashes)"),
-                         hold_done, w);
 }
 
 static void on_damage(void *ctx, uint32_t lane, struct bytes what) {
@@ -243,8 +249,10 @@ static void lease_missing(void *ctx) {
     struct worker *w = ctx;
     static const struct spool_lane_events events = { on_leased, on_lane_read, on_damage };
     for (size_t i = 0; i < w->lane_count; i++)
-        if (!w->leased[i])
+        if (w->lane_states[i] == LANE_FREE) {
+            w->lane_states[i] = LANE_ASKED;
             spool_lease(w->spool, w->lanes[i], &events, w);
+        }
 }
 
 /* --- start ------------------------------------------------------------------------------- */
@@ -338,6 +346,14 @@ static void open_services(struct worker *w, struct arena *a) {
     history_tick(w);
 }
 
+static void on_held(void *ctx, struct message_id id) {
+    struct worker *w = ctx;
+    char memory[64];
+    struct buf b = buf_fixed(memory, sizeof(memory));
+    buf_lbytes(&b, message_id_bytes(&id));
+    link_send(w->link, LINK_HELD, buf_bytes(&b), -1);
+}
+
 static void start(struct worker *w) {
     struct arena *a = arena_open();
     struct why why;
@@ -366,8 +382,12 @@ static void start(struct worker *w) {
             .own_addresses = w->own,
             .own_address_count = w->own_count,
             .seed = w->seed,
+            .on_held = on_held,
+            .held_ctx = w,
         },
         w->config);
+    for (size_t i = 0; i < w->hold_count; i++)
+        pipeline_hold_back(w->pipeline, w->holds[i]);
     w->answers = answers_open(&(struct answers_setup){
         .store = spool_store(w->spool), .operate = operate, .send = send_answer, .ctx = w });
     lease_missing(w);
