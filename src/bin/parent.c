@@ -383,8 +383,9 @@ static void child_ended(struct child *c, int status) {
     pid_t pid = c->pid;
     c->pid = 0;
     link_close(&c->link);
-    bool expected =
-        (p->stopping || c->told_to_end) && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    /* By the signal: it came before the child had begun to listen to it. */
+    bool obeyed = WIFEXITED(status) ? WEXITSTATUS(status) == 0 : WTERMSIG(status) == SIGTERM;
+    bool expected = (p->stopping || c->told_to_end) && obeyed;
     c->told_to_end = false;
     if (!expected) {
         struct event *e = event_begin("child-ended");

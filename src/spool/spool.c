@@ -217,8 +217,10 @@ void spool_close(struct spool **spool) {
     /* Reading first: what it brings may still be written. */
     worker_drain(s->bulk);
     worker_drain(s->reader);
-    LIST_EACH(&s->lanes, n)
-    log_finish(CONTAINER_OF(n, struct lane, node));
+    LIST_EACH(&s->lanes, n) {
+        log_finish(CONTAINER_OF(n, struct lane, node));
+        recover_abort(CONTAINER_OF(n, struct lane, node)); /* it was leased just now */
+    }
     worker_drain(s->bulk);
     worker_drain(s->reader);
     while (s->later.count)

@@ -29,7 +29,7 @@ def readable(report):
         return done.stdout.strip() or match[0]
 
     report = re.sub(r"Shadow bytes around.*?(?===\d+==|\Z)", "", report, flags=re.S)
-    return re.sub(r"\((/\S+/postern)\+(0x[0-9a-f]+)\)", name, report)
+    return re.sub(r"\((/\S+/postern[a-z-]*)\+(0x[0-9a-f]+)\)", name, report)
 
 
 class Skip(Exception):

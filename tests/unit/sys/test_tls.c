@@ -72,6 +72,20 @@ static void pair_is_good(void **state) {
     assert_true(name_ok);
 }
 
+static void keys_are_named(void **state) {
+    (void)state;
+    struct bytes one, again, other;
+    struct why why;
+    assert_int_equal(tls_certificate_spki(pairs[0].chain_pem, arena, &one, &why), OK);
+    assert_int_equal(tls_certificate_spki(pairs[0].chain_pem, arena, &again, &why), OK);
+    assert_int_equal(tls_certificate_spki(pairs[1].chain_pem, arena, &other, &why), OK);
+    assert_int_equal(one.len, 32);
+    assert_true(bytes_equal(one, again) && !bytes_equal(one, other));
+    assert_int_equal(tls_certificate_spki(pairs[0].key_pem, arena, &one, &why), PERM);
+    assert_int_equal(tls_certificate_spki(B("/nowhere.pem"), arena, &one, &why), PERM);
+    assert_string_equal(why.reason, "files.missing");
+}
+
 static void bad_pairs_are_told(void **state) {
     (void)state;
     struct tls_server *t;
@@ -177,6 +191,7 @@ static void engines_agree(void **state) {
         assert_false(si->peer_trusted);
         assert_int_equal(ci->peer_spki.len, 32);
         assert_true(ci->peer_trusted);
+        assert_true(ci->peer_not_after > wall() + 3649 * INT64_C(86400000));
         assert_false(si->resumed);
         static char big[100000];
         random_octets(big, sizeof big);
@@ -507,12 +522,19 @@ static void client_certificates(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(pair_is_good),          cmocka_unit_test(bad_pairs_are_told),
-        cmocka_unit_test(engines_agree),         cmocka_unit_test(server_name_picks),
-        cmocka_unit_test(verification_holds),    cmocka_unit_test(plain_text_is_recognised),
-        cmocka_unit_test(broken_record_ends_it), cmocka_unit_test(full_buffer_is_no_success),
-        cmocka_unit_test(tickets_are_shared),    cmocka_unit_test(bindings_match),
-        cmocka_unit_test(minimum_is_kept),       cmocka_unit_test(client_certificates),
+        cmocka_unit_test(pair_is_good),
+        cmocka_unit_test(keys_are_named),
+        cmocka_unit_test(bad_pairs_are_told),
+        cmocka_unit_test(engines_agree),
+        cmocka_unit_test(server_name_picks),
+        cmocka_unit_test(verification_holds),
+        cmocka_unit_test(plain_text_is_recognised),
+        cmocka_unit_test(broken_record_ends_it),
+        cmocka_unit_test(full_buffer_is_no_success),
+        cmocka_unit_test(tickets_are_shared),
+        cmocka_unit_test(bindings_match),
+        cmocka_unit_test(minimum_is_kept),
+        cmocka_unit_test(client_certificates),
     };
     alarm(100);
     return cmocka_run_group_tests(tests, make_pairs, free_pairs);
