@@ -12,6 +12,7 @@
 #include "message/address.h"
 #include "sys/gateways.h"
 #include "sys/loop.h"
+#include "sys/tls.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -150,25 +151,34 @@ static int hex_digit(char c) {
     return ascii_is_digit(c) ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-static int take_certificate(struct answer *w) {
-    struct bytes hex = w->q->certificate;
-    char *spki = arena_alloc(w->arena, 32);
-    if (!hex.len)
-        return OPTIONS_GO_ON;
+static bool read_hash(struct bytes hex, char spki[32]) {
     if (bytes_starts_nocase(hex, B("spki-sha256:")))
         hex = bytes_skip(hex, 12);
     for (size_t i = 0; hex.len == 64 && i < 32; i++) {
         int high = hex_digit(hex.at[2 * i]), low = hex_digit(hex.at[2 * i + 1]);
         if (high < 0 || low < 0)
-            hex = BYTES_NONE;
-        else
-            spki[i] = (char)(high << 4 | low);
+            return false;
+        spki[i] = (char)(high << 4 | low);
     }
-    if (hex.len != 64)
-        return misuse(w, "--certificate", w->q->certificate,
-                      "expected spki-sha256: and 64 hexadecimal digits");
+    return hex.len == 64;
+}
+
+/* A PEM file, as the client's administrator sends it, or the hash as a connector has it. */
+static int take_certificate(struct answer *w) {
+    struct bytes given = w->q->certificate;
+    char *spki = arena_alloc(w->arena, 32);
+    struct why why;
+    if (!given.len)
+        return OPTIONS_GO_ON;
     w->facts.client_spki = bytes_of(spki, 32);
-    return OPTIONS_GO_ON;
+    if (read_hash(given, spki) ||
+        tls_certificate_spki(given, w->arena, &w->facts.client_spki, &why) == OK)
+        return OPTIONS_GO_ON;
+    return misuse(w, "--certificate", given,
+                  arena_printf(w->arena,
+                               "expected a PEM file, or spki-sha256: and 64 hexadecimal digits: %s",
+                               why.text)
+                      .at);
 }
 
 static int take_fields(struct answer *w, const char *option, const char *field,
@@ -522,7 +532,8 @@ int cmd_why(int argc, char **argv) {
         { .name = "--tls", .help = "TLS was begun", .flag = &q.tls },
         TEXT("--user", "U", "the login, with the right password", user),
         TEXT("--mechanism", "M", "how it logs in; default: the first that is offered", mechanism),
-        TEXT("--certificate", "F", "the client certificate's key: spki-sha256:HEX", certificate),
+        TEXT("--certificate", "F",
+             "the client's certificate: a PEM file, or its key as spki-sha256:HEX", certificate),
         TEXT("--local-user", "U", "handed in on this host by this user (postern send)", local_user),
         TEXT("--popped", "U", "this login has just used POP3 from the address", popped),
         TEXT("--helo", "N", "what it says in EHLO", helo),

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -160,6 +161,37 @@ enum rc files_write(struct bytes path, struct bytes content, struct files_owner 
     if (!error)
         error = sync_parent(name);
     return error ? failed(why, "write", path, error) : OK;
+}
+
+/* --- locking ---------------------------------------------------------------------------------- */
+
+static enum rc held_by_another(int fd, struct bytes path, struct why *why) {
+    char text[24];
+    ssize_t got = pread(fd, text, sizeof text, 0);
+    struct bytes pid = bytes_trim(bytes_of(text, got > 0 ? (size_t)got : 0));
+    return why_set(why, PERM, 0, NULL, "files.locked", "%.*s is held by process %.*s",
+                   BYTES_FMT(path), BYTES_FMT(pid));
+}
+
+enum rc files_lock(struct bytes path, int *fd_out, struct why *why) {
+    char name[PATH_SIZE], pid[24];
+    if (!path_text(path, name))
+        return failed(why, "lock", path, EINVAL);
+    int fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0)
+        return failed(why, "lock", path, errno);
+    if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+        enum rc rc = errno == EWOULDBLOCK ? held_by_another(fd, path, why)
+                                          : failed(why, "lock", path, errno);
+        close(fd);
+        return rc;
+    }
+    /* Only for people to read: an id that could not be written does no harm. */
+    int len = snprintf(pid, sizeof pid, "%ld\n", (long)getpid());
+    if (ftruncate(fd, 0) < 0 || pwrite(fd, pid, (size_t)len, 0) < 0)
+        errno = 0;
+    *fd_out = fd;
+    return OK;
 }
 
 /* --- directories ------------------------------------------------------------------------------ */

@@ -25,6 +25,10 @@ enum rc files_read(struct bytes path, size_t limit, struct arena *a, struct byte
  * a failure the old file is there whole. */
 enum rc files_write(struct bytes path, struct bytes content, struct files_owner owner,
                     struct why *why);
+/* Takes a lock file (made if it is missing) for this process until it ends or closes *fd_out, and
+ * writes its process id into it. PERM files.locked, with the holder's id in the text, when another
+ * process has it. */
+enum rc files_lock(struct bytes path, int *fd_out, struct why *why);
 /* Makes the directory if it is missing (not its parents) and gives it this mode and owner. PERM if
  * something else stands there, a symbolic link too. */
 enum rc files_make_dir(struct bytes path, struct files_owner owner, struct why *why);

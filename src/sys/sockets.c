@@ -111,6 +111,22 @@ enum rc sockets_listen_tcp(struct addr at, int *fd_out, struct why *why) {
     return OK;
 }
 
+bool sockets_taken(struct addr at) {
+    struct sockaddr_storage system;
+    socklen_t size = sockets_to_system(at, &system);
+    if (!at.port)
+        return false;
+    int fd = socket(at.family == 4 ? AF_INET : AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return false;
+    set_flag(fd, SOL_SOCKET, SO_REUSEADDR); /* what merely lingers (TIME_WAIT) does not count */
+    if (at.family == 6)
+        set_flag(fd, IPPROTO_IPV6, IPV6_V6ONLY);
+    bool taken = bind(fd, (struct sockaddr *)&system, size) < 0 && errno == EADDRINUSE;
+    close(fd);
+    return taken;
+}
+
 /* --- unix sockets ----------------------------------------------------------------------------- */
 
 /* A path too long for sun_path is reached as /proc/self/fd/N/NAME, N being its directory. */

@@ -19,6 +19,9 @@ enum { SOCKETS_BACKLOG = 4096 };
  * address; port 0 picks one (sockets_bound tells it). IPv6 sockets take no IPv4. PERM and why when
  * the address cannot be bound. */
 enum rc sockets_listen_tcp(struct addr at, int *fd_out, struct why *why);
+/* Does somebody listen there already, ourselves included? SO_REUSEPORT lets two servers of one
+ * account share a port without a word: this is how the second finds out. */
+bool sockets_taken(struct addr at);
 /* A listening unix socket of type SOCK_STREAM or SOCK_SEQPACKET at `path`, replacing a socket that
  * is there already (never another kind of file), with this mode. */
 enum rc sockets_listen_unix(struct bytes path, int type, mode_t mode, int *fd_out, struct why *why);

@@ -45,6 +45,23 @@ bool tls_name_is_address(struct bytes name, char out[64]) {
     return true;
 }
 
+bool tls_spki(X509 *certificate, unsigned char out[TLS_SPKI]) {
+    unsigned size = TLS_SPKI;
+    unsigned char *der = NULL;
+    int length = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(certificate), &der);
+    bool fine = length > 0 && EVP_Digest(der, (size_t)length, out, &size, EVP_sha256(), NULL) > 0;
+    OPENSSL_free(der);
+    return fine;
+}
+
+bool tls_not_after(X509 *certificate, int64_t *wall_ms_out) {
+    struct tm when;
+    if (ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &when) <= 0)
+        return false;
+    *wall_ms_out = (int64_t)timegm(&when) * 1000;
+    return true;
+}
+
 /* --- PEM ---------------------------------------------------------------------------------------- */
 
 /* The text itself, or that of the file it names. */
@@ -419,16 +436,35 @@ static bool certifies(X509 *cert, struct bytes hostname) {
 enum rc tls_pair_check(struct tls_pair pair, struct bytes hostname, int64_t *not_after_out,
                        bool *name_ok_out, struct why *why) {
     struct loaded p;
-    struct tm when;
     enum rc rc = load_pair(&pair, &p, why);
     if (rc != OK)
         return rc;
-    if (ASN1_TIME_to_tm(X509_get0_notAfter(p.leaf), &when) > 0) {
-        *not_after_out = (int64_t)timegm(&when) * 1000;
+    if (tls_not_after(p.leaf, not_after_out))
         *name_ok_out = certifies(p.leaf, hostname);
-    } else {
+    else
         rc = bad_pair(why, pair.name, "its dates cannot be read");
-    }
     loaded_free(&p);
+    return rc;
+}
+
+enum rc tls_certificate_spki(struct bytes pem, struct arena *a, struct bytes *spki_out,
+                             struct why *why) {
+    struct bytes text;
+    unsigned char hash[TLS_SPKI];
+    enum rc rc = pem_text(pem, a, &text, why);
+    if (rc != OK)
+        return rc;
+    ERR_clear_error();
+    BIO *bio = BIO_new_mem_buf(text.at, (int)text.len);
+    MUST(bio);
+    X509 *cert = PEM_read_bio_X509_AUX(bio, NULL, no_passphrase, NULL);
+    BIO_free(bio);
+    if (cert && tls_spki(cert, hash))
+        *spki_out = arena_copy(a, bytes_of(hash, sizeof hash));
+    else
+        rc = why_set(why, PERM, 0, NULL, "tls.certificate",
+                     "no certificate can be read from it: %s", tls_complaint());
+    X509_free(cert);
+    ERR_clear_error();
     return rc;
 }

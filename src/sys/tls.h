@@ -16,6 +16,7 @@ struct tls_info {
     struct bytes peer_spki;
     bool peer_trusted;       /* chain verified and, for a client, the name matched */
     struct bytes peer_error; /* why not, in OpenSSL's words */
+    int64_t peer_not_after;  /* wall ms; 0: no certificate, or a date that cannot be read */
     /* Channel binding for SCRAM-PLUS: tls-exporter (RFC 9266), 32 octets; and for TLS 1.2
      * tls-unique, empty in 1.3. */
     struct bytes exporter;
@@ -45,6 +46,10 @@ enum rc tls_make_pair(struct bytes hostname, int64_t wall_ms, struct arena *a,
 /* The certificate's dates (wall ms) and whether the name matches, for check. */
 enum rc tls_pair_check(struct tls_pair pair, struct bytes hostname, int64_t *not_after_out,
                        bool *name_ok_out, struct why *why);
+/* SHA-256 of the SubjectPublicKeyInfo of the first certificate in a PEM file (or PEM text): the 32
+ * octets that connectors name in client_certificate. */
+enum rc tls_certificate_spki(struct bytes pem, struct arena *a, struct bytes *spki_out,
+                             struct why *why);
 
 /* --- client side ------------------------------------------------------------------------ */
 struct tls_client;

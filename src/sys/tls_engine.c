@@ -13,7 +13,7 @@
 
 enum {
     RECORD_MAX = 16 * 1024,
-    HASH = 32,
+    HASH = TLS_SPKI,
     UNIQUE_MAX = 64,
     NAME_SIZE = 256,
     TYPE_HANDSHAKE = 22, /* RFC 8446 section 5.1 */
@@ -166,15 +166,12 @@ void tls_engine_close(struct tls_engine **e) {
 /* --- what the handshake came to ---------------------------------------------------------------- */
 
 static void note_peer(struct tls_engine *e, struct details *d) {
-    unsigned size = HASH;
-    unsigned char *der = NULL;
     X509 *peer = SSL_get0_peer_certificate(e->ssl);
     if (!peer)
         return;
-    int length = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(peer), &der);
-    if (length > 0 && EVP_Digest(der, (size_t)length, d->spki, &size, EVP_sha256(), NULL) > 0)
+    if (tls_spki(peer, d->spki))
         d->info.peer_spki = bytes_of(d->spki, HASH);
-    OPENSSL_free(der);
+    tls_not_after(peer, &d->info.peer_not_after);
     long result = SSL_get_verify_result(e->ssl);
     d->info.peer_trusted = result == X509_V_OK && !e->nameless;
     if (e->nameless)

@@ -23,6 +23,10 @@ struct tls_client {
 
 /* OpenSSL's last complaint as text, and its queue emptied. */
 const char *tls_complaint(void);
+/* SHA-256 of the certificate's SubjectPublicKeyInfo. */
+enum { TLS_SPKI = 32 };
+bool tls_spki(X509 *certificate, unsigned char out[TLS_SPKI]);
+bool tls_not_after(X509 *certificate, int64_t *wall_ms_out);
 /* Is it an address, as in "[192.0.2.1]" or "2001:db8::1"? Then out is the bare text. */
 bool tls_name_is_address(struct bytes name, char out[64]);
 
