@@ -819,6 +819,11 @@ int parent_run(struct config *config) {
     signal(SIGPIPE, SIG_IGN);
     p->loop = loop_open();
     event_open(wall_clock, p->loop);
+    /* From the first moment, so that none ends us half-way; they are acted on once the loop runs. */
+    signal_watch_open(p->loop, SIGCHLD, on_child, p);
+    signal_watch_open(p->loop, SIGTERM, on_signal, p);
+    signal_watch_open(p->loop, SIGINT, on_signal, p);
+    signal_watch_open(p->loop, SIGHUP, on_signal, p);
     serve_open_log(config, true);
     event_listen(on_event, p);
     process_raise_files();
@@ -829,10 +834,6 @@ int parent_run(struct config *config) {
     certificates_read(p->certificates, config);
     load_counters(p);
     give_up_rights(p);
-    signal_watch_open(p->loop, SIGCHLD, on_child, p);
-    signal_watch_open(p->loop, SIGTERM, on_signal, p);
-    signal_watch_open(p->loop, SIGINT, on_signal, p);
-    signal_watch_open(p->loop, SIGHUP, on_signal, p);
     control_serve(p->control, p->workers, ask_worker, p);
     make_children(p);
     save_tick(p);
