@@ -28,11 +28,13 @@ struct item *item_find(struct schedule *s, struct message_id id, struct bytes ne
 void item_add(struct schedule *s, struct message_id id, struct bytes next_hop, int64_t due) {
     if (item_find(s, id, next_hop))
         return;
-    struct destination *d = destination_get(s, next_hop);
-    if (map_count(s->items) >= ITEMS_MAX || d->ready.count >= ITEMS_PER_HOP) {
-        d->paged = true;
+    struct destination *d = map_find(s->destinations, next_hop);
+    if (map_count(s->items) >= ITEMS_MAX || (d && d->ready.count >= ITEMS_PER_HOP)) {
+        if (d)
+            d->paged = true;
         return;
     }
+    d = destination_get(s, next_hop);
     struct item *item = calloc(1, sizeof(*item));
     MUST(item);
     item->id = id;
@@ -100,6 +102,40 @@ static void page_in_strays(struct schedule *s, int64_t now) {
         item_add(s, page[i].id, page[i].next_hop, now);
 }
 
+/* Late for a reason that is known: it is under way, or its destination has all it can take. */
+static bool is_excused(struct schedule *s, const struct store_due *due, int64_t now) {
+    const struct item *item = item_find(s, due->id, due->next_hop);
+    const struct destination *d = map_find(s->destinations, due->next_hop);
+    return (item && item->running) ||
+           (d && (d->running >= d->window || d->blocked_until > now || d->waits_until > now));
+}
+
+static void tell_overdue(const struct store_due *due) {
+    struct event *e = event_begin("overdue");
+    event_str(e, "message", due->id.text);
+    event_text(e, "next_hop", due->next_hop);
+    event_time(e, "due", due->due);
+    event_end(e);
+}
+
+/* The watchdog: tells the oldest that is late by more than a minute and should not be. */
+static void watch(struct schedule *s, int64_t now) {
+    struct store_due page[PAGE];
+    struct store_cursor cursor = { 0 };
+    int64_t earliest;
+    size_t count;
+    for (size_t seen = 0; seen < ITEMS_MAX; seen += count) {
+        count = store_due(s->store, BYTES_NONE, now - LATE_MS, &cursor, page, PAGE, &earliest);
+        for (size_t i = 0; i < count; i++)
+            if (!is_excused(s, &page[i], now)) {
+                tell_overdue(&page[i]);
+                return;
+            }
+        if (count < PAGE)
+            return;
+    }
+}
+
 /* What came due out of order (a clock that jumped, an operator) lies before the cursor: once a
  * minute it goes back to the beginning, and what is much too late is told. */
 static void sweep(struct schedule *s, int64_t now) {
@@ -110,21 +146,7 @@ static void sweep(struct schedule *s, int64_t now) {
     forget_destinations(s, now);
     s->cursor = (struct store_cursor){ 0 };
     s->more_due = true;
-    struct store_due first;
-    struct store_cursor cursor = { 0 };
-    int64_t earliest;
-    if (!store_due(s->store, BYTES_NONE, now - LATE_MS, &cursor, &first, 1, &earliest))
-        return;
-    struct item *item = item_find(s, first.id, first.next_hop);
-    struct destination *d = map_find(s->destinations, first.next_hop);
-    if ((item && item->running) ||
-        (d && (d->running >= d->window || d->blocked_until > now || d->waits_until > now)))
-        return;
-    struct event *e = event_begin("overdue");
-    event_str(e, "message", first.id.text);
-    event_text(e, "next_hop", first.next_hop);
-    event_time(e, "due", first.due);
-    event_end(e);
+    watch(s, now);
 }
 
 /* --- turns ------------------------------------------------------------------------------- */
