@@ -33,6 +33,8 @@ struct resolve_query {
     struct map *seen; /* final addresses */
     struct recipient *found;
     size_t count, capacity;
+    bool *reached; /* parallel to the envelope's recipients: it has a final address */
+    struct why trouble;
     struct timer timer;
     struct loop *loop;
     void (*on_resolved)(void *ctx, enum rc rc, const struct envelope *resolved,
@@ -67,10 +69,23 @@ static void grow(struct resolve_query *q) {
     q->capacity *= 2;
 }
 
+/* Leaving out what an alias cannot reach would lose mail in silence: the message is not taken, for now,
+ * and our administrator has to mend the alias. */
+static void in_trouble(struct resolve_query *q, const struct recipient *from, const char *what) {
+    why_backend(&q->trouble, "backend.alias",
+                "The address %.*s %s. The administrator of this server has to mend that",
+                BYTES_FMT(from->original), what);
+}
+
 static void add_final(struct resolve_query *q, const struct step *s, struct bytes address) {
     struct bytes key = arena_lower(q->own, address);
-    if (map_find(q->seen, key) || q->count >= q->envelope->count + FINAL_MAX)
+    q->reached[s->from - q->envelope->recipients] = true;
+    if (map_find(q->seen, key))
         return;
+    if (q->count >= q->envelope->count + FINAL_MAX) {
+        in_trouble(q, s->from, "stands for too many others");
+        return;
+    }
     grow(q);
     map_put(q->seen, key, q);
     char hop[600], from[600];
@@ -149,8 +164,12 @@ static void follow(struct resolve_query *q, struct step *s, const struct directo
         struct bytes target = e->targets.list[i - 1];
         if (bytes_equal_nocase(target, e->address))
             add_final(q, s, target); /* an alias that also keeps a copy for itself */
-        else if (s->depth < DEPTH_MAX && !on_own_way(s, target))
+        else if (on_own_way(s, target))
+            continue; /* the loop ends here; its other ways go on */
+        else if (s->depth < DEPTH_MAX)
             push(q, s->from, s, target);
+        else
+            in_trouble(q, s->from, "leads through too many aliases");
     }
 }
 
@@ -168,7 +187,7 @@ static void found(void *ctx, enum rc rc, const struct directory_entry *entry,
 /* The next step that needs the directory; those that do not are done here. */
 static void go_on(void *ctx) {
     struct resolve_query *q = ctx;
-    for (;;) {
+    while (!q->trouble.code) {
         struct list_node *n = list_pop(&q->steps);
         if (!n)
             break;
@@ -179,12 +198,11 @@ static void go_on(void *ctx) {
         }
         add_final(q, s, s->address);
     }
-    /* An alias whose targets all loop leads nowhere: what was accepted goes to the name itself, and
-     * the delivery tells. */
-    for (size_t i = 0; i < q->envelope->count && q->count == 0; i++)
-        add_final(q, &(struct step){ .from = &q->envelope->recipients[i] },
-                  q->envelope->recipients[i].original);
-    end(q, OK, NULL);
+    for (size_t i = 0; i < q->envelope->count && !q->trouble.code; i++)
+        if (!q->reached[i])
+            in_trouble(q, &q->envelope->recipients[i], "leads back to itself and nowhere else");
+    struct why trouble = q->trouble;
+    end(q, trouble.code ? TEMP : OK, trouble.code ? &trouble : NULL);
 }
 
 static void close_map(void *map) {
@@ -221,6 +239,7 @@ struct resolve_query *resolve_begin(struct loop *loop, const struct config *conf
     arena_defer(own, close_map, q->seen);
     arena_defer(own, clear_timer, &q->timer);
     q->found = ARENA_ARRAY(a, q->capacity, struct recipient);
+    q->reached = ARENA_ARRAY(own, envelope->count ? envelope->count : 1, bool);
     for (size_t i = envelope->count; i > 0; i--)
         push(q, &envelope->recipients[i - 1], NULL, first_address(&envelope->recipients[i - 1]));
     timer_set(loop, &q->timer, 0, go_on, q);

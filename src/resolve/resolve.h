@@ -24,7 +24,8 @@ const struct route *resolve_route(const struct config *config, struct bytes send
 struct resolve_query;
 /* Fills envelope.recipients anew: one or more final for each original, duplicates of the same final
  * address merged, next_hop set. The result lives in `a`. on_resolved comes exactly once, never
- * before the call returned: OK; TEMP when the directory failed. */
+ * before the call returned: OK; TEMP when the directory failed, or an alias leads nowhere, too deep
+ * or to too many (backend.alias). */
 struct resolve_query *resolve_begin(struct loop *loop, const struct config *config,
                                     struct directory *directory, const struct envelope *envelope,
                                     struct arena *a,
