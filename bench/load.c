@@ -66,8 +66,8 @@ static const struct step submit[] = {
 };
 static const struct step idle[] = { { "", '2' }, { "EHLO client.test\r\n", '2' }, { 0 } };
 static const struct step idle_tls[] = {
-    { "", '2' }, { "EHLO client.test\r\n", '2' }, { "STARTTLS\r\n", '2' }, { NULL, 'T' },
-    { "EHLO client.test\r\n", '2' }, { 0 },
+    { "", '2' },   { "EHLO client.test\r\n", '2' }, { "STARTTLS\r\n", '2' },
+    { NULL, 'T' }, { "EHLO client.test\r\n", '2' }, { 0 },
 };
 
 static const struct kind {
@@ -226,10 +226,11 @@ static void run(void) {
 }
 
 static void make_message(void) {
-    size_t size = (size_t)snprintf(message, sizeof message,
-                                   "From: <user@mta.test>\r\nTo: <u@relay.test>\r\nSubject: load\r\n"
-                                   "Date: Mon, 06 Jan 2025 10:00:00 +0000\r\n"
-                                   "Message-ID: <load@client.test>\r\n\r\n");
+    size_t size =
+        (size_t)snprintf(message, sizeof message,
+                         "From: <user@mta.test>\r\nTo: <u@relay.test>\r\nSubject: load\r\n"
+                         "Date: Mon, 06 Jan 2025 10:00:00 +0000\r\n"
+                         "Message-ID: <load@client.test>\r\n\r\n");
     for (; size + 80 < BODY; size += 80) {
         memset(message + size, 'X', 78);
         memcpy(message + size + 78, "\r\n", 2);
