@@ -149,6 +149,6 @@ void offload_submit(struct offload *o, struct offload_job *job) {
         uv_ref((uv_handle_t *)&o->wake);
     pthread_mutex_lock(&o->lock);
     jobs_put(&o->waiting, job);
-    pthread_cond_signal(&o->changed);
     pthread_mutex_unlock(&o->lock);
+    pthread_cond_signal(&o->changed); /* unlocked, or the thread would wake to wait for the lock */
 }
