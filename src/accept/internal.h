@@ -20,6 +20,7 @@ enum {
     PROGRESS = 512,           /* octets without a reply that count as progress */
     HELO_MAX = 255,
     CLIENT_KEY = 64,
+    SESSION_ROOM = 512, /* for the machine and a login, behind the session in its arena */
 };
 
 /* A configuration that sessions refer to; freed when it is not the current one and nobody does. */

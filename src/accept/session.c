@@ -491,7 +491,7 @@ void session_bounds(struct session *s) {
 }
 
 static struct session *open_session(struct accept *a, struct stream *stream) {
-    struct arena *arena = arena_open();
+    struct arena *arena = arena_open_for(sizeof(struct session) + SESSION_ROOM);
     struct session *s = ARENA_NEW(arena, struct session);
     s->arena = arena;
     s->accept = a;

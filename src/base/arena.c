@@ -59,6 +59,23 @@ struct arena *arena_open(void) {
     return a;
 }
 
+/* `size` is that of the memory. */
+static struct block *block_open(size_t size, struct block *next) {
+    struct block *block = malloc(sizeof *block + size);
+    MUST(block);
+    block->next = next;
+    block->size = size;
+    block->used = 0;
+    POISON(block->memory, size);
+    return block;
+}
+
+struct arena *arena_open_for(size_t first) {
+    struct arena *a = arena_open();
+    a->blocks = block_open(first, NULL);
+    return a;
+}
+
 static void run_deferred(struct arena *a) {
     /* One by one: an undo may itself allocate here or defer. */
     while (a->deferred) {
@@ -102,17 +119,6 @@ void arena_reset(struct arena *a) {
 
 size_t arena_used(const struct arena *a) {
     return a->used;
-}
-
-/* `size` is that of the memory. */
-static struct block *block_open(size_t size, struct block *next) {
-    struct block *block = malloc(sizeof *block + size);
-    MUST(block);
-    block->next = next;
-    block->size = size;
-    block->used = 0;
-    POISON(block->memory, size);
-    return block;
 }
 
 /* A block that has `size` octets left. */

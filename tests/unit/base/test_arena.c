@@ -43,6 +43,23 @@ static void test_allocations_do_not_overlap(void **state) {
     arena_close(&a);
 }
 
+static void test_first_block_of_a_size(void **state) {
+    (void)state;
+    struct arena *a = arena_open_for(100);
+    for (int round = 0; round < 2; round++) {
+        for (size_t size = 1; size < 3000; size *= 3) {
+            unsigned char *at = arena_alloc(a, size);
+            for (size_t i = 0; i < size; i++)
+                assert_int_equal(at[i], 0);
+            memset(at, 0xee, size);
+        }
+        arena_reset(a);
+        assert_int_equal(arena_used(a), 0);
+    }
+    arena_close(&a);
+    assert_null(a);
+}
+
 static void test_copies(void **state) {
     (void)state;
     struct arena *a = arena_open();
@@ -104,6 +121,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_alloc_is_zeroed_and_aligned),
         cmocka_unit_test(test_allocations_do_not_overlap),
+        cmocka_unit_test(test_first_block_of_a_size),
         cmocka_unit_test(test_copies),
         cmocka_unit_test(test_printf),
         cmocka_unit_test(test_defer),
