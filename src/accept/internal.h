@@ -63,7 +63,7 @@ struct transaction {
     struct buf header; /* until it is complete */
     unsigned hops;
     struct mailbox_header *mailboxes;
-    size_t mailbox_count;
+    size_t mailbox_count, mailbox_capacity;
     size_t from_fields, sender_fields, date_fields;
     struct bytes message_header_id;
     bool no_tls_required;

@@ -217,9 +217,21 @@ static void put(struct session *s, struct bytes data) {
     store_on_room(s->tx->draft, room_again, s);
 }
 
+/* Nearly every message has one or two. */
+static void grow_mailboxes(struct transaction *tx) {
+    size_t capacity = tx->mailbox_capacity ? tx->mailbox_capacity * 2 : 4;
+    struct mailbox_header *more = ARENA_ARRAY(tx->arena, capacity, struct mailbox_header);
+    if (tx->mailbox_count)
+        memcpy(more, tx->mailboxes, tx->mailbox_count * sizeof *more);
+    tx->mailboxes = more;
+    tx->mailbox_capacity = capacity;
+}
+
 /* One more mailbox for the header rules, unless there are so many that nobody would read them: then
  * an empty one, which no rule takes for the sender's own. */
 static void note_mailbox(struct transaction *tx, const char *field, struct bytes mailbox) {
+    if (tx->mailbox_count == tx->mailbox_capacity)
+        grow_mailboxes(tx);
     if (tx->mailbox_count < HEADER_MAILBOXES)
         tx->mailboxes[tx->mailbox_count++] = (struct mailbox_header){ field, mailbox };
     else
@@ -227,7 +239,7 @@ static void note_mailbox(struct transaction *tx, const char *field, struct bytes
 }
 
 static void read_mailboxes(struct transaction *tx, const char *name, struct bytes value) {
-    struct bytes *found = ARENA_ARRAY(tx->arena, HEADER_MAILBOXES, struct bytes);
+    struct bytes found[HEADER_MAILBOXES];
     size_t count = header_mailboxes(value, tx->arena, found, HEADER_MAILBOXES);
     if (count == 0)
         note_mailbox(tx, name, BYTES_NONE);
@@ -238,7 +250,6 @@ static void read_mailboxes(struct transaction *tx, const char *name, struct byte
 /* Everything the header rules look at, of every field: a second one is not passed over. */
 static void read_senders(struct transaction *tx, struct bytes text) {
     static const char *const names[] = { "From", "Sender", "Reply-To" };
-    tx->mailboxes = ARENA_ARRAY(tx->arena, HEADER_MAILBOXES, struct mailbox_header);
     struct bytes rest = text;
     struct header_field field;
     while (header_next(&rest, &field) == HEADER_FIELD)
