@@ -40,6 +40,7 @@ struct table {
     uint32_t columns;
     uint32_t gauge_count;
     char in_hand[COLUMNS_MAX][HAND_MAX];
+    uint64_t windows_used[WINDOWS / 64]; /* a bit each, so that saving touches no others' pages */
     struct window windows[WINDOWS];
     struct gauge gauges[GAUGES];
     uint16_t held[]; /* [column][gauge] */
@@ -270,6 +271,8 @@ static struct window *find_window(struct table *t, uint64_t key, struct rate rat
         return NULL;
     *oldest = (struct window){ .key = key, .window_ms = rate.window_ms };
     oldest->step = now / step_ms(rate.window_ms);
+    size_t at = (size_t)(oldest - t->windows);
+    t->windows_used[at / 64] |= 1ULL << at % 64;
     return oldest;
 }
 
@@ -332,7 +335,7 @@ void counters_save(const struct counters *c, struct buf *out, int64_t wall_ms) {
     lock(t);
     for (size_t i = 0; i < WINDOWS; i++) {
         const struct window *w = &t->windows[i];
-        if (!w->key || !sum(w))
+        if (!(t->windows_used[i / 64] >> i % 64 & 1) || !sum(w))
             continue;
         buf_le64(out, w->key);
         buf_le64(out, (uint64_t)w->window_ms);
