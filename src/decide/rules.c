@@ -333,7 +333,13 @@ bool decide_rule_blocked_sender(struct decision *d) {
     decide_change(d, "unblock", false, f->sender,
                   SAY(d, "take %.*s out of blocked_senders: unsafe if it was put there for abuse",
                       BYTES_FMT(shown)));
-    return decide_refuse(d, REFUSE_BLOCKED_SENDER,
-                         SAY(d, "Mail from %.*s is not taken here", BYTES_FMT(shown)),
-                         SAY(d, "Ask the administrator of %.*s", BYTES_FMT(d->config->hostname)));
+    /* An address of ours that is blocked from outside: its owner logs in. */
+    ptrdiff_t at = bytes_find_last(f->sender, '@');
+    bool ours = at >= 0 && config_domain(d->config, bytes_skip(f->sender, (size_t)at + 1));
+    struct bytes login = ours ? decide_login_words(d) : BYTES_NONE;
+    return decide_refuse(
+        d, REFUSE_BLOCKED_SENDER,
+        SAY(d, "Mail from %.*s is not taken here%s", BYTES_FMT(shown), ours ? " from outside" : ""),
+        SAY(d, "%.*s%s the administrator of %.*s", BYTES_FMT(login),
+            login.len ? " if it is yours, or ask" : "Ask", BYTES_FMT(d->config->hostname)));
 }
