@@ -120,6 +120,14 @@ void session_stop(struct session *s);
 void session_offer(struct session *s);
 void session_idle_timer(struct session *s);
 void session_bounds(struct session *s); /* from its listener */
+/* A refusal that accept finds without the decision. The remedy is left out where explain = brief, as
+ * decide does. */
+struct refusal {
+    enum rc rc;
+    int code;
+    const char *status, *reason, *what, *remedy;
+};
+void session_why(const struct session *s, const struct refusal *r, struct why *out);
 void session_refused_event(struct session *s, const struct why *why);
 /* Answers what the machine asked with this refusal; the event tells the rules that were tried. */
 void session_refuse(struct session *s, const struct verdict *v);

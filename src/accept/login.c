@@ -20,25 +20,49 @@ static void login_in(struct session *s) {
     smtp_server_answer(s->machine, OK, &why);
 }
 
-static void refuse(struct session *s, enum rc rc, int code, const char *status, const char *reason,
-                   const char *text) {
+static const struct refusal wrong = {
+    PERM,
+    535,
+    "5.7.8",
+    "auth.failed",
+    "Wrong login or password",
+    "Check both (the login is the whole mail address), or have the password set anew",
+}, too_many = {
+    TEMP,
+    421,
+    "4.7.0",
+    "auth.failed",
+    "Too many failed logins: closing",
+    "Wait some minutes, then correct the password that is stored in the mail program",
+}, malformed = {
+    PERM,
+    501,
+    "5.5.2",
+    "syntax.auth",
+    "This answer does not follow the mechanism's form",
+    "Try another way to log in, or another program: this one does not speak this mechanism",
+}, down = {
+    TEMP,
+    454,
+    "4.7.0",
+    "backend.auth",
+    "Logins cannot be checked for the moment; this is our fault",
+    "Try again in some minutes",
+};
+
+static void refuse(struct session *s, const struct refusal *refusal) {
     struct why why;
-    why_set(&why, rc, code, status, reason, "%s", text);
+    session_why(s, refusal, &why);
     login_end(s);
-    smtp_server_answer(s->machine, rc, &why);
+    smtp_server_answer(s->machine, refusal->rc, &why);
 }
 
 static void refused(struct session *s, const struct auth_answer *answer) {
     bool close = answer->close;
-    refuse(s, PERM, 535, "5.7.8", "auth.failed",
-           "Wrong login or password. Check both (the login is the whole mail address), or have the "
-           "password set anew");
+    refuse(s, &wrong);
     if (close && !s->gone) {
         struct why why;
-        why_set(
-            &why, TEMP, 421, "4.7.0", "auth.failed",
-            "Too many failed logins: wait some minutes, then correct the password that is stored "
-            "in the mail program");
+        session_why(s, &too_many, &why);
         session_end(s, &why);
     }
 }
@@ -68,13 +92,10 @@ static void answer_held(struct session *s) {
         s->tried = BYTES_NONE;
         return;
     case AUTH_MALFORMED:
-        refuse(s, PERM, 501, "5.5.2", "syntax.auth",
-               "This answer does not follow the mechanism's form");
+        refuse(s, &malformed);
         return;
     case AUTH_DOWN:
-        refuse(
-            s, TEMP, 454, "4.7.0", "backend.auth",
-            "Logins cannot be checked for the moment; this is our fault. Try again in some minutes");
+        refuse(s, &down);
         return;
     }
 }

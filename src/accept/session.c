@@ -33,6 +33,12 @@ static void add_rules(struct event *e, const struct verdict *v) {
     event_array_end(e);
 }
 
+void session_why(const struct session *s, const struct refusal *r, struct why *out) {
+    bool full = s->rules->config->explain == EXPLAIN_FULL && r->remedy;
+    why_set(out, r->rc, r->code, r->status, r->reason, "%s%s%s", r->what, full ? ". " : "",
+            full ? r->remedy : "");
+}
+
 void session_refused_event(struct session *s, const struct why *why) {
     struct event *e = event_begin("refused");
     session_event_head(e, s);
@@ -261,8 +267,11 @@ static void refused(void *ctx, const struct why *why) {
     if (smtp_server_errors(s->machine) != ERRORS_MAX || why->code == 421)
         return;
     struct why many;
-    why_set(&many, TEMP, 421, "4.7.0", "limit.errors",
-            "Too many refusals in one session: closing. See the first of them for what to change");
+    session_why(s,
+                &(struct refusal){ TEMP, 421, "4.7.0", "limit.errors",
+                                   "Too many refusals in one session: closing",
+                                   "See the first of them for what to change" },
+                &many);
     session_end(s, &many);
 }
 
@@ -372,8 +381,11 @@ static void on_read(void *ctx, struct bytes data) {
             s, "A TLS handshake came where SMTP in plain text is spoken",
             "Set the client to STARTTLS on this port, or to port 465 for TLS from the start");
         struct why why;
-        why_set(&why, TEMP, 421, "4.7.0", "tls.wrong-port",
-                "This port begins in plain text: use STARTTLS here, or port 465");
+        session_why(s,
+                    &(struct refusal){ TEMP, 421, "4.7.0", "tls.wrong-port",
+                                       "This port begins in plain text",
+                                       "Use STARTTLS here, or port 465" },
+                    &why);
         smtp_server_abort(s->machine, &why);
         s->closing = true;
         session_flush(s);

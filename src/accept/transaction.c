@@ -2,6 +2,7 @@
  * said: `committed`, when the store's sync has returned. */
 #include "accept/internal.h"
 #include "base/must.h"
+#include "base/num.h"
 #include "message/address.h"
 
 #include <stdlib.h>
@@ -445,30 +446,32 @@ static void content_decided(struct session *s, const struct verdict *v) {
     s->accept->setup.resolve(s->accept->setup.ctx, &s->tx->envelope, s->tx->arena, resolved, s);
 }
 
-static void refuse_content(struct session *s, int code, const char *status, const char *reason,
-                           const char *text) {
+static void refuse_size(struct session *s, const char *what, const char *remedy) {
     struct why why;
-    why_set(&why, PERM, code, status, reason, "%s", text);
+    session_why(s, &(struct refusal){ PERM, 552, "5.3.4", "limit.size", what, remedy }, &why);
     smtp_server_answer(s->machine, PERM, &why);
+}
+
+/* The same words as at MAIL. */
+static void refuse_message_size(struct session *s) {
+    char text[80];
+    struct buf b = buf_fixed(text, sizeof(text));
+    buf_str(&b, "The message is larger than the ");
+    num_format_size(&b, s->bounds.max_message_size);
+    buf_str(&b, " taken here");
+    refuse_size(s, buf_text(&b), "Send less at once, or a link to the file");
 }
 
 void transaction_content_end(void *ctx, bool bare) {
     struct session *s = ctx;
     struct transaction *tx = s->tx;
     if (tx->too_big) {
-        struct why why;
-        why_set(
-            &why, PERM, 552, "5.3.4", "limit.size",
-            "The message is larger than the %llu octets taken here: send less at once, or a link",
-            (unsigned long long)s->bounds.max_message_size);
-        smtp_server_answer(s->machine, PERM, &why);
+        refuse_message_size(s);
         return;
     }
     if (tx->header_too_big) {
-        refuse_content(
-            s, 552, "5.3.4", "limit.size",
-            "The header of the message is larger than 256 KiB: fewer addresses in To and "
-            "Cc, or one message for each group of recipients");
+        refuse_size(s, "The header of the message is larger than 256 KiB",
+                    "Put fewer addresses in To and Cc: one message for each group of recipients");
         return;
     }
     if (!tx->header_done) {
