@@ -25,7 +25,9 @@ void sim_jump(struct loop *l, int64_t ms);
 int sim_bind(struct addr at);
 /* Connections to this address hang (until the caller's time is over) instead of being refused. */
 void sim_blackhole(struct addr at);
-/* What was bound and blackholed is forgotten. */
+/* What is not encrypted arrives at most so many octets at a time. */
+void sim_pieces(size_t octets);
+/* What was bound and blackholed is forgotten, and pieces are as large as they come. */
 void sim_reset(void);
 
 #endif

@@ -31,6 +31,7 @@ static struct bound {
     struct stream_listener *listener;
 } bounds[BOUND_MAX];
 static size_t bound_count;
+static size_t piece_size = QUEUE_MAX;
 
 struct stream_listener {
     struct loop *loop;
@@ -63,6 +64,11 @@ void sim_blackhole(struct addr at) {
 
 void sim_reset(void) {
     bound_count = 0;
+    piece_size = QUEUE_MAX;
+}
+
+void sim_pieces(size_t octets) {
+    piece_size = octets;
 }
 
 static struct bound *find_bound(struct addr at) {
@@ -251,8 +257,13 @@ static void tell_room(struct stream *s) {
 
 static void read_plain(struct stream *s) {
     struct buf data = s->inbox;
+    struct bytes now = bytes_first(buf_bytes(&data), piece_size);
     s->inbox = buf_grow(QUEUE_MAX);
-    s->handler->on_read(s->ctx, buf_bytes(&data));
+    if (now.len < data.len) {
+        buf_add(&s->inbox, bytes_skip(buf_bytes(&data), now.len));
+        wake(s);
+    }
+    s->handler->on_read(s->ctx, now);
     buf_free(&data);
 }
 

@@ -28,7 +28,7 @@ struct script {
     struct bytes base; /* the configuration of scripts that have none */
     struct bytes added;
     struct bytes config;
-    bool configured, started;
+    bool configured, started, scram_refused;
     struct list actors, sinks;
     struct actor *actor; /* indented lines are its */
     struct sink_row *sink;
@@ -456,6 +456,8 @@ static bool scram_round(struct script *s, struct sasl_client *c, bool *over) {
         *over = true;
         if (bytes_starts(line, B("235")) && sasl_client_finish(c, &why) != OK)
             return fail(s, "the server did not prove itself: %s", why.text);
+        if (s->scram_refused)
+            return bytes_starts(line, B("535")) || fail(s, "not 535: %.*s", BYTES_FMT(line));
         return bytes_starts(line, B("235")) || fail(s, "login refused: %.*s", BYTES_FMT(line));
     }
     struct buf challenge = buf_grow(65536), out = buf_grow(65536);
@@ -478,6 +480,7 @@ static bool do_scram(struct script *s, struct bytes rest) {
     struct why why;
     if (!word(&rest, &mechanism) || !word(&rest, &user) || !word(&rest, &password))
         return fail(s, "scram MECHANISM USER PASSWORD");
+    s->scram_refused = bytes_equal(bytes_trim(rest), B("refused"));
     const struct tls_info *tls = s->actor->stream ? stream_tls(s->actor->stream) : NULL;
     struct sasl_client_setup setup = {
         .mechanisms = mechanism,
@@ -1124,6 +1127,24 @@ static bool run_blackhole(struct script *s, struct bytes rest) {
     return true;
 }
 
+/* "pieces N": the network delivers at most N octets at a time. */
+static bool run_pieces(struct script *s, struct bytes rest) {
+    uint64_t n;
+    if (!bytes_to_u64(bytes_trim(rest), 1 << 20, &n) || n == 0)
+        return fail(s, "pieces of how many octets?");
+    sim_pieces((size_t)n);
+    return true;
+}
+
+/* "never TEXT": it stands in no event, under no key. */
+static bool run_never(struct script *s, struct bytes rest) {
+    sim_run(s->world->loop);
+    LIST_EACH(&s->world->events, n)
+    if (bytes_search(CONTAINER_OF(n, struct event_line, node)->line, bytes_trim(rest)) >= 0)
+        return fail(s, "it was logged");
+    return true;
+}
+
 static bool run_gateway(struct script *s, struct bytes rest) {
     s->world->gateway_set = addr_parse(bytes_trim(rest), &s->world->gateway);
     return s->world->gateway_set || fail(s, "gateway ADDRESS");
@@ -1230,20 +1251,16 @@ static const struct {
     const char *word;
     bool (*run)(struct script *s, struct bytes rest);
 } words[] = {
-    { "config", run_config },     { "user", run_user },
-    { "alias", run_alias },       { "allow-sender", run_allow },
-    { "zone", run_zone },         { "sink", run_sink },
-    { "server", run_server },     { "client", run_client },
-    { "wait", run_wait },         { "jump", run_jump },
-    { "spool", run_spool },       { "event", run_event },
-    { "no-event", run_no_event }, { "mailbox", run_mailbox },
-    { "break", run_break },       { "repair", run_repair },
-    { "restart", run_restart },   { "blackhole", run_blackhole },
-    { "gateway", run_gateway },   { "start", run_start },
-    { "order", run_order },       { "reload", run_reload },
-    { "disable", run_disable },   { "passwd", run_passwd },
-    { "stop", run_stop },         { "send", run_send },
-    { "crash", run_crash },       { "env", run_env },
+    { "config", run_config },      { "user", run_user },       { "alias", run_alias },
+    { "allow-sender", run_allow }, { "zone", run_zone },       { "sink", run_sink },
+    { "server", run_server },      { "client", run_client },   { "wait", run_wait },
+    { "jump", run_jump },          { "spool", run_spool },     { "event", run_event },
+    { "no-event", run_no_event },  { "mailbox", run_mailbox }, { "break", run_break },
+    { "repair", run_repair },      { "restart", run_restart }, { "blackhole", run_blackhole },
+    { "gateway", run_gateway },    { "start", run_start },     { "order", run_order },
+    { "reload", run_reload },      { "disable", run_disable }, { "passwd", run_passwd },
+    { "stop", run_stop },          { "pieces", run_pieces },   { "never", run_never },
+    { "send", run_send },          { "crash", run_crash },     { "env", run_env },
 };
 
 /* A name alone, of a server or sink that is there, makes the indented lines its. */
