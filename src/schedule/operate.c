@@ -28,7 +28,7 @@ static const struct order {
                       RECIPIENT_DEFERRED },
     [ORDER_HOLD] = { "held", 1u << RECIPIENT_DUE | 1u << RECIPIENT_DEFERRED, RECIPIENT_HELD },
     [ORDER_RELEASE] = { "released", 1u << RECIPIENT_HELD, RECIPIENT_DEFERRED },
-    [ORDER_BOUNCE] = { "bounce-ordered",
+    [ORDER_BOUNCE] = { "bounced",
                        1u << RECIPIENT_DUE | 1u << RECIPIENT_DEFERRED | 1u << RECIPIENT_HELD,
                        RECIPIENT_BOUNCED },
     [ORDER_REMOVE] = { "removed",
@@ -55,6 +55,8 @@ static void tell(const struct operation *o, uint32_t recipient) {
     event_text(e, "session", o->job.envelope->session);
     event_text(e, "to", o->job.envelope->recipients[recipient].final);
     event_text(e, "operator", o->who);
+    if (o->order == ORDER_BOUNCE)
+        event_str(e, "reason", "operator.returned");
     event_end(e);
 }
 
