@@ -274,13 +274,15 @@ static int order(struct queue_command *q) {
         if (count > 1000 && i % 1000 == 999)
             fprintf(stderr, "%zu of %zu messages\n", i + 1, count);
     }
+    json_decref(q->found);
+    if (q->failed && !q->changed)
+        return EX_UNAVAILABLE;
     if (q->json)
         printf("{\"order\":\"%s\",\"messages\":%zu,\"changed\":%zu}\n", q->order, count,
                q->changed);
     else
         printf("%s: %zu recipient%s of %zu message%s\n", q->order, q->changed,
                q->changed == 1 ? "" : "s", count, count == 1 ? "" : "s");
-    json_decref(q->found);
     if (q->failed)
         return EX_UNAVAILABLE;
     if (!q->changed)

@@ -42,7 +42,10 @@ struct sending {
 static void say_refusal(struct sending *s, const struct smtp_reply *reply, const char *what) {
     struct buf b = buf_grow(4096);
     buf_printable(&b, reply->text);
-    fprintf(stderr, "%s: %s: %d %s\n", s->name, what, reply->code, buf_text(&b));
+    char status[12];
+    status_format(reply->status, status);
+    fprintf(stderr, "%s: %s: %d %s%s%s\n", s->name, what, reply->code, status, *status ? " " : "",
+            buf_text(&b));
     buf_free(&b);
     int code = reply->code >= 500 ? EX_NOPERM : EX_TEMPFAIL;
     if (s->exit_code != EX_TEMPFAIL)

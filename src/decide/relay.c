@@ -332,8 +332,10 @@ static bool refuse_sender(struct decision *d) {
     struct bytes what =
         login.len ? SAY(d, "Sender %.*s is not among the addresses that login %.*s may send as",
                         BYTES_FMT(sender), BYTES_FMT(decide_text_cut(d, login)))
-                  : SAY(d, "Sender %.*s may not be used by %.*s", BYTES_FMT(sender),
-                        BYTES_FMT(decide_text_addr(d, f->client)));
+        : f->local_door ? SAY(d, "Sender %.*s may not be used by user %.*s of this host",
+                              BYTES_FMT(sender), BYTES_FMT(f->local_user))
+                        : SAY(d, "Sender %.*s may not be used by %.*s", BYTES_FMT(sender),
+                              BYTES_FMT(decide_text_addr(d, f->client)));
     return decide_refuse(
         d, REFUSE_SENDER, what,
         SAY(d, "Send with an address of your own, or ask the administrator of %.*s for the right",
