@@ -60,7 +60,7 @@ def refused(server, reply, expected, reason, *words):
     can act on; the session id in the reply finds the event. Returns the event."""
     assert reply.is_.startswith(expected), f"expected {expected}, got {reply}"
     assert len(reply.lines) == 1 and len(reply.text) <= 506, reply
-    found = re.search(r"\[(\w+)\]$", reply.text)
+    found = re.search(r"(\w+)\]$", reply.text)
     assert found, f"no session id in: {reply}"
     event = server.event("refused", session=found[1], reason=reason, code=reply.code)
     for word in words:
