@@ -252,7 +252,11 @@ static void start_handshake(struct conn *c) {
 static void handshake_failed(struct conn *c, const struct why *reason) {
     struct task *t = c->task;
     struct why why;
-    why_set(&why, TEMP, 0, "4.7.5", "tls.handshake", "the TLS handshake failed: %s", reason->text);
+    struct bytes text = bytes_str(reason->text), said = B("TLS handshake failed: ");
+    if (bytes_starts(text, said))
+        text = bytes_skip(text, said.len);
+    why_set(&why, TEMP, 0, "4.7.5", "tls.handshake", "the TLS handshake failed: %.*s",
+            BYTES_FMT(text));
     if (c->tls != TLS_POLICY_OPPORTUNISTIC || c->target.implicit) {
         conn_fail_why(c, "STARTTLS", &why);
         return;
