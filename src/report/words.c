@@ -189,6 +189,8 @@ static void say_trouble(struct buf *p, const struct notice *n, const struct outc
     buf_printf(p, " Our server, %s, ", hostname_of(n));
     if (!server[0] || is_step(o, "DNS"))
         buf_printf(p, "found no way to deliver it: \"%s\".", reply);
+    else if (n->setup->kind == REPORT_FAILED) /* nothing broke: it may not or cannot go there */
+        buf_printf(p, "cannot pass it on to the server %s: \"%s\".", server, reply);
     else if (is_step(o, "connect") || is_step(o, "banner"))
         buf_printf(p, "could not reach the server %s: \"%s\".", server, reply);
     else

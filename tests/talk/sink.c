@@ -104,8 +104,12 @@ static void on_ehlo(struct connection *c, struct bytes line) {
     buf_printf(&b, "250-%.*s\n", BYTES_FMT(c->sink->name));
     struct bytes words = buf_bytes(&c->sink->keywords), word;
     while (words.len && bytes_split(&words, ' ', &word))
-        if (word.len)
-            buf_printf(&b, "250-%.*s\n", BYTES_FMT(word));
+        if (word.len) { /* SIZE=1000 is said as "SIZE 1000" */
+            struct bytes value = word, name;
+            bytes_split(&value, '=', &name);
+            buf_printf(&b, "250-%.*s%s%.*s\n", BYTES_FMT(name), value.len ? " " : "",
+                       BYTES_FMT(value));
+        }
     if (c->sink->tls && !c->secured)
         buf_str(&b, "250-STARTTLS\n");
     if (c->sink->login.len)
