@@ -397,11 +397,34 @@ static void end_of_data(struct session *s, enum rc rc, const struct why *why) {
         session_stop(s);
 }
 
+/* What failed, with paths and errno, is for the log; the client hears whose fault it is. */
+static void not_taken(struct session *s, const struct why *why) {
+    struct event *e = event_begin("not-taken");
+    session_event_head(e, s);
+    event_text(e, "from", s->tx->envelope.sender.len ? s->tx->envelope.sender : B("<>"));
+    event_why(e, why);
+    event_end(e);
+
+    bool full = why->code == 452;
+    const struct refusal told = {
+        TEMP,
+        full ? 452 : 451,
+        full ? "4.3.1" : "4.3.0",
+        why->reason,
+        full ? "No room for the message for the moment; this is our fault"
+             : "The message could not be taken for the moment; this is our fault",
+        full ? "Try again later" : "Try again in some minutes",
+    };
+    struct why reply;
+    session_why(s, &told, &reply);
+    end_of_data(s, TEMP, &reply);
+}
+
 /* Promise 2: the only place where a message is acknowledged. */
 static void committed(void *ctx, enum rc rc, struct message_id id, const struct why *why) {
     struct session *s = ctx;
     if (rc != OK) {
-        end_of_data(s, TEMP, why);
+        not_taken(s, why);
         return;
     }
     accepted_event(s, &s->tx->envelope, id, s->tx->received);
@@ -414,7 +437,7 @@ static void resolved(void *ctx, enum rc rc, const struct envelope *envelope,
                      const struct why *why) {
     struct session *s = ctx;
     if (rc != OK) {
-        end_of_data(s, TEMP, why);
+        not_taken(s, why);
         return;
     }
     store_commit(&s->tx->draft, BYTES_NONE, envelope, committed, s);
