@@ -33,8 +33,9 @@ struct delivery {
     const char *folder, *unique, *tmp; /* "proseware.com/anna", the name, its path in tmp */
     struct bytes front;                /* the two fields */
     int file;                          /* -1 until open */
-    uint64_t written;
-    bool had_cr; /* the piece before ended in one */
+    uint64_t written, lines;
+    bool cr_within, line_ended; /* in what was written: a CR; an LF at its end */
+    bool had_cr;                /* the piece before ended in one */
     const char *step;
     int error; /* errno of the step that failed, or 0 */
     enum rc read_rc;
@@ -143,6 +144,13 @@ static bool make_folders(struct delivery *d) {
            make_dir(d, below(d, "/cur"), d->folder);
 }
 
+static void count_lines(struct delivery *d, struct bytes data) {
+    for (size_t i = 0; i < data.len; i++)
+        d->lines += data.at[i] == '\n';
+    d->cr_within = d->cr_within || bytes_find(data, '\r') >= 0;
+    d->line_ended = data.at[data.len - 1] == '\n';
+}
+
 static bool write_out(struct delivery *d, struct bytes data) {
     struct disk *disk = d->maildir->disk;
     struct iovec part = { (void *)(uintptr_t)data.at, data.len };
@@ -151,7 +159,19 @@ static bool write_out(struct delivery *d, struct bytes data) {
     if (failed(d, "writing", disk->write(disk->ctx, d->file, d->written, &part, 1)))
         return false;
     d->written += data.len;
+    count_lines(d, data);
     return true;
+}
+
+/* ",S=" is the file's size, ",W=" its size with every LF as CRLF, which readers take for the size on
+ * the wire; left out where a bare CR or an unfinished last line makes that something else. */
+static const char *name_in_new(struct delivery *d) {
+    struct bytes wire = BYTES_NONE;
+    if (!d->cr_within && d->line_ended)
+        wire = arena_printf(d->arena, ",W=%llu", (unsigned long long)(d->written + d->lines));
+    return arena_printf(d->arena, "%s/new/%s,S=%llu%.*s", d->folder, d->unique,
+                        (unsigned long long)d->written, BYTES_FMT(wire))
+        .at;
 }
 
 static bool begin_file(struct delivery *d) {
@@ -202,10 +222,7 @@ static bool end_file(struct delivery *d) {
         return false;
     if (failed(d, "syncing", disk->sync(disk->ctx, d->file)))
         return false;
-    const char *to = arena_printf(d->arena, "%s/new/%s,S=%llu", d->folder, d->unique,
-                                  (unsigned long long)d->written)
-                         .at;
-    return !failed(d, "moving to new", disk->rename(disk->ctx, d->tmp, to)) &&
+    return !failed(d, "moving to new", disk->rename(disk->ctx, d->tmp, name_in_new(d))) &&
            !failed(d, "syncing new", disk->sync_dir(disk->ctx, below(d, "/new")));
 }
 

@@ -2,7 +2,8 @@
  * synced, renamed to new, the directory synced. Names are lower case; all octets but a-z 0-9 . _ +
  * - are percent-encoded, a leading dot too; an empty one is "%", so no name leads elsewhere. The
  * bare postmaster's folder is MAIL_DIR/postmaster. Return-Path and Delivered-To are put in front;
- * lines end in LF, as Maildir readers expect, and the file's name tells its size (",S=").
+ * lines end in LF, as Maildir readers expect, and the file's name tells its size (",S=") and its
+ * size with CRLF (",W=").
  *
  * All of it happens on a thread of its own. Folders are made 0700 as they are needed. What a crash
  * leaves in tmp was not delivered and is tried again. */

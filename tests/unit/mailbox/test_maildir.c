@@ -143,6 +143,7 @@ static void a_message_becomes_a_file(void **state) {
     char size[32];
     snprintf(size, sizeof size, ",S=%zu", strlen(text));
     assert_non_null(strstr(name, size));
+    assert_null(strstr(name, ",W=")); /* the bare CR: readers differ about what that is */
     char path[512];
     snprintf(path, sizeof path, "%s/proseware.com/anna", root);
     assert_int_equal(stat(path, &st), 0);
@@ -157,6 +158,31 @@ static void bare_postmaster(void **state) {
     assert_int_equal(deliver(root, "postmaster", "", B("z\r\n"), NULL).rc, OK);
     assert_int_equal(count("postmaster/new", text, sizeof text, NULL), 1);
     assert_string_equal(text, "Return-Path: <>\nDelivered-To: postmaster\nz\n");
+}
+
+static void the_name_tells_the_size_with_crlf(void **state) {
+    (void)state;
+    static const struct {
+        struct bytes text;
+        bool told;
+    } cases[] = { { B("a\r\n\r\nb\r\n"), true },
+                  { B("a\nb\r\n"), true },
+                  { B(""), true },
+                  { B("a\r\nno end"), false },
+                  { B("a\rb\r\n"), false } };
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        char mailbox[32], folder[64], text[200], name[256], size[32];
+        size_t lines = 0;
+        snprintf(mailbox, sizeof mailbox, "s%zu@sizes.example", i);
+        snprintf(folder, sizeof folder, "sizes.example/s%zu/new", i);
+        assert_int_equal(deliver(root, mailbox, "", cases[i].text, NULL).rc, OK);
+        assert_int_equal(count(folder, text, sizeof text, name), 1);
+        for (const char *c = text; *c; c++)
+            lines += *c == '\n';
+        snprintf(size, sizeof size, ",S=%zu,W=%zu", strlen(text), strlen(text) + lines);
+        assert_int_equal(cases[i].told, strstr(name, size) != NULL);
+        assert_int_equal(cases[i].told, strstr(name, ",W=") != NULL);
+    }
 }
 
 static void pieces_of_any_size(void **state) {
@@ -228,6 +254,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(paths),
         cmocka_unit_test(a_message_becomes_a_file),
+        cmocka_unit_test(the_name_tells_the_size_with_crlf),
         cmocka_unit_test(bare_postmaster),
         cmocka_unit_test(pieces_of_any_size),
         cmocka_unit_test(unreadable_content_leaves_nothing),
