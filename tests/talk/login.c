@@ -58,7 +58,9 @@ enum rc login_step(struct login *l, struct bytes line, struct buf *out) {
         buf_free(&input);
         return PERM;
     }
-    int code = gsasl_step(l->session, input.at ? input.at : "", input.len, &output, &length);
+    /* The library's LOGIN reads up to a NUL. */
+    const char *text = buf_text(&input);
+    int code = gsasl_step(l->session, text, input.len, &output, &length);
     buf_free(&input);
     if (code == GSASL_NEEDS_MORE || (code == GSASL_OK && length))
         buf_base64(out, bytes_of(output, length));
