@@ -64,8 +64,10 @@ void destination_succeeded(struct destination *d) {
 
 void destination_failed(struct destination *d, const struct outcome *outcome, int64_t now) {
     d->window = d->window > 1 ? d->window / 2 : 1;
-    /* Attempts that were under way when the first one failed do not count again. */
-    if (d->blocked_until > now)
+    /* While others are under way it may be that they were too many at once, which the smaller window
+     * mends; should they fail too, the last of them blocks. What was under way when one blocked does not
+     * count again. */
+    if (d->running > 1 || d->blocked_until > now)
         return;
     unsigned shift = d->failures < 8 ? d->failures : 8;
     int64_t block = (int64_t)BLOCK_FIRST_MS << shift;

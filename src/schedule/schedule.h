@@ -4,8 +4,9 @@
  *
  * Fair between destinations (next hops): each has its own queue and takes turns; concurrency per
  * destination starts at 2, grows by one with each success up to the limit and halves on a failure
- * of the session; a destination that failed a connection is not tried again before its back-off is
- * over, for any message. A watchdog tells (event overdue) what is late by more than a minute. */
+ * of the session. A destination that failed a connection, with no other under way, is not tried
+ * again before its back-off is over, for any message. A watchdog tells (event overdue) what is late
+ * by more than a minute. */
 #ifndef SCHEDULE_SCHEDULE_H
 #define SCHEDULE_SCHEDULE_H
 

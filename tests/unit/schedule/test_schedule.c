@@ -348,6 +348,23 @@ static void failures_at_once_count_as_one(void **state) {
     assert_int_equal(b->count, before + 1);
 }
 
+/* "421 too many connections": one is turned away while others work. */
+static void one_too_many_at_once_does_not_stop_the_rest(void **state) {
+    struct bench *b = *state;
+    b->manual = true;
+    for (int i = 0; i < 30; i++)
+        shelf_add(&b->shelf, "mx:a.example", 1, true);
+    sim_run(b->loop);
+    answer_all(b, "mx:a.example", OUTCOME_RELAYED);
+    assert_int_equal(under_way(b, "mx:a.example"), 4);
+    answer(b, 3, OUTCOME_DEFERRED);
+    sim_run(b->loop);
+    for (int i = 0; i < 10; i++)
+        answer_all(b, "mx:a.example", OUTCOME_RELAYED);
+    assert_int_equal(handed_to(b, "mx:a.example"),
+                     30); /* all were tried, none was put off unseen */
+}
+
 static void a_message_that_fails_says_nothing_of_the_destination(void **state) {
     struct bench *b = *state;
     b->blast = BLAST_MESSAGE;
@@ -679,6 +696,7 @@ int main(void) {
         TEST(the_window_halves_when_a_session_fails),
         TEST(a_failed_destination_is_left_alone_for_any_message),
         TEST(failures_at_once_count_as_one),
+        TEST(one_too_many_at_once_does_not_stop_the_rest),
         TEST(a_message_that_fails_says_nothing_of_the_destination),
         TEST(a_limit_of_our_own_is_waited_for),
         TEST(retries_keep_to_the_schedule),
