@@ -56,13 +56,14 @@ def world(t, text=CASES, users=USERS, **how):
 
 
 def refused(server, reply, expected, reason, *words):
-    """A refusal as promised: right codes, one line, the reason in the event, and, for relay verdicts, words a person
-    can act on; the session id in the reply finds the event. Returns the event."""
+    """A refusal as promised: right codes, one line, the reason, words a person can act on, and the session
+    id, which finds the event. Returns the event."""
     assert reply.is_.startswith(expected), f"expected {expected}, got {reply}"
     assert len(reply.lines) == 1 and len(reply.text) <= 506, reply
-    found = re.search(r"(\w+)\]$", reply.text)
-    assert found, f"no session id in: {reply}"
-    event = server.event("refused", session=found[1], reason=reason, code=reply.code)
+    found = re.search(r"\[([a-z.-]+) (\w+)\]$", reply.text)
+    assert found, f"no reason and session id in: {reply}"
+    assert found[1] == reason, reply
+    event = server.event("refused", session=found[2], reason=reason, code=reply.code)
     for word in words:
         assert word in reply.text, f"'{word}' is missing in: {reply}"
     return event
