@@ -336,7 +336,9 @@ static enum server_state on_data(struct smtp_server *s, enum rc rc, const struct
     return CONTENT;
 }
 
+/* A driver that asked to wait in the last octets of the message before has had them since. */
 static void begin_content(struct smtp_server *s) {
+    s->held = false;
     s->data = (struct smtp_data_in){ .fix = s->offer.bare_newline_fix };
 }
 

@@ -810,6 +810,21 @@ static void test_wants_input(void **state) {
     assert_non_null(strstr(buf_text(&world.trace), "end(5)"));
 }
 
+/* A driver that has no room just as the message ends is asked again by the next one. */
+static void test_held_at_the_end(void **state) {
+    (void)state;
+    smtp_server_begin(world.server, NULL);
+    feed(&world, B(EHLO_LINE MAIL_LINE RCPT_LINE "DATA\r\n"), 1000);
+    world.hold = true;
+    smtp_server_input(world.server, B("abc\r\n.\r\n"));
+    world.hold = false;
+    assert_false(smtp_server_in_content(world.server));
+    feed(&world, B(MAIL_LINE RCPT_LINE "DATA\r\n"), 1000);
+    assert_true(smtp_server_wants_input(world.server));
+    smtp_server_input(world.server, B("abc\r\n.\r\n"));
+    assert_false(smtp_server_in_content(world.server));
+}
+
 /* RFC 2920 section 3.2: the replies to a group go in one write. */
 static void test_grouped(void **state) {
     (void)state;
@@ -871,6 +886,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_abort, setup, teardown),
         cmocka_unit_test_setup_teardown(test_keeps_pipelined, setup, teardown),
         cmocka_unit_test_setup_teardown(test_wants_input, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_held_at_the_end, setup, teardown),
         cmocka_unit_test_setup_teardown(test_grouped, setup, teardown),
         cmocka_unit_test_setup_teardown(test_errors, setup, teardown),
         cmocka_unit_test_setup_teardown(test_memory, setup, teardown),
