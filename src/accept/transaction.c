@@ -62,16 +62,17 @@ void transaction_before_command(struct session *s) {
 
 /* --- MAIL -------------------------------------------------------------------------------- */
 
-/* A session takes up a new configuration here, where nothing decided hangs over. */
-static void take_new_rules(struct session *s) {
+/* A session takes up a new configuration here, where nothing decided hangs over. False: it has no
+ * listener of that name any more. */
+static bool take_new_rules(struct session *s) {
     struct ruleset *current = s->accept->rules;
     if (s->rules == current)
-        return;
+        return true;
     const struct listener *listener = NULL;
     if (s->facts.listener) {
         listener = config_listener(current->config, s->facts.listener->name);
         if (!listener)
-            return; /* no longer there: the session ends under the rules it began with */
+            return false;
     }
     struct ruleset *old = s->rules;
     current->sessions++;
@@ -84,6 +85,7 @@ static void take_new_rules(struct session *s) {
         free(old);
     }
     session_offer(s);
+    return true;
 }
 
 static void mail_decided(struct session *s, const struct verdict *v) {
@@ -110,7 +112,13 @@ static uint32_t envelope_flags(const struct smtp_mail *mail) {
 void transaction_mail(void *ctx, const struct smtp_mail *mail) {
     struct session *s = ctx;
     close_transaction(s);
-    take_new_rules(s);
+    if (!take_new_rules(s)) {
+        struct why why;
+        why_set(&why, TEMP, 421, "4.3.2", "limit.stopping",
+                "This port is being closed: try again, or ask for the new one");
+        smtp_server_answer(s->machine, TEMP, &why);
+        return;
+    }
     struct transaction *tx = s->tx = open_transaction();
     tx->envelope = (struct envelope){
         .sender = mail->from.null ? BYTES_NONE : arena_copy(tx->arena, mail->from.mailbox),
