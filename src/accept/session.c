@@ -351,10 +351,12 @@ static bool proxy_done(struct session *s, struct bytes *data) {
     s->proxy_wanted = false;
     s->facts.client_from_proxy = header.kind == PROXY_CLIENT;
     s->facts.client_unknown = header.kind != PROXY_CLIENT;
-    if (header.kind == PROXY_CLIENT)
-        s->facts.client = header.client;
-    if (header.kind == PROXY_CLIENT)
+    /* What the peer behind the proxy may do (XCLIENT) is not what the proxy may. */
+    s->peer = (struct addr){ 0 };
+    if (header.kind == PROXY_CLIENT) {
+        s->peer = s->facts.client = header.client;
         s->facts.local = header.server;
+    }
     size_t before = s->proxy.len - data->len;
     *data = bytes_skip(*data, header.length - before);
     buf_free(&s->proxy);
