@@ -107,6 +107,7 @@ void session_close(struct session *s) {
         return;
     s->gone = true;
     ask_cancel(s);
+    login_end(s); /* its answer would set the timer that frees us to something else */
     if (s->stream)
         stream_close(&s->stream);
     if (!s->committing)
@@ -461,14 +462,38 @@ static void greet(struct session *s, const struct verdict *v) {
     session_flush(s);
 }
 
+/* By its address, or by the user who hands mail in on this host. */
+static void count_key(struct session *s) {
+    if (!s->facts.local_door) {
+        session_client_key(s->facts.client, s->client_key);
+        return;
+    }
+    struct buf b = buf_fixed(s->client_key, sizeof(s->client_key));
+    buf_str(&b, "local/");
+    buf_add(&b, s->facts.local_user);
+    buf_text(&b);
+}
+
+static void refuse_crowd(struct session *s) {
+    struct verdict v = { 0 };
+    v.rc = why_set(&v.why, TEMP, 421, "4.7.0", "limit.connections",
+                   "User %.*s hands in too many messages at the same time: wait for some to end",
+                   BYTES_FMT(s->facts.local_user));
+    greet(s, &v);
+}
+
 /* The client is known (PROXY header read): count it, begin TLS if that comes first, then greet. */
 static void begin(struct session *s) {
     struct accept *a = s->accept;
-    if (!s->counted && s->facts.listener) {
-        session_client_key(s->facts.client, s->client_key);
+    if (!s->counted) {
+        count_key(s);
         s->counted =
             counters_take(a->setup.counters, bytes_str(s->client_key), s->bounds.max_connections);
         s->facts.client_connections = s->counted ? 1 : s->bounds.max_connections + 1;
+    }
+    if (!s->counted && s->facts.local_door) {
+        refuse_crowd(s);
+        return;
     }
     if (s->implicit && !s->tls) {
         struct event *e = event_begin("tls-failed");
