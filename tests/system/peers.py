@@ -1,2 +1,258 @@
 #!/usr/bin/env python3
-"""Fetch what the tests of real peers need."""
+"""Real mail servers and clients to test against, unpacked from Debian's packages into build/peers/root: nothing of them
+is installed on this machine, nothing of this machine's own mail service is touched. They run in a chroot there.
+
+As a program: fetch what is missing (nothing when all is there)."""
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+FOLDER = Path(__file__).resolve().parent.parent.parent / "build" / "peers"
+ROOT = FOLDER / "root"
+WANTED = ["postfix", "dovecot-core", "dovecot-lmtpd", "nsd", "node-nodemailer"]
+# What the closure of these names, and servers that run in the foreground never call.
+LEAVE_OUT = re.compile(r"^(perl.*|libperl.*|.*-perl|dpkg|tar|cpio|e2fsprogs|logsave|usrmerge|adduser|passwd|debconf|ucf|"
+                       r"sensible-utils|ssl-cert|sysvinit-utils|init-system-helpers|lsb-base|gcc-12-base|libpam-runtime)$")
+ACCOUNTS = {"root": 0, "postfix": 901, "postdrop": 902, "dovecot": 903, "dovenull": 904, "vmail": 905, "nsd": 906, "nobody": 65534}
+
+
+# --- fetching -----------------------------------------------------------------------------
+
+
+def apt(*words, **more):
+    return subprocess.run(["apt-get", "-q", *words], text=True, capture_output=True, **more)
+
+
+def closure():
+    """All packages these need, as if nothing were installed."""
+    done = apt("-o", "Dir::State::status=/dev/null", "-o", "Debug::NoLocking=1", "--no-install-recommends", "-y", "-s", "install", *WANTED)
+    names = re.findall(r"^Inst (\S+)", done.stdout, re.M)
+    return [n for n in names if not LEAVE_OUT.match(n)] if done.returncode == 0 else None
+
+
+def unpack(deb, root):
+    with subprocess.Popen(["dpkg-deb", "--fsys-tarfile", deb], stdout=subprocess.PIPE) as tar:
+        subprocess.run(["tar", "-x", "--keep-directory-symlink", "--no-same-owner", "-C", root], stdin=tar.stdout, check=True)
+
+
+def fetch():
+    if (ROOT / "complete").exists():
+        return
+    part = FOLDER / "part"
+    shutil.rmtree(part, ignore_errors=True)
+    debs, root = part / "debs", part / "root"
+    debs.mkdir(parents=True)
+    names = closure()
+    if names is None:  # no package lists yet
+        apt("update") if os.getuid() == 0 else subprocess.run(["sudo", "apt-get", "-q", "update"], capture_output=True)
+        names = closure()
+    if not names:
+        sys.exit("apt-get finds no " + " ".join(WANTED))
+    done = apt("download", *names, cwd=debs)
+    if done.returncode:
+        sys.exit(done.stderr)
+    for name in ("bin", "sbin", "lib", "lib64"):
+        (root / "usr" / name).mkdir(parents=True)
+        (root / name).symlink_to("usr/" + name)
+    for name in ("dev", "proc", "tmp", "run", "etc", "var/log"):
+        (root / name).mkdir(parents=True, exist_ok=True)
+    for deb in sorted(debs.glob("*.deb")):
+        unpack(deb, root)
+    etc = root / "etc"
+    etc.joinpath("passwd").write_text("".join(f"{n}:x:{i}:{i}::/:/bin/false\n" for n, i in ACCOUNTS.items()))
+    etc.joinpath("group").write_text("".join(f"{n}:x:{i}:\n" for n, i in ACCOUNTS.items()))
+    etc.joinpath("nsswitch.conf").write_text("passwd: files\ngroup: files\nhosts: files dns\n")
+    etc.joinpath("hosts").write_text("127.0.0.1 localhost\n")
+    etc.joinpath("services").write_text("smtp 25/tcp\nlmtp 24/tcp\ndomain 53/udp\n")
+    (root / "complete").touch()
+    shutil.rmtree(ROOT, ignore_errors=True)
+    root.rename(ROOT)
+    shutil.rmtree(part)
+
+
+# --- running ------------------------------------------------------------------------------
+
+
+class Peers:
+    """What a test runs in the chroot; needs root and the test's own mounts."""
+
+    PRIVATE = ("etc/postfix", "etc/dovecot", "var/spool/postfix", "var/lib/postfix", "var/lib/dovecot", "var/vmail", "var/log",
+               "run", "tmp", "etc/nsd", "var/lib/nsd")
+
+    def __init__(self, context):
+        from harness import Skip, need_root
+
+        need_root()
+        if not (ROOT / "complete").exists():
+            raise Skip("the packages of real peers could not be fetched")
+        import isolation
+
+        self.context, self.folder = context, context.folder / "peers"
+        for name in self.PRIVATE:
+            mine, there = self.folder / name, ROOT / name
+            mine.mkdir(parents=True)
+            there.mkdir(parents=True, exist_ok=True)
+            mine.chmod(0o755)
+            isolation.mount(str(mine), there, "", 0x1000)  # MS_BIND
+        isolation.mount("/dev", ROOT / "dev", "", 0x5000)  # and what lies below
+        isolation.mount("proc", ROOT / "proc", "proc", 14)
+        if context.dns:
+            self.write("etc/postfix/resolv.conf", f"nameserver {context.dns.where.split(':')[0]}\n")
+
+    def write(self, name, text, mode=0o644):
+        path = ROOT / name
+        path.write_text(text)
+        path.chmod(mode)
+
+    def start(self, *command, **more):
+        return self.context.process(*command, preexec_fn=lambda: (os.chroot(ROOT), os.chdir("/")), **more)
+
+    def run(self, *command, seconds=120, **more):
+        done = subprocess.run([str(c) for c in command], text=True, capture_output=True, timeout=seconds,
+                              preexec_fn=lambda: (os.chroot(ROOT), os.chdir("/")), **more)
+        assert done.returncode == 0, (command, done)
+        return done.stdout
+
+    # --- Postfix ---
+
+    def postfix(self, main, address, port=25, pair=None):
+        """Postfix, which listens there; `main` is what main.cf says besides."""
+        spool = ROOT / "var/spool/postfix"
+        spool.chmod(0o755)
+        mode = {"maildrop": (0o730, 902), "public": (0o710, 902), "pid": (0o755, 0)}
+        for name in ("active", "bounce", "corrupt", "defer", "deferred", "flush", "hold", "incoming", "maildrop", "pid", "private",
+                     "public", "saved", "trace"):
+            (spool / name).mkdir()
+            bits, group = mode.get(name, (0o700, 0))
+            os.chown(spool / name, 0 if name == "pid" else 901, group)
+            (spool / name).chmod(bits)
+        os.chown(ROOT / "var/lib/postfix", 901, 901)
+        os.chown(ROOT / "var/vmail", 905, 905)
+        tls = ""
+        if pair:
+            self.write("etc/postfix/crt.pem", Path(pair[0]).read_text())
+            self.write("etc/postfix/key.pem", Path(pair[1]).read_text(), 0o600)
+            tls = "smtpd_tls_cert_file = /etc/postfix/crt.pem\nsmtpd_tls_key_file = /etc/postfix/key.pem\nsmtpd_tls_security_level = may\n"
+        self.write("etc/postfix/main.cf", f"""compatibility_level = 3.6
+maillog_file = /var/log/postfix.log
+myhostname = mx.adatum.com
+mydestination =
+alias_maps =
+inet_interfaces = {address}
+inet_protocols = ipv4
+mynetworks = 127.0.0.0/8
+smtpd_relay_restrictions = permit_mynetworks, reject_unauth_destination
+virtual_mailbox_base = /var/vmail
+virtual_uid_maps = static:905
+virtual_gid_maps = static:905
+smtp_host_lookup = native, dns
+{tls}{main}""")
+        services = [f"{address}:{port} inet n - n - - smtpd", "postlog unix-dgram n - n - 1 postlogd", "pickup unix n - n 60 1 pickup",
+                    "cleanup unix n - n - 0 cleanup", "qmgr unix n - n 300 1 qmgr", "rewrite unix - - n - - trivial-rewrite"]
+        services += [f"{n} unix - - n - 0 bounce" for n in ("bounce", "defer", "trace")]
+        services += [f"{n} unix - - n - {limit} {program}" for n, limit, program in
+                     (("tlsmgr", 1, "tlsmgr"), ("verify", 1, "verify"), ("flush", 0, "flush"), ("proxymap", "-", "proxymap"),
+                      ("smtp", "-", "smtp"), ("relay", "-", "smtp"), ("error", "-", "error"), ("retry", "-", "error"),
+                      ("virtual", "-", "virtual"), ("lmtp", "-", "lmtp"), ("anvil", 1, "anvil"), ("scache", 1, "scache"))]
+        fixed = [s.replace("unix - -", "unix n -") if s.startswith(("flush", )) else s for s in services]
+        self.write("etc/postfix/master.cf", "\n".join(fixed) + "\n")
+        self.start("/usr/lib/postfix/sbin/master", "-c", "/etc/postfix", "-d", env={"MAIL_CONFIG": "/etc/postfix", "PATH": "/usr/sbin:/usr/bin"})
+        self.wait_port(address, port, "var/log/postfix.log")
+
+    # --- Dovecot ---
+
+    def dovecot_lmtp(self, address="127.0.0.41", port=24):
+        """Dovecot's LMTP server, there and on run/dovecot/lmtp; mailboxes in var/vmail/ADDRESS. Unknown users are refused."""
+        os.chown(ROOT / "var/vmail", 905, 905)
+        self.write("etc/dovecot/users", "carl@contoso.com:{PLAIN}x::::::\ndora@contoso.com:{PLAIN}x::::::\n")
+        self.write("etc/dovecot/dovecot.conf", f"""
+protocols = lmtp
+listen = {address}
+log_path = /var/log/dovecot.log
+ssl = no
+mail_location = maildir:/var/vmail/%u
+passdb {{
+  driver = passwd-file
+  args = /etc/dovecot/users
+}}
+userdb {{
+  driver = passwd-file
+  args = /etc/dovecot/users
+  override_fields = uid=vmail gid=vmail home=/var/vmail/%u
+}}
+service lmtp {{
+  unix_listener lmtp {{
+    mode = 0666
+  }}
+  inet_listener lmtp {{
+    address = {address}
+    port = {port}
+  }}
+}}
+service anvil {{
+  chroot =
+}}
+service stats {{
+  chroot =
+}}
+""")
+        self.start("/usr/sbin/dovecot", "-F", "-c", "/etc/dovecot/dovecot.conf", env={"PATH": "/usr/sbin:/usr/bin"})
+        self.wait_port(address, port, "var/log/dovecot.log")
+        return ROOT / "run/dovecot/lmtp"
+
+    # --- NSD ---
+
+    def nsd(self, zones, address="127.0.0.54", port=5354):
+        """An authoritative server with these zones: {name: text}."""
+        text = f"""server:
+    ip-address: {address}@{port}
+    username: ""
+    chroot: ""
+    zonesdir: "/etc/nsd"
+    pidfile: "/run/nsd.pid"
+    database: ""
+    xfrdfile: "/tmp/xfrd"
+    zonelistfile: "/tmp/zones"
+    server-count: 1
+remote-control:
+    control-enable: no
+"""
+        for number, (name, records) in enumerate(zones.items()):
+            self.write(f"etc/nsd/{number}.zone", f"$TTL 5\n@ IN SOA ns.test. root.test. 1 60 60 600 1\n@ IN NS ns.test.\n{records}\n")
+            text += f'zone:\n    name: "{name}"\n    zonefile: "{number}.zone"\n'
+        self.write("etc/nsd/nsd.conf", text)
+        self.start("/usr/sbin/nsd", "-d", "-c", "/etc/nsd/nsd.conf")
+        return f"{address}:{port}"
+
+    def wait_port(self, address, port, log):
+        import socket
+
+        from harness import until
+
+        def listens():
+            try:
+                socket.create_connection((address, port), 1).close()
+                return True
+            except OSError:
+                return False
+
+        try:
+            until(listens, f"a listener on {address}:{port}", 20, 0.05)
+        except AssertionError:
+            path = ROOT / log
+            print(path.read_text() if path.exists() else f"no {log}")
+            raise
+
+    def mailbox(self, name):
+        """What lies in var/vmail/NAME/new."""
+        folder = ROOT / "var/vmail" / name / "new"
+        return [p.read_text(errors="replace") for p in sorted(folder.glob("*"))] if folder.exists() else []
+
+
+if __name__ == "__main__":
+    fetch()
