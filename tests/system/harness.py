@@ -66,7 +66,7 @@ def need_root():
 class Context:
     def __init__(self, builds, folder):
         self.builds, self.folder = builds, Path(folder)
-        self.servers, self.processes, self.closers = [], [], []
+        self.servers, self.processes, self.closers, self.logs = [], [], [], []
         self.dns = None
 
     # --- what tests ask for ---
@@ -125,6 +125,8 @@ class Context:
             print(readable(server.log.read_text(errors="replace")[-12000:]) if server.log.exists() else "none")
         for process in self.processes:
             print(f"--- {process.args}:\n{process.log.read_text(errors='replace')[-4000:]}")
+        for log in self.logs:
+            print(f"--- {log.name}:\n{log.read_text(errors='replace')[-4000:] if log.exists() else 'none'}")
 
 
 class Server:
