@@ -80,6 +80,7 @@ int keeper_run(void) {
                     &why) != OK)
         give_up("keeper", &why);
     keeper_serve(k, SOCKET_FD);
+    process_forget_start();
     loop_run(l);
     arena_close(&a);
     config_close(&config);
@@ -96,8 +97,10 @@ int resolver_run(void) {
     if (sandbox_enter(&(struct sandbox){ .kind = SANDBOX_RESOLVER,
                                          .readable = readable,
                                          .readable_count = COUNT_OF(readable) },
-                      &why) != OK ||
-        resolver_serve(l, SOCKET_FD,
+                      &why) != OK)
+        give_up("resolver", &why);
+    process_forget_start();
+    if (resolver_serve(l, SOCKET_FD,
                        &(struct resolver_setup){ .servers = config->dns.list,
                                                  .server_count = config->dns.count,
                                                  .trust_anchor = config->dns_trust_anchor },

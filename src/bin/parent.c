@@ -444,8 +444,10 @@ static void check_ready(struct parent *p) {
             return;
     if (p->ready && !p->reloading)
         return;
-    if (!p->ready)
+    if (!p->ready) {
         ready_event(p);
+        process_forget_start();
+    }
     p->ready = true;
     p->reloading = false;
     process_notify("READY=1");

@@ -199,6 +199,7 @@ static void open_all_doors(struct worker *w) {
     w->ready = true;
     LIST_EACH(&w->doors, n)
     open_door(w, CONTAINER_OF(n, struct door, node));
+    process_forget_start();
     link_send(w->link, LINK_READY, BYTES_NONE, -1);
 }
 

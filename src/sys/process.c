@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <link.h>
 #include <linux/capability.h>
 #include <linux/close_range.h>
 #include <pwd.h>
@@ -277,6 +278,26 @@ uint64_t process_raise_files(void) {
     setrlimit(RLIMIT_NOFILE, &files);
     getrlimit(RLIMIT_NOFILE, &files);
     return files.rlim_cur;
+}
+
+/* Segments without PF_W: a private page that was written to would be lost. */
+static int forget_code(struct dl_phdr_info *info, size_t size, void *ctx) {
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    (void)size;
+    (void)ctx;
+    for (size_t i = 0; i < info->dlpi_phnum; i++) {
+        const ElfW(Phdr) *p = &info->dlpi_phdr[i];
+        if (p->p_type != PT_LOAD || p->p_flags & PF_W)
+            continue;
+        uintptr_t begin = (info->dlpi_addr + p->p_vaddr) & ~(page - 1);
+        uintptr_t end = (info->dlpi_addr + p->p_vaddr + p->p_memsz + page - 1) & ~(page - 1);
+        madvise((void *)begin, end - begin, MADV_DONTNEED);
+    }
+    return 0;
+}
+
+void process_forget_start(void) {
+    dl_iterate_phdr(forget_code, NULL);
 }
 
 void process_set_title(const char *title) {

@@ -55,6 +55,10 @@ enum rc process_no_new_privileges(struct why *why);
 void process_hide_memory(void);
 /* Raises the limit of open files to what is allowed; returns it. */
 uint64_t process_raise_files(void);
+/* Lets go of the pages of code and constants that starting alone needed (relocation, OpenSSL's
+ * tables): they are the greater part of an idle process. What is used again comes back from the
+ * page cache. */
+void process_forget_start(void);
 void process_set_title(const char *title); /* the thread's name, 15 octets */
 
 /* --- memory handed over --------------------------------------------------------------------- */

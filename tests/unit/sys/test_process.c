@@ -414,6 +414,27 @@ static void memory_is_shared(void **state) {
     assert_true(process_raise_files() > 0);
 }
 
+static long file_pages(void) {
+    long all, resident, shared;
+    FILE *f = fopen("/proc/self/statm", "r");
+    assert_non_null(f);
+    assert_int_equal(fscanf(f, "%ld %ld %ld", &all, &resident, &shared), 3);
+    fclose(f);
+    return shared;
+}
+
+static void code_is_let_go_and_comes_back(void **state) {
+    (void)state;
+    static const char constant[] = "constants stay what they are";
+    static int written = 7;
+    written++;
+    long before = file_pages();
+    process_forget_start();
+    assert_true(file_pages() < before);
+    assert_int_equal(written, 8);
+    assert_int_equal(strlen(constant), 28);
+}
+
 /* --- sd_notify ------------------------------------------------------------------------------------ */
 
 static void notify_to(struct sockaddr_un *at, socklen_t size, const char *name) {
@@ -507,6 +528,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(capabilities_are_given_up),
         cmocka_unit_test(memfds_are_sealed),
         cmocka_unit_test(memory_is_shared),
+        cmocka_unit_test(code_is_let_go_and_comes_back),
         cmocka_unit_test(systemd_is_told),
         cmocka_unit_test(workers_work_inside),
         cmocka_unit_test(keepers_have_no_network),
