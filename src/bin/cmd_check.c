@@ -3,6 +3,7 @@
 #include "base/must.h"
 #include "bin/commands.h"
 #include "bin/findings.h"
+#include "bin/live.h"
 #include "bin/options.h"
 #include "bin/settings.h"
 #include "decide/decide.h"
@@ -167,9 +168,12 @@ static void print_text(const struct check *c) {
 
 int cmd_check(int argc, char **argv) {
     struct bytes file = SETTINGS_FILE;
-    bool json = false;
+    bool json = false, live = false;
     const struct option_row rows[] = {
         { .name = "-c", .value = "FILE", .help = "the configuration", .text = &file },
+        { .name = "--live",
+          .help = "look at the servers it names, certificates, and the DNS about this host too",
+          .flag = &live },
         { .name = "--json", .help = "one JSON object", .flag = &json },
     };
     const struct options o = {
@@ -187,6 +191,8 @@ int cmd_check(int argc, char **argv) {
     settings_parse(file, &c.config, &c.findings);
     if (c.config && !c.config->incomplete)
         prove(&c);
+    if (live && c.config && !c.config->incomplete)
+        live_check(c.config, c.arena, &c.findings);
     if (json)
         print_json(&c);
     else
