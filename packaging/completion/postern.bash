@@ -5,7 +5,7 @@ _postern_words() {
 	case $1 in
 		'') echo 'serve check why user alias queue trace send --help --version' ;;
 		serve) echo '-c --help' ;;
-		check) echo '-c --json --help' ;;
+		check) echo '-c --live --json --help' ;;
 		why) echo '-c --client --listener --tls --user --mechanism --certificate --local-user --popped --helo
 			--from --to --header-from --sender-header --reply-to --size --recipients --sent --at
 			--offline --json --help' ;;

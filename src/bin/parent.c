@@ -643,19 +643,23 @@ static void on_event(void *ctx, const char *name, struct bytes line) {
 
 /* --- renewed certificates ----------------------------------------------------------------- */
 
+static void tell_unusable(const struct why *why) {
+    struct event *e = event_begin("certificate-unusable");
+    event_why(e, why);
+    event_str(e, "remedy", "Put a working pair in place; until then the old one is used");
+    event_bool(e, "alarm", true);
+    event_end(e);
+}
+
 static void look(struct parent *p) {
     struct why why;
     enum rc rc = certificates_look(p->certificates, p->config, &why);
-    if (rc == MORE)
+    if (rc == PERM)
+        tell_unusable(&why);
+    if (rc != OK)
         return;
-    struct event *e = event_begin(rc == OK ? "certificate-reloaded" : "certificate-unusable");
-    if (rc != OK) {
-        event_why(e, &why);
-        event_str(e, "remedy", "Put a working pair in place; until then the old one is used");
-        event_bool(e, "alarm", true);
-    }
-    event_end(e);
-    for (unsigned i = 0; rc == OK && i < p->workers; i++)
+    event_end(event_begin("certificate-reloaded"));
+    for (unsigned i = 0; i < p->workers; i++)
         if (p->children[i].link)
             send_config(p, &p->children[i]);
 }

@@ -112,12 +112,11 @@ static void on_deadline(void *ctx) {
     struct probe *p = ctx;
     enum probe_step step = step_now(p);
     p->gone = true;
-    fail(p, step, "doctor.timeout", "%s did not come in time", awaited(step));
+    fail(p, step, "deliver.timeout", "%s did not come in time", awaited(step));
 }
 
 static void refused(struct probe *p, enum probe_step step, const struct smtp_reply *reply) {
-    fail(p, step, "doctor.refused", "it answers %d %.*s", reply->code,
-         BYTES_FMT(bytes_first(reply->text, 300)));
+    fail(p, step, "", "it answers %d %.*s", reply->code, BYTES_FMT(bytes_first(reply->text, 300)));
     p->seen.why.code = reply->code;
     p->seen.why.status = reply->status;
 }
@@ -249,7 +248,7 @@ static void on_stage(void *ctx, enum smtp_stage stage, size_t index, const struc
     }
     p->gone = !reply->code || reply->code == 421;
     if (!reply->code)
-        fail(p, steps[stage], "doctor.protocol", "its reply makes no sense: %s",
+        fail(p, steps[stage], "deliver.protocol", "its reply makes no sense: %s",
              why ? why->text : "");
     else if (stage == SMTP_STAGE_AUTH)
         on_auth(p, reply);
@@ -295,7 +294,7 @@ static void on_end(void *ctx, int error) {
     p->gone = true;
     if (p->over)
         timer_set(p->loop, &p->end, 0, tell, p);
-    fail(p, step, "doctor.closed", "the connection %s while %s was awaited%s%s",
+    fail(p, step, "deliver.closed", "the connection %s while %s was awaited%s%s",
          error ? "broke" : "was closed", awaited(step), error ? ": " : "",
          error ? strerror(error) : "");
 }
