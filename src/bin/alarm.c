@@ -157,6 +157,11 @@ struct alarm *alarm_open(const struct alarm_setup *setup) {
     return a;
 }
 
+void alarm_reload(struct alarm *a, struct bytes hostname, struct bytes postmaster) {
+    a->setup.hostname = hostname;
+    a->setup.postmaster = postmaster;
+}
+
 void alarm_close(struct alarm **ap) {
     struct alarm *a = *ap;
     *ap = NULL;

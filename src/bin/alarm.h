@@ -15,6 +15,8 @@ struct alarm_setup {
     void *ctx;
 };
 struct alarm *alarm_open(const struct alarm_setup *setup);
+/* A new configuration: the views of the old one are used no more. */
+void alarm_reload(struct alarm *a, struct bytes hostname, struct bytes postmaster);
 void alarm_close(struct alarm **a);
 /* An event sink (base/event.h). Mail is made in a later turn of the loop. */
 void alarm_event(void *alarm, const char *name, struct bytes line);

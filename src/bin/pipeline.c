@@ -248,6 +248,7 @@ struct pipeline *pipeline_open(const struct pipeline_setup *setup, const struct 
 void pipeline_reload(struct pipeline *p, const struct config *config,
                      void (*release)(void *ctx, const struct config *old), void *ctx) {
     p->config = config;
+    alarm_reload(p->alarm, config->hostname, config->postmaster);
     schedule_reload(p->schedule, config);
     deliver_reload(p->deliver, config);
     accept_reload(p->accept, config, release, ctx);
