@@ -114,6 +114,31 @@ static enum rc prove(const struct config *c, struct why *why) {
     return rc;
 }
 
+/* --- authorities of routes ------------------------------------------------------------------ */
+
+/* Read here, because a worker may reach neither the file's folder nor, as another account, the file.
+ * The text takes the place of the path. */
+static enum rc read_roots(struct config *c, struct why *why) {
+    enum rc rc = OK;
+    for (size_t i = 0; i < c->route_count && rc == OK; i++) {
+        struct route *r = (struct route *)(uintptr_t)&c->routes[i];
+        struct tls_client *proof = NULL;
+        struct bytes text;
+        if (!r->ca_file.len)
+            continue;
+        rc = files_read(r->ca_file, PEM_MAX, c->arena, &text, why);
+        if (rc == OK)
+            rc = tls_client_open(text, &proof, why);
+        tls_client_close(&proof);
+        if (rc == OK)
+            r->ca_file = text;
+        else
+            why_set(why, PERM, 0, NULL, why->reason, "route %.*s: ca_file %.*s: %s",
+                    BYTES_FMT(r->name), BYTES_FMT(bytes_first(r->ca_file, 200)), why->text);
+    }
+    return rc == OK ? OK : PERM;
+}
+
 enum rc certificates_fill(struct config *c, int64_t wall_ms, struct why *why) {
     struct tls_pair made;
     if (any_uses_made(c)) {
@@ -122,7 +147,8 @@ enum rc certificates_fill(struct config *c, int64_t wall_ms, struct why *why) {
             return rc;
         set_made(c, &made);
     }
-    return prove(c, why);
+    enum rc rc = read_roots(c, why);
+    return rc == OK ? prove(c, why) : rc;
 }
 
 /* --- renewal ------------------------------------------------------------------------------- */

@@ -8,6 +8,7 @@
 struct certificates;
 
 /* Gives listeners without a certificate the pair below state_dir/keys, which is made on first use,
+ * reads the authorities of routes into their ca_file,
  * and looks at every pair. PERM and why when one cannot be used. */
 enum rc certificates_fill(struct config *c, int64_t wall_ms, struct why *why);
 
