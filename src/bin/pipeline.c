@@ -24,6 +24,8 @@ struct pipeline {
     void (*release)(void *ctx, const struct config *old);
     void *release_ctx;
     unsigned draining; /* stages that have not come to rest */
+    unsigned alarms;   /* mails to the postmaster that are not on disk yet */
+    bool at_rest;
     void (*on_idle)(void *ctx);
     void *idle_ctx;
 };
@@ -178,14 +180,27 @@ static void report_for(void *ctx, const struct job *job, const struct outcome *o
 
 /* --- events -> accept's inner door ------------------------------------------------------- */
 
-static void alarm_done(void *ctx, enum rc rc, const struct message_id *id) {
-    (void)ctx;
-    (void)rc;
-    (void)id;
+static void check_idle(struct pipeline *p) {
+    if (!p->on_idle || p->draining || p->alarms || p->at_rest)
+        return;
+    p->at_rest = true;
+    p->on_idle(p->idle_ctx);
 }
 
+static void alarm_done(void *ctx, enum rc rc, const struct message_id *id) {
+    struct pipeline *p = ctx;
+    (void)rc;
+    (void)id;
+    p->alarms--;
+    check_idle(p);
+}
+
+/* Nobody waits for these but the end: what is at rest begins nothing. */
 static void send_alarm(void *ctx, struct bytes to, struct bytes message) {
     struct pipeline *p = ctx;
+    if (p->at_rest)
+        return;
+    p->alarms++;
     accept_report(p->accept, to, message, alarm_done, p);
 }
 
@@ -276,8 +291,8 @@ void pipeline_hold_back(struct pipeline *p, struct message_id id) {
 
 static void one_idle(void *ctx) {
     struct pipeline *p = ctx;
-    if (--p->draining == 0)
-        p->on_idle(p->idle_ctx);
+    p->draining--;
+    check_idle(p);
 }
 
 void pipeline_drain(struct pipeline *p, int64_t ms, void (*on_idle)(void *ctx), void *ctx) {
