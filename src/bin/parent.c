@@ -403,7 +403,10 @@ static void child_ended(struct child *c, int status) {
         counters_worker_died(p->counters, c->index);
     }
     arena_close(&a);
-    restart_later(c);
+    if (expected && !p->stopping)
+        start_child(c); /* with the new configuration; its callers wait */
+    else
+        restart_later(c);
 }
 
 /* --- ready, stop, reload ----------------------------------------------------------------- */
