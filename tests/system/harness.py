@@ -229,8 +229,23 @@ class Server:
 
     def kill(self):
         """All of it at once, as a power cut would but for the disk."""
-        os.killpg(self.process.pid, signal.SIGKILL)
+        group = self.process.pid
+        os.killpg(group, signal.SIGKILL)
         self.process.wait()
+        until(lambda: not self._lives(group), "the end of all of it", 10)
+
+    @staticmethod
+    def _lives(group):
+        try:
+            while os.waitpid(-group, os.WNOHANG)[0]:  # orphans are ours where this is process 1
+                pass
+        except ChildProcessError:
+            pass
+        try:
+            os.killpg(group, 0)
+            return True
+        except ProcessLookupError:
+            return False
 
     def close(self, quiet):
         try:
