@@ -31,8 +31,9 @@ struct accept_setup {
                     void (*on_resolved)(void *arg, enum rc rc, const struct envelope *resolved,
                                         const struct why *why),
                     void *arg);
-    /* Is this address a default gateway or bridge of this host (sys/gateways.h). */
-    bool (*is_gateway)(void *ctx, struct addr client);
+    /* Is this address a default gateway or bridge of this host (sys/gateways.h). TEMP: this
+     * host's routes cannot be read. */
+    enum rc (*is_gateway)(void *ctx, struct addr client, bool *out);
     void *ctx;
     uint64_t seed; /* of session ids: differs between processes and starts */
 };

@@ -57,13 +57,20 @@ static void sender_found(void *ctx, enum rc rc, const struct directory_entry *en
     go_on(s);
 }
 
+void ask_gateway(struct session *s) {
+    struct accept *a = s->accept;
+    enum rc rc = OK;
+    s->facts.gateway = false;
+    if (a->setup.is_gateway)
+        rc = a->setup.is_gateway(a->setup.ctx, s->facts.client, &s->facts.gateway);
+    s->facts.gateway_state = rc == OK ? FACT_KNOWN : FACT_FAILED;
+}
+
 /* Asks for one missing fact. True when it is known already, so the decision can go on at once. */
 static bool fetch(struct session *s, uint32_t missing) {
     struct accept *a = s->accept;
     if (missing & FACT_GATEWAY) {
-        s->facts.gateway =
-            a->setup.is_gateway && a->setup.is_gateway(a->setup.ctx, s->facts.client);
-        s->facts.gateway_state = FACT_KNOWN;
+        ask_gateway(s);
         return true;
     }
     if (missing & FACT_LOGIN) {
@@ -90,6 +97,8 @@ static bool fetch(struct session *s, uint32_t missing) {
 static void forget_facts(struct session *s) {
     struct facts *f = &s->facts;
     f->recipient_entry = NULL;
+    if (f->gateway_state == FACT_FAILED)
+        f->gateway_state = FACT_UNKNOWN;
     if (!s->tx || f->login_state == FACT_FAILED)
         f->login_state = FACT_UNKNOWN;
     if (!s->tx || f->sender_state == FACT_FAILED)

@@ -138,6 +138,7 @@ void session_event_head(struct event *e, const struct session *s);
 void ask_decision(struct session *s, enum decide_step step,
                   void (*then)(struct session *s, const struct verdict *v));
 void ask_cancel(struct session *s);
+void ask_gateway(struct session *s); /* fills in facts.gateway */
 
 /* transaction.c: MAIL to the end of data. */
 void transaction_mail(void *ctx, const struct smtp_mail *mail);

@@ -194,10 +194,8 @@ static bool gate(void *ctx, enum smtp_verb verb, struct why *refuse) {
     s->facts.verb = bytes_str(smtp_verb_name(verb));
     s->facts.errors = smtp_server_errors(s->machine);
     s->facts.now = loop_wall(s->accept->setup.loop);
-    if (s->facts.gateway_state == FACT_UNKNOWN && s->accept->setup.is_gateway) {
-        s->facts.gateway = s->accept->setup.is_gateway(s->accept->setup.ctx, s->facts.client);
-        s->facts.gateway_state = FACT_KNOWN;
-    }
+    if (s->facts.gateway_state != FACT_KNOWN)
+        ask_gateway(s);
     struct verdict v;
     s->accept->setup.decide(s->rules->config, STEP_COMMAND, &s->facts, s->accept->scratch, &v);
     bool ok = v.rc == OK || v.rc == MORE;

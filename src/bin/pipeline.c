@@ -40,9 +40,10 @@ static void resolve_for(void *ctx, const struct envelope *envelope, struct arena
     resolve_begin(p->setup.loop, p->config, p->setup.directory, envelope, a, on_resolved, arg);
 }
 
-static bool gateway_for(void *ctx, struct addr client) {
+static enum rc gateway_for(void *ctx, struct addr client, bool *out) {
     struct pipeline *p = ctx;
-    return p->setup.is_gateway && p->setup.is_gateway(p->setup.gateway_ctx, client);
+    *out = false;
+    return p->setup.is_gateway ? p->setup.is_gateway(p->setup.gateway_ctx, client, out) : OK;
 }
 
 /* --- schedule -> deliver -> schedule ----------------------------------------------------- */

@@ -26,7 +26,7 @@ struct pipeline_setup { /* none of it is owned */
     struct dns *dns;
     struct tls_client *tls;
     struct maildir *maildir;
-    bool (*is_gateway)(void *ctx, struct addr client); /* may be NULL */
+    enum rc (*is_gateway)(void *ctx, struct addr client, bool *out); /* may be NULL */
     void *gateway_ctx;
     const struct addr *own_addresses; /* that we listen on: the loop rule */
     size_t own_address_count;

@@ -27,6 +27,7 @@
 enum {
     DRAIN_MS = 10 * 1000,
     LEASE_AGAIN_MS = 1000,
+    GATEWAYS_AGAIN_MS = 60 * 1000,
     LEASE_TELL = 60, /* of the attempts */
     HISTORY_MS = 1000,
     CONFIG_MAX = 64 * 1024 * 1024,
@@ -70,7 +71,7 @@ struct worker {
     uint32_t lanes[LANES_MAX];
     enum { LANE_FREE, LANE_ASKED, LANE_LEASED } lane_states[LANES_MAX];
     size_t lane_count, lanes_leased, leases_failed;
-    struct timer lease_timer, history_timer;
+    struct timer lease_timer, history_timer, gateways_timer;
     struct message_id holds[HOLDS_MAX];
     size_t hold_count;
     bool started, ready, draining;
@@ -258,9 +259,24 @@ static void lease_missing(void *ctx) {
 
 /* --- start ------------------------------------------------------------------------------- */
 
-static bool is_gateway(void *ctx, struct addr client) {
+static enum rc is_gateway(void *ctx, struct addr client, bool *out) {
     struct worker *w = ctx;
-    return w->gateways && gateways_has(w->gateways, client);
+    *out = w->gateways && gateways_has(w->gateways, client);
+    return w->gateways ? OK : TEMP;
+}
+
+/* Until the routes can be read, nobody earns a grant by address alone. */
+static void watch_gateways(void *ctx) {
+    struct worker *w = ctx;
+    struct why why;
+    w->gateways = gateways_open(w->loop, &why);
+    if (w->gateways)
+        return;
+    struct event *e = event_begin("gateways-unknown");
+    event_why(e, &why);
+    event_bool(e, "alarm", true);
+    event_end(e);
+    timer_set(w->loop, &w->gateways_timer, GATEWAYS_AGAIN_MS, watch_gateways, w);
 }
 
 static void history_tick(void *ctx) {
@@ -362,7 +378,7 @@ static void start(struct worker *w) {
     w->started = true;
     serve_open_log(w->config, false);
     process_raise_files();
-    w->gateways = gateways_open(w->loop, &why);
+    watch_gateways(w);
     if (tls_client_open(BYTES_NONE, &w->tls, &why) != OK)
         give_up("TLS", &why);
     collect_own_addresses(w);
@@ -466,6 +482,7 @@ static void drain(struct worker *w) {
 static void close_all(struct worker *w) {
     answers_close(&w->answers);
     timer_clear(&w->history_timer);
+    timer_clear(&w->gateways_timer);
     timer_clear(&w->lease_timer);
     LIST_EACH(&w->doors, n)
     close_door(CONTAINER_OF(n, struct door, node));

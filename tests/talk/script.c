@@ -1100,7 +1100,7 @@ static bool run_break(struct script *s, struct bytes rest) {
         return false;
     return world_break(s->world, bytes_trim(rest), true) || fail(s, "what can break: disk-full "
                                                                     "disk-write disk-sync "
-                                                                    "directory secrets");
+                                                                    "directory secrets routes");
 }
 
 static bool run_repair(struct script *s, struct bytes rest) {

@@ -37,7 +37,7 @@ struct world {
     struct pipeline *pipeline;
     struct buf authorities; /* PEM of those that the server trusts */
     struct list pairs;
-    bool disk_full, disk_eio, sync_eio, crashed, gateway_set;
+    bool disk_full, disk_eio, sync_eio, crashed, gateway_set, routes_unknown;
     struct addr gateway;
     struct list retired;
     int64_t lane_read;

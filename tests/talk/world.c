@@ -387,9 +387,10 @@ static void on_damage(void *ctx, uint32_t lane, struct bytes what) {
     event_end(e);
 }
 
-static bool is_gateway(void *ctx, struct addr client) {
+static enum rc is_gateway(void *ctx, struct addr client, bool *out) {
     struct world *w = ctx;
-    return w->gateway_set && addr_equal(w->gateway, client);
+    *out = w->gateway_set && addr_equal(w->gateway, client);
+    return w->routes_unknown ? TEMP : OK;
 }
 
 static bool open_services(struct world *w, struct why *why) {
@@ -640,6 +641,8 @@ bool world_break(struct world *w, struct bytes what, bool broken) {
         w->disk_eio = broken;
     else if (bytes_equal(what, B("disk-sync")))
         w->sync_eio = broken;
+    else if (bytes_equal(what, B("routes")))
+        w->routes_unknown = broken;
     else if (bytes_equal(what, B("directory")))
         hide(w, "directory.db", broken);
     else if (bytes_equal(what, B("secrets")))
