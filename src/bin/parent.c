@@ -38,6 +38,7 @@ enum {
     START_MS = 60 * 1000, /* a worker that takes longer to be ready is told of */
     TICKET_KEY = 48,
     LANES_MAX = 1024,
+    TAKEN_LOOKS = 60, /* at an address that somebody has: three seconds */
 };
 
 enum kind { KIND_WORKER, KIND_KEEPER, KIND_RESOLVER };
@@ -131,10 +132,22 @@ static bool is_ours(const struct parent *p, uint16_t port) {
     return false;
 }
 
+/* At the start a moment is given to the workers of a server that was killed: the kernel may still be
+ * ending them. */
+static bool stays_taken(const struct parent *p, struct addr at) {
+    static const struct timespec moment = { 0, 50 * 1000 * 1000 };
+    for (int i = 0; sockets_taken(at); i++) {
+        if (p->children || i == TAKEN_LOOKS)
+            return true;
+        nanosleep(&moment, NULL);
+    }
+    return false;
+}
+
 /* The first socket may pick a port; the others of the row take the same. */
 static enum rc bind_row(struct parent *p, struct socket_row *row, struct why *why) {
     struct addr at = row->wanted;
-    if (!is_ours(p, at.port) && sockets_taken(at)) {
+    if (!is_ours(p, at.port) && stays_taken(p, at)) {
         char text[80];
         struct buf b = buf_fixed(text, sizeof(text));
         addr_format_port(&b, at);

@@ -82,6 +82,17 @@ def test_second_server_on_the_same_port(t):
     third.session().ehlo().quit()
 
 
+def test_killed_and_started_at_once(t):
+    """Whatever of the old server the kernel is still ending does not keep the new one away."""
+    server = t.server(ONE, workers=4)
+    server.crashes_expected = True
+    server.write(ONE.replace(":0", f":{server.at()[1]}"))
+    for _ in range(6):
+        os.kill(server.pid, signal.SIGKILL)  # the children end with it, a little later
+        server.process.wait()
+        server.start()
+
+
 def test_missing_account(t):
     need_root()
     server = t.server(ONE, start=False, run_as="nobody-of-that-name")
