@@ -434,6 +434,9 @@ static void loaded(void *ctx, enum rc rc, struct store_message *m, const struct 
             event_str(e, "message", a->job.id.text);
             event_why(e, why);
             event_end(e);
+            /* The store still has it as due: the next sweep finds it again, and what lies behind. To
+             * ask for more of this destination now would bring the same, and again. */
+            a->item->destination->paged = false;
         }
         finish(a);
         return;

@@ -556,6 +556,23 @@ static void one_that_cannot_be_read_is_told_and_tried_again(void **state) {
     assert_int_equal(state_of(m), RECIPIENT_RELAYED);
 }
 
+/* A lane whose disk gives nothing back, with more than a destination has in memory. */
+static void many_that_cannot_be_read_are_no_circle(void **state) {
+    struct bench *b = *state;
+    schedule_close(&b->schedule);
+    for (int i = 0; i < 2500; i++)
+        shelf_add(&b->shelf, "mx:a.example", 1, false)->unreadable = true;
+    struct shelf_message *last = shelf_add(&b->shelf, "mx:a.example", 1, false);
+    open_schedule(b);
+    sim_advance(b->loop, 2 * MINUTE);
+    assert_in_range(b->shelf.loads, 2000, 10000);
+    for (size_t i = 0; i < b->shelf.count; i++)
+        b->shelf.list[i]->unreadable = false;
+    sim_advance(b->loop, 5 * MINUTE);
+    assert_int_equal(state_of(last), RECIPIENT_RELAYED);
+    assert_int_equal(b->count, 2501);
+}
+
 static void the_watchdog_tells_what_is_late(void **state) {
     struct bench *b = *state;
     b->manual = true; /* nobody answers: a thousand attempts are all that may run */
@@ -710,6 +727,7 @@ int main(void) {
         TEST(what_lay_in_the_store_at_the_start_is_found),
         TEST(an_item_found_gone_is_dropped),
         TEST(one_that_cannot_be_read_is_told_and_tried_again),
+        TEST(many_that_cannot_be_read_are_no_circle),
         TEST(the_watchdog_tells_what_is_late),
         TEST(a_reload_gives_what_waits_another_way),
         TEST(orders_do_what_they_say),
