@@ -22,7 +22,10 @@ struct question {
     struct store_filter filter;
     struct buf cursor;
     struct buf lines;
-    bool owed; /* the store owes a page, or schedule the end of an order */
+    size_t limit;  /* messages of the page under way */
+    size_t fitted; /* of them, those that found room */
+    bool over;     /* one did not: the page is made again, with a smaller limit */
+    bool owed;     /* the store owes a page, or schedule the end of an order */
     bool stopped;
 };
 
@@ -97,7 +100,14 @@ void answer_message(struct buf *out, struct store_message *m) {
 static void on_message(void *ctx, struct store_message *m) {
     struct question *q = ctx;
     size_t before = q->lines.len;
+    if (q->over)
+        return;
     answer_message(&q->lines, m);
+    if (q->lines.full && q->fitted) {
+        q->over = true;
+        return;
+    }
+    q->fitted++;
     if (q->lines.full) {
         struct message_id id = store_message_id(m);
         buf_cut(&q->lines, before);
@@ -118,6 +128,13 @@ static void on_page(void *ctx, enum rc rc, struct bytes next, bool more) {
         free_question(q);
         return;
     }
+    if (q->over && rc == OK) {
+        buf_clear(&q->lines);
+        q->limit = q->fitted;
+        scan(q);
+        return;
+    }
+    q->limit = PAGE_MESSAGES;
     buf_clear(&q->cursor);
     buf_add(&q->cursor, next);
     if (rc != OK)
@@ -133,8 +150,9 @@ static void on_page(void *ctx, enum rc rc, struct bytes next, bool more) {
 static void scan(struct question *q) {
     static const struct store_scan_events events = { on_message, on_page };
     q->owed = true;
-    store_scan(q->answers->setup.store, &q->filter, buf_bytes(&q->cursor), PAGE_MESSAGES, &events,
-               q);
+    q->over = false;
+    q->fitted = 0;
+    store_scan(q->answers->setup.store, &q->filter, buf_bytes(&q->cursor), q->limit, &events, q);
 }
 
 static struct bytes json_bytes(const json_t *object, const char *key, struct arena *a) {
@@ -259,6 +277,7 @@ void answers_ask(struct answers *a, uint64_t number, struct bytes request) {
     q->arena = arena_open();
     q->cursor = buf_grow(1024);
     q->lines = buf_grow(PAGE_OCTETS);
+    q->limit = PAGE_MESSAGES;
     list_append(&a->questions, &q->node);
     json_t *json = json_loadb(request.at, request.len, 0, NULL);
     struct bytes name = json_bytes(json, "command", q->arena);

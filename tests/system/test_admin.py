@@ -111,6 +111,19 @@ def told(server, ids):
 
 
 @options(seconds=120)
+def test_queue_of_many_recipients(t):
+    """Messages that do not fit into a page of the answer are on the next one."""
+    server, sink, other, ids = stuck(t)
+    c = server.session(source=HOME).ehlo()
+    for message in range(40):
+        c.mail("terri@proseware.com")
+        for n in range(50):
+            c.rcpt(f"r{message}.{n}@adatum.com")
+        ids.append(re.search(r"queued as (\S+)", c.data(letter("terri@proseware.com")).text)[1])
+    c.quit()
+    assert found(server) == set(ids)
+
+
 def test_queue_orders_running(t):
     server, sink, other, ids = stuck(t)
     steer(server, ids)
