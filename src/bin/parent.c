@@ -838,6 +838,7 @@ int parent_run(struct config *config) {
     p->config = config;
     p->workers = config->workers;
     list_init(&p->sockets);
+    process_hide_memory(); /* keys and passwords are in it */
     signal(SIGPIPE, SIG_IGN);
     p->loop = loop_open();
     event_open(wall_clock, p->loop);

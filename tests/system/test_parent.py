@@ -3,6 +3,8 @@ and askers that vanish."""
 import fcntl
 import hashlib
 import os
+import re
+import resource
 import signal
 import socket
 import subprocess
@@ -268,6 +270,16 @@ def server_children(parent):
         except (OSError, IndexError):
             continue
     return found
+
+
+def test_no_process_leaves_its_memory_behind(t):
+    """Keys and passwords are in it: no core file, whatever the limits we were started with."""
+    resource.setrlimit(resource.RLIMIT_CORE, (1 << 20, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+    server = t.server(ONE)
+    parent = server.events("ready")[0]["pid"]
+    for pid in [parent] + server_children(parent):
+        limits = open(f"/proc/{pid}/limits").read()
+        assert re.search(r"^Max core file size +0 +0 ", limits, re.M), f"{pid}: {limits}"
 
 
 # --- who asks, and who does not answer ------------------------------------------------------------------
