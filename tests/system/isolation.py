@@ -45,8 +45,18 @@ def _enter(kind):
         unshare(PRIVATE)
 
 
+def _keep_mounts_in():
+    """Nothing mounted from here on is seen outside."""
+    try:
+        mount("none", "/", "", MS_REC | MS_PRIVATE)
+    except OSError:  # in a chroot / is no mount point: whatever can be seen, then
+        with open("/proc/self/mountinfo") as table:
+            for target in {line.split()[4] for line in table}:
+                mount("none", target.replace("\\040", " "), "", MS_PRIVATE)
+
+
 def _settle():
-    mount("none", "/", "", MS_REC | MS_PRIVATE)
+    _keep_mounts_in()
     mount("proc", "/proc", "proc", MS_NOSUID_NODEV_NOEXEC)
     loopback_up()
     # Ports such as 25 are everybody's in here.
