@@ -22,6 +22,7 @@ struct batch {
     struct lane *lane;
     struct disk *disk;
     struct list pieces;
+    size_t prompt;        /* pieces that somebody waits for: messages */
     struct segment *seal; /* the one before, to be closed with its index */
     struct buf footer;
     uint32_t footer_at;
@@ -179,6 +180,8 @@ static void take_pieces(struct batch *b, size_t *flat_out) {
         struct list_node *n = list_pop(&lane->queue);
         struct piece *p = CONTAINER_OF(n, struct piece, node);
         list_append(&b->pieces, n);
+        b->prompt += !p->patient;
+        lane->waiting -= !p->patient && lane->waiting;
         octets += record_length(&p->record);
         flat += p->front.len + (p->body.len <= COPIED ? p->body.len : 0) + 8;
     }
@@ -240,9 +243,12 @@ static void on_turn(void *ctx) {
     log_kick(ctx);
 }
 
+/* Where several messages came together, as many are on their way again: a moment's wait lets one sync
+ * cover them too. It ends when they are here. A sender by itself never waits. */
 static void kick_soon(struct lane *lane) {
-    if (!lane->batch && !timer_is_set(&lane->turn))
-        timer_set(lane->spool->loop, &lane->turn, 0, on_turn, lane);
+    int64_t wait = lane->waiting < lane->expected ? GATHER_MS : 0;
+    if (!lane->batch && (!wait || !timer_is_set(&lane->turn)))
+        timer_set(lane->spool->loop, &lane->turn, wait, on_turn, lane);
 }
 
 static void why_failed(struct why *why, int error) {
@@ -371,6 +377,8 @@ static void batch_done(void *ctx) {
     struct batch *b = ctx;
     struct lane *lane = b->lane;
     lane->batch = NULL;
+    size_t less = lane->expected - lane->expected / 8 - (lane->expected ? 1 : 0);
+    lane->expected = b->prompt > less ? b->prompt : less;
     if (b->error)
         on_failed(b);
     else
@@ -420,6 +428,7 @@ void log_put(struct lane *lane, struct piece *p) {
         return;
     }
     list_append(&lane->queue, &p->node);
+    lane->waiting += !p->patient;
     if (!p->patient)
         kick_soon(lane);
     else if (!timer_is_set(&lane->patience))

@@ -19,8 +19,9 @@ enum {
     FRESH_MEMORY = 8 << 20,     /* of fresh messages kept: seconds of them, where mail flows */
     FRESH_AGE_MS = 30 * 1000,   /* an old one gives way when that is used up */
     BATCH_OCTETS = 4 << 20,     /* one write and sync */
-    SETTLE_WAIT_MS = 100,       /* what settlements wait for company */
-    PAUSE_MS = 1000,            /* after a disk failed */
+    GATHER_MS = 4,
+    SETTLE_WAIT_MS = 100, /* what settlements wait for company */
+    PAUSE_MS = 1000,      /* after a disk failed */
     SPACE_AGE_MS = 1000,
     SEQUENCE_BITS = 24,       /* of a sequence below the segment's number */
     SEQUENCES_ROLL = 1 << 23, /* ids of one segment after which the next is begun */
@@ -92,6 +93,8 @@ struct lane {
     struct batch *batch; /* under way */
     struct buf flat;     /* its small parts */
     struct timer turn, patience, pause, upkeep;
+    size_t waiting;  /* messages in the queue */
+    size_t expected; /* that came together lately */
     int64_t paused_until;
     bool upkeep_slow; /* the next look is not urgent */
     bool keep_all;    /* what was read may not be on disk: nothing is deleted */
