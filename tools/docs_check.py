@@ -4,7 +4,8 @@ way round, is an error.
 
   * every option, action and subcommand of src/bin/cmd_*.c stands in its manual page and in the
     completion of bash; every command of src/bin/main.c has a manual page;
-  * docs/reasons.md has a row for every reason id in src/, and no other;
+  * data/reasons.txt has every reason id in src/, and no other, with the replies that the decision
+    gives for it; docs/reasons.md is what tools/reasons.py makes of it;
   * the table of events in docs/operations.md has a row for every event in src/, and no other;
   * every file that a document names in `code` exists, and every `function()` of ARCHITECTURE.md;
   * every RFC that a comment names stands in docs/rfc-map.md;
@@ -22,6 +23,8 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+import reasons
 
 ROOT = Path(__file__).resolve().parent.parent
 SRC = ROOT / "src"
@@ -196,9 +199,20 @@ def compare(document, what, documented, in_source):
         complain(document, f"{what} {name} is not in the source")
 
 
+REFUSAL = re.compile(r'\{\s*(?:PERM|TEMP),\s*(\d+),\s*"([\d.]+)",\s*"([a-z0-9.-]+)"')
+
+
 def check_reasons():
-    documented = [r for r in first_cells(read(ROOT / "docs/reasons.md")) if "." in r]
-    compare("docs/reasons.md", "reason", documented, reasons_in_source())
+    try:
+        known = reasons.all_reasons()
+    except reasons.Wrong as why:
+        return complain("data/reasons.txt", str(why))
+    compare("data/reasons.txt", "reason", list(known), reasons_in_source())
+    for code_, status, reason in REFUSAL.findall(code(SRC / "decide/decide.c")):
+        if f"{code_} {status}" not in known.get(reason, {}).get("reply", []):
+            complain("data/reasons.txt", f"{reason} does not name the reply {code_} {status} that the decision gives")
+    if read(ROOT / "docs/reasons.md") != reasons.markdown(read(reasons.DATA)):
+        complain("docs/reasons.md", "is not made from data/reasons.txt: python3 tools/reasons.py > docs/reasons.md")
 
 
 def settled_events():

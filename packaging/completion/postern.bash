@@ -3,7 +3,7 @@
 
 _postern_words() {
 	case $1 in
-		'') echo 'serve check why user alias queue trace send --help --version' ;;
+		'') echo 'serve check why user alias queue trace send explain --help --version' ;;
 		serve) echo '-c --help' ;;
 		check) echo '-c --live --json --help' ;;
 		why) echo '-c --client --listener --tls --user --mechanism --certificate --local-user --popped --helo
@@ -15,6 +15,7 @@ _postern_words() {
 		queue) echo 'list show retry hold release bounce remove stats
 			-c --sender --recipient --domain --next-hop --state --older --newer --all --json --help' ;;
 		trace) echo '-c --json --help' ;;
+		explain) echo 'list --json --help' ;;
 		send) echo '-c --from --name --header-recipients --notify --return --envid --verbose --help' ;;
 	esac
 }
