@@ -1,6 +1,6 @@
 /* The PROXY header: whatever comes, the length it claims is within what was given. */
-#include "accept/internal.h"
 #include "base/must.h"
+#include "sys/proxy.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -39,6 +39,77 @@ static void login_found(void *ctx, enum rc rc, const struct directory_entry *ent
     go_on(s);
 }
 
+/* --- POP before SMTP ------------------------------------------------------------------------ */
+
+static struct popped *find_popped(struct session *s, struct bytes login) {
+    for (size_t i = 0; i < s->facts.popped_count; i++)
+        if (bytes_equal(s->popped[i].login, login))
+            return &s->popped[i];
+    return NULL;
+}
+
+static struct popped *next_unknown(struct session *s) {
+    for (size_t i = 0; i < s->facts.popped_count; i++)
+        if (s->popped[i].state == FACT_UNKNOWN)
+            return &s->popped[i];
+    return NULL;
+}
+
+static bool same_popped(const struct session *s, const struct counters_popped *found,
+                        size_t count) {
+    bool same = count == s->facts.popped_count;
+    for (size_t i = 0; same && i < count; i++)
+        same = s->popped[i].at == found[i].at && bytes_equal(s->popped[i].login, found[i].login);
+    return same;
+}
+
+/* What is known of those who stay is kept as long as the transaction. */
+static void keep_popped(struct session *s, const struct counters_popped *found, size_t count,
+                        struct arena *a) {
+    struct popped *list = ARENA_ARRAY(a, count, struct popped);
+    for (size_t i = 0; i < count; i++) {
+        const struct popped *old = find_popped(s, found[i].login);
+        list[i] = old ? *old : (struct popped){ .login = arena_copy(a, found[i].login) };
+        list[i].at = found[i].at;
+    }
+    s->facts.popped = s->popped = list;
+    s->facts.popped_count = count;
+}
+
+void ask_popped(struct session *s, struct arena *a) {
+    struct facts *f = &s->facts;
+    struct counters_popped *found;
+    int64_t window = config_pop_window(s->rules->config);
+    if (!window || f->local_door || f->client_unknown) {
+        f->popped_count = 0;
+        return;
+    }
+    struct arena *mine = s->tx ? s->tx->arena : a;
+    size_t count =
+        counters_popped(s->accept->setup.counters, f->client, f->now - window, a, &found);
+    if (!count)
+        f->popped_count = 0;
+    else if (!same_popped(s, found, count))
+        keep_popped(s, found, count, mine);
+}
+
+static void popped_found(void *ctx, enum rc rc, const struct directory_entry *entry,
+                         const struct why *why) {
+    (void)why;
+    struct session *s = ctx;
+    s->finding->state = rc == OK ? FACT_KNOWN : FACT_FAILED;
+    s->finding->entry = rc == OK ? copy_entry(s->tx ? s->tx->arena : s->step, entry) : NULL;
+    go_on(s);
+}
+
+/* False: there is nobody to ask for. */
+static bool ask_entry_of(struct session *s, struct popped *p) {
+    s->finding = p;
+    if (p)
+        directory_find_login(s->accept->setup.directory, p->login, popped_found, s);
+    return p != NULL;
+}
+
 static void recipient_found(void *ctx, enum rc rc, const struct directory_entry *entry,
                             const struct why *why) {
     (void)why;
@@ -67,16 +138,19 @@ void ask_gateway(struct session *s) {
 }
 
 /* Asks for one missing fact. True when it is known already, so the decision can go on at once. */
-static bool fetch(struct session *s, uint32_t missing) {
+static bool fetch(struct session *s, const struct verdict *v) {
     struct accept *a = s->accept;
+    uint32_t missing = v->missing;
     if (missing & FACT_GATEWAY) {
         ask_gateway(s);
         return true;
     }
+    if (missing & FACT_POPPED && ask_entry_of(s, next_unknown(s)))
+        return false;
+    if (missing & FACT_LOGIN && !s->facts.login.len)
+        return !ask_entry_of(s, find_popped(s, v->login));
     if (missing & FACT_LOGIN) {
-        directory_find_login(a->setup.directory,
-                             s->facts.login.len ? s->facts.login : s->facts.popped_login,
-                             login_found, s);
+        directory_find_login(a->setup.directory, s->facts.login, login_found, s);
         return false;
     }
     if (missing & FACT_SENDER_ENTRY) {
@@ -93,6 +167,14 @@ static bool fetch(struct session *s, uint32_t missing) {
     return true;
 }
 
+void ask_forget_popped(struct session *s) {
+    if (!s->tx)
+        s->facts.popped_count = 0;
+    for (size_t i = 0; i < s->facts.popped_count; i++)
+        if (s->popped[i].state == FACT_FAILED)
+            s->popped[i].state = FACT_UNKNOWN;
+}
+
 /* What lay in the step's arena; and what could not be had is asked for again by the next step. */
 static void forget_facts(struct session *s) {
     struct facts *f = &s->facts;
@@ -103,6 +185,7 @@ static void forget_facts(struct session *s) {
         f->login_state = FACT_UNKNOWN;
     if (!s->tx || f->sender_state == FACT_FAILED)
         f->sender_state = FACT_UNKNOWN;
+    ask_forget_popped(s);
 }
 
 static void go_on(struct session *s) {
@@ -111,7 +194,7 @@ static void go_on(struct session *s) {
         s->accept->setup.decide(s->rules->config, s->asking, &s->facts, s->step, &v);
         if (v.rc != MORE)
             break;
-        if (!fetch(s, v.missing))
+        if (!fetch(s, &v))
             return;
     }
     void (*then)(struct session *, const struct verdict *) = s->then;
@@ -130,6 +213,7 @@ void ask_decision(struct session *s, enum decide_step step,
     s->then = then;
     s->step = arena_open();
     s->facts.now = loop_wall(s->accept->setup.loop);
+    ask_popped(s, s->step);
     go_on(s);
 }
 

@@ -7,9 +7,11 @@
 
 #include "accept/accept.h"
 #include "base/event.h"
+#include "base/id.h"
 #include "base/list.h"
 #include "message/header.h"
 #include "smtp/smtp.h"
+#include "sys/proxy.h"
 
 enum {
     HEADER_MAX = 256 * 1024, /* octets of a header section */
@@ -19,7 +21,6 @@ enum {
     ANSWER_GRACE = 30 * 1000, /* for a client to take what we wrote */
     PROGRESS = 512,           /* octets without a reply that count as progress */
     HELO_MAX = 255,
-    CLIENT_KEY = 64,
     SESSION_ROOM = 512, /* for the machine and a login, behind the session in its arena */
 };
 
@@ -56,6 +57,7 @@ struct transaction {
     struct envelope envelope;
     size_t capacity; /* of envelope.recipients and charged */
     struct bytes *charged;
+    struct bytes popped; /* the login whose POP window granted it, or empty */
     bool submitted;
     struct store_draft *draft;
     uint64_t received; /* octets of content */
@@ -82,10 +84,10 @@ struct session {
     struct facts facts;
     struct bounds bounds;
     struct timer timer;
-    char id[14];
+    char id[ID_SIZE];
     char helo[HELO_MAX + 1];
     char offered[128]; /* AUTH mechanisms in EHLO */
-    char client_key[CLIENT_KEY];
+    char client_key[COUNTERS_CLIENT_KEY];
     bool counted;      /* in the client's connections */
     bool started;      /* the greeting was written */
     bool proxy_wanted; /* a PROXY header must come first */
@@ -106,7 +108,8 @@ struct session {
     void (*then)(struct session *s, const struct verdict *v);
     enum decide_step asking;
     const struct smtp_rcpt *rcpt;
-    struct addr peer; /* of the connection itself, whatever PROXY or XCLIENT said */
+    struct popped *popped, *finding; /* facts.popped; the one whose entry is being asked for */
+    struct addr peer;                /* of the connection itself, whatever PROXY or XCLIENT said */
 };
 
 /* session.c */
@@ -139,6 +142,10 @@ void ask_decision(struct session *s, enum decide_step step,
                   void (*then)(struct session *s, const struct verdict *v));
 void ask_cancel(struct session *s);
 void ask_gateway(struct session *s); /* fills in facts.gateway */
+/* Fills in facts.popped, in the transaction's arena if there is one, else in `a`: then it is to be
+ * forgotten before that is reset. */
+void ask_popped(struct session *s, struct arena *a);
+void ask_forget_popped(struct session *s);
 
 /* transaction.c: MAIL to the end of data. */
 void transaction_mail(void *ctx, const struct smtp_mail *mail);
@@ -148,8 +155,6 @@ void transaction_content(void *ctx, struct bytes content);
 void transaction_content_end(void *ctx, bool bare);
 void transaction_reset(void *ctx);
 void transaction_before_command(struct session *s);
-/* The client's key for counters: its address, IPv6 as a /64. */
-void session_client_key(struct addr client, char out[CLIENT_KEY]);
 
 /* login.c: AUTH. */
 void login_auth(void *ctx, struct bytes mechanism, bool has_initial, struct bytes initial);
@@ -173,15 +178,6 @@ struct completion {
 /* text: a whole header section with its empty line (or all of a message that has none). */
 void complete_header(struct buf *out, const struct completion *c, struct bytes text,
                      const struct header_summary *summary);
-
-/* proxy.c: the PROXY protocol's header, versions 1 and 2. */
-enum proxy_kind { PROXY_INCOMPLETE, PROXY_BAD, PROXY_LOCAL, PROXY_UNKNOWN, PROXY_CLIENT };
-struct proxy_header {
-    enum proxy_kind kind;
-    struct addr client, server;
-    size_t length; /* octets of the header */
-};
-void proxy_parse(struct bytes data, struct proxy_header *out);
 
 /* xclient.c */
 void xclient_command(void *ctx, const struct smtp_command *command);

@@ -196,11 +196,13 @@ static bool gate(void *ctx, enum smtp_verb verb, struct why *refuse) {
     s->facts.now = loop_wall(s->accept->setup.loop);
     if (s->facts.gateway_state != FACT_KNOWN)
         ask_gateway(s);
+    ask_popped(s, s->accept->scratch);
     struct verdict v;
     s->accept->setup.decide(s->rules->config, STEP_COMMAND, &s->facts, s->accept->scratch, &v);
     bool ok = v.rc == OK || v.rc == MORE;
     if (!ok)
         *refuse = v.why;
+    ask_forget_popped(s);
     arena_reset(s->accept->scratch);
     return ok;
 }
@@ -463,7 +465,7 @@ static void greet(struct session *s, const struct verdict *v) {
 /* By its address, or by the user who hands mail in on this host. */
 static void count_key(struct session *s) {
     if (!s->facts.local_door) {
-        session_client_key(s->facts.client, s->client_key);
+        counters_client_key(s->facts.client, s->client_key);
         return;
     }
     struct buf b = buf_fixed(s->client_key, sizeof(s->client_key));
@@ -509,17 +511,6 @@ static void begin(struct session *s) {
     ask_decision(s, STEP_CONNECT, greet);
 }
 
-static void make_id(struct accept *a, char out[14]) {
-    static const char digits[] = "0123456789abcdefghjkmnpqrstvwxyz";
-    uint64_t z = a->setup.seed + ++a->counter * 0x9e3779b97f4a7c15ULL;
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
-    z ^= z >> 31;
-    for (int i = 0; i < 12; i++, z >>= 5)
-        out[i] = digits[z & 31];
-    out[12] = 0;
-}
-
 void session_bounds(struct session *s) {
     const struct listener *l = s->facts.listener;
     s->bounds =
@@ -538,7 +529,7 @@ static struct session *open_session(struct accept *a, struct stream *stream) {
     s->peer = s->facts.client = stream_peer(stream);
     s->facts.local = stream_local(stream);
     s->proxy = buf_grow(4096);
-    make_id(a, s->id);
+    id_make(a->setup.seed, ++a->counter, s->id);
     list_append(&a->sessions, &s->node);
     return s;
 }

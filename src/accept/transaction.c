@@ -8,13 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-void session_client_key(struct addr client, char out[CLIENT_KEY]) {
-    struct buf b = buf_fixed(out, CLIENT_KEY);
-    buf_str(&b, "client/");
-    addr_format(&b, client.family == 6 ? addr_masked(client, 64) : client);
-    buf_text(&b);
-}
-
 static struct transaction *open_transaction(void) {
     struct arena *a = arena_open();
     struct transaction *tx = ARENA_NEW(a, struct transaction);
@@ -35,6 +28,7 @@ static void close_transaction(struct session *s) {
     arena_close(&a);
 
     struct facts *f = &s->facts;
+    f->popped_count = 0;
     f->has_sender = false;
     f->sender = f->recipient = BYTES_NONE;
     f->recipients_so_far = 0;
@@ -177,6 +171,9 @@ static void rcpt_decided(struct session *s, const struct verdict *v) {
         note_charged(s, v->connector);
         s->facts.charged.list = tx->charged;
         tx->submitted = true;
+        const struct connector *c = config_connector(s->rules->config, v->connector);
+        if (c && c->pop_before_smtp && !tx->popped.len)
+            tx->popped = arena_copy(tx->arena, v->login);
     }
     s->facts.recipients_so_far = tx->envelope.count;
     struct why why;
@@ -379,6 +376,7 @@ static void accepted_event(struct session *s, const struct envelope *e, struct m
     event_text(ev, "message", message_id_bytes(&id));
     event_text(ev, "message_id", e->message_header_id);
     event_text(ev, "from", e->sender.len ? e->sender : B("<>"));
+    event_text(ev, "popped", s->tx->popped);
     event_u64(ev, "size", size);
     event_text(ev, "protocol", e->protocol);
     event_array(ev, "to");

@@ -262,6 +262,8 @@ const struct domain *config_domain(const struct config *c, struct bytes name);  
 const struct connector *config_connector(const struct config *c, struct bytes name); /* or NULL */
 const struct listener *config_listener(const struct config *c, struct bytes name);   /* or NULL */
 const struct tenant *config_tenant(const struct config *c, struct bytes name);       /* or NULL */
+/* The longest pop_before_smtp of all connectors; 0: there is none. */
+int64_t config_pop_window(const struct config *c);
 bool strings_has(struct strings list, struct bytes text); /* ASCII case folded */
 bool networks_have(struct networks list, struct addr a);
 

@@ -34,6 +34,14 @@ const struct domain *config_domain(const struct config *c, struct bytes name) {
             return &(list)[i];                                                                     \
     return NULL
 
+int64_t config_pop_window(const struct config *c) {
+    int64_t window = 0;
+    for (size_t i = 0; i < c->connector_count; i++)
+        if (c->connectors[i].pop_before_smtp > window)
+            window = c->connectors[i].pop_before_smtp;
+    return window;
+}
+
 const struct connector *config_connector(const struct config *c, struct bytes name) {
     FIND(c->connectors, c->connector_count, name);
 }

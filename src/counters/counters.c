@@ -7,6 +7,7 @@
 #include "counters/counters.h"
 #include "base/must.h"
 #include "base/scan.h"
+#include "counters/pop.h"
 #include "sys/process.h"
 
 #include <errno.h>
@@ -20,7 +21,9 @@ enum {
     SLOTS = 64, /* steps a rolling window forgets in */
     COLUMNS_MAX = 64,
     HAND_MAX = 32,
-    SAVE_VERSION = 1,
+    SAVE_VERSION = 2,
+    SAVED_WINDOW = 1, /* what a record in the saved part begins with */
+    SAVED_POP = 2,
 };
 
 struct window {
@@ -42,6 +45,7 @@ struct table {
     char in_hand[COLUMNS_MAX][HAND_MAX];
     uint64_t windows_used[WINDOWS / 64]; /* a bit each, so that saving touches no others' pages */
     struct window windows[WINDOWS];
+    struct pop_table pop;
     struct gauge gauges[GAUGES];
     uint16_t held[]; /* [column][gauge] */
 };
@@ -206,6 +210,13 @@ uint64_t counters_open(const struct counters *c, struct bytes name) {
     return total;
 }
 
+void counters_client_key(struct addr client, char out[COUNTERS_CLIENT_KEY]) {
+    struct buf b = buf_fixed(out, COUNTERS_CLIENT_KEY);
+    buf_str(&b, "client/");
+    addr_format(&b, client.family == 6 ? addr_masked(client, 64) : client);
+    buf_text(&b);
+}
+
 void counters_worker_died(struct counters *c, unsigned column) {
     struct table *t = c->table;
     lock(t);
@@ -326,24 +337,92 @@ void counters_charge(struct counters *c, struct bytes name, struct rates rates, 
     unlock(t);
 }
 
+/* --- POP before SMTP ----------------------------------------------------------------------- */
+
+void counters_pop_open(struct counters *c, struct addr client, struct bytes login, int64_t now) {
+    lock(c->table);
+    pop_open(&c->table->pop, client, login, now);
+    unlock(c->table);
+}
+
+size_t counters_pop_close(struct counters *c, struct bytes login, struct addr client) {
+    lock(c->table);
+    size_t count = pop_close(&c->table->pop, login, client);
+    unlock(c->table);
+    return count;
+}
+
+size_t counters_popped(const struct counters *c, struct addr client, int64_t since, struct arena *a,
+                       struct counters_popped **out) {
+    lock(c->table);
+    size_t count = pop_find(&c->table->pop, client, since, a, out);
+    unlock(c->table);
+    return count;
+}
+
+bool counters_pop_next(const struct counters *c, uint32_t *cursor, struct arena *a,
+                       struct counters_popped *out) {
+    lock(c->table);
+    bool found = pop_next(&c->table->pop, cursor, a, out);
+    unlock(c->table);
+    return found;
+}
+
 /* --- kept over a restart ----------------------------------------------------------------- */
 
-void counters_save(const struct counters *c, struct buf *out, int64_t wall_ms) {
-    struct table *t = c->table;
-    buf_char(out, SAVE_VERSION);
-    buf_le64(out, (uint64_t)wall_ms);
-    lock(t);
+static void save_windows(struct table *t, struct buf *out) {
     for (size_t i = 0; i < WINDOWS; i++) {
         const struct window *w = &t->windows[i];
         if (!(t->windows_used[i / 64] >> i % 64 & 1) || !sum(w))
             continue;
+        buf_char(out, SAVED_WINDOW);
         buf_le64(out, w->key);
         buf_le64(out, (uint64_t)w->window_ms);
         buf_le64(out, (uint64_t)w->step);
         for (int s = 0; s < SLOTS; s++)
             buf_le32(out, w->slots[s]);
     }
+}
+
+static void save_pop(struct table *t, struct buf *out) {
+    for (uint32_t i = 0; i < POP_ROWS; i++) {
+        size_t before = out->len;
+        buf_char(out, SAVED_POP);
+        if (!pop_save_row(&t->pop, i, out))
+            buf_cut(out, before);
+    }
+}
+
+void counters_save(const struct counters *c, struct buf *out, int64_t wall_ms) {
+    struct table *t = c->table;
+    buf_char(out, SAVE_VERSION);
+    buf_le64(out, (uint64_t)wall_ms);
+    lock(t);
+    save_windows(t, out);
+    save_pop(t, out);
     unlock(t);
+}
+
+static bool load_window(struct table *t, struct scan *s, int64_t wall_ms) {
+    struct window read = { .key = scan_le64(s) };
+    read.window_ms = (int64_t)scan_le64(s);
+    read.step = (int64_t)scan_le64(s);
+    for (int i = 0; i < SLOTS; i++)
+        read.slots[i] = scan_le32(s);
+    if (s->bad || !read.key || read.window_ms <= 0 || read.step < 0)
+        return false;
+    struct rate rate = { 0, read.window_ms };
+    *find_window(t, read.key, rate, wall_ms, true) = read;
+    return true;
+}
+
+static bool load_record(struct table *t, struct scan *s, int64_t wall_ms) {
+    int kind = scan_char(s);
+    if (kind == SAVED_WINDOW)
+        return load_window(t, s, wall_ms);
+    if (kind == SAVED_POP)
+        pop_load_row(&t->pop, s, wall_ms);
+    return kind == SAVED_POP;
 }
 
 bool counters_load(struct counters *c, struct bytes saved, int64_t wall_ms) {
@@ -351,20 +430,12 @@ bool counters_load(struct counters *c, struct bytes saved, int64_t wall_ms) {
     if (scan_char(&s) != SAVE_VERSION || (int64_t)scan_le64(&s) > wall_ms + 86400000)
         return false;
     struct table *t = c->table;
+    bool good = true;
     lock(t);
-    while (!scan_done(&s) && !s.bad) {
-        struct window read = { .key = scan_le64(&s) };
-        read.window_ms = (int64_t)scan_le64(&s);
-        read.step = (int64_t)scan_le64(&s);
-        for (int i = 0; i < SLOTS; i++)
-            read.slots[i] = scan_le32(&s);
-        if (s.bad || !read.key || read.window_ms <= 0 || read.step < 0)
-            break;
-        struct rate rate = { 0, read.window_ms };
-        *find_window(t, read.key, rate, wall_ms, true) = read;
-    }
+    while (good && !scan_done(&s) && !s.bad)
+        good = load_record(t, &s, wall_ms);
     unlock(t);
-    return !s.bad && scan_done(&s);
+    return good && !s.bad && scan_done(&s);
 }
 
 /* --- the message in hand ----------------------------------------------------------------- */

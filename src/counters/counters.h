@@ -6,6 +6,7 @@
 #define COUNTERS_COUNTERS_H
 
 #include "base/addr.h"
+#include "base/arena.h"
 #include "config/config.h"
 
 struct counters;
@@ -28,6 +29,9 @@ bool counters_load(struct counters *c, struct bytes saved, int64_t wall_ms);
 bool counters_take(struct counters *c, struct bytes key, uint64_t max);
 void counters_give(struct counters *c, struct bytes key);
 uint64_t counters_open(const struct counters *c, struct bytes key);
+/* A client's key: "client/" and its address, IPv6 as a /64. */
+enum { COUNTERS_CLIENT_KEY = 64 };
+void counters_client_key(struct addr client, char out[COUNTERS_CLIENT_KEY]);
 
 /* --- rolling windows ------------------------------------------------------------------------ */
 /* Has `n` more room in every one of these rates? *opens_out: when (wall ms), *which_out: the rate
@@ -36,6 +40,30 @@ bool counters_room(const struct counters *c, struct bytes key, struct rates rate
                    int64_t now, int64_t *opens_out, struct rate *which_out);
 void counters_charge(struct counters *c, struct bytes key, struct rates rates, int64_t n,
                      int64_t now); /* n < 0 gives back */
+
+/* --- POP before SMTP: logins and the exact addresses they came from, IPv4-mapped folded --------
+ *
+ * How long a window stays open is the connectors' business: here is only when the last login was.
+ * Bounded: what was used longest ago goes. */
+enum {
+    COUNTERS_LOGIN = 254,        /* octets of a login; a longer one opens nothing */
+    COUNTERS_POP_LOGINS = 256,   /* kept of one address */
+    COUNTERS_POP_ADDRESSES = 64, /* kept of one login */
+};
+struct counters_popped {
+    struct bytes login;
+    struct addr client;
+    int64_t at; /* wall ms of the last login */
+};
+void counters_pop_open(struct counters *c, struct addr client, struct bytes login, int64_t now);
+/* Forgets all that fit; an empty login or a client of family 0 fits any. How many it was. */
+size_t counters_pop_close(struct counters *c, struct bytes login, struct addr client);
+/* Those at this address that came at `since` or later, the newest first. */
+size_t counters_popped(const struct counters *c, struct addr client, int64_t since, struct arena *a,
+                       struct counters_popped **out);
+/* One after the other, in no order; *cursor begins at 0. False: that was all. */
+bool counters_pop_next(const struct counters *c, uint32_t *cursor, struct arena *a,
+                       struct counters_popped *out);
 
 /* --- the message in hand: after two crashes with the same one it is held -------------------- */
 void counters_in_hand(struct counters *c, struct bytes id); /* empty: none */

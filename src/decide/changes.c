@@ -1,5 +1,6 @@
 /* changes: the smallest changes that would turn a refusal into acceptance. Each is found by asking
  * which single condition stood in the way, and says so when it would let in more than was asked. */
+#include "base/num.h"
 #include "decide/internal.h"
 
 #include <string.h>
@@ -103,6 +104,11 @@ static void drop_except(struct decision *d, const struct connector *c) {
                       "take %.*s out of except of connector %.*s: unsafe if it was put there "
                       "because others share it",
                       BYTES_FMT(client), BYTES_FMT(c->name)));
+}
+
+static bool hosted(const struct decision *d, struct bytes mailbox) {
+    ptrdiff_t at = bytes_find_last(mailbox, '@');
+    return at >= 0 && config_domain(d->config, bytes_skip(mailbox, (size_t)at + 1));
 }
 
 /* --- a relay that nobody grants ------------------------------------------------------------------ */
@@ -231,6 +237,22 @@ static void host_domain(struct decision *d) {
                           BYTES_FMT(decide_text_cut(d, domain))));
 }
 
+/* Whose the sender is, was not asked: it could not change the refusal. */
+static void pop_again(struct decision *d, const struct connector *c, const struct standing *s) {
+    const struct facts *f = d->facts;
+    char text[40];
+    struct buf window = buf_fixed(text, sizeof text);
+    if (s->fails != WHO_POP || s->expired || f->login.len || !address_counts(f) ||
+        !hosted(d, f->sender) || !decide_relays_to(c, f->recipient))
+        return;
+    num_format_duration(&window, c->pop_before_smtp);
+    decide_change(d, "pop-login", true, f->sender,
+                  SAY(d,
+                      "fetch mail by POP3 from this address with the login that %.*s belongs to, "
+                      "and send within %s",
+                      BYTES_FMT(decide_text_cut(d, f->sender)), buf_text(&window)));
+}
+
 static void mend_connector(struct decision *d, size_t i) {
     const struct connector *c = &d->config->connectors[i];
     const struct standing *s = &decide_standings(d)[i];
@@ -243,6 +265,7 @@ static void mend_connector(struct decision *d, size_t i) {
         widen(d, c);
     if (!s->expired && relays && sends)
         mend_who(d, c, s->fails);
+    pop_again(d, c, s);
 }
 
 void decide_changes_no_grant(struct decision *d) {
@@ -275,11 +298,6 @@ void decide_changes_waiver(struct decision *d, bool tls) {
 }
 
 /* --- a sender that is somebody else's ------------------------------------------------------------- */
-
-static bool hosted(const struct decision *d, struct bytes mailbox) {
-    ptrdiff_t at = bytes_find_last(mailbox, '@');
-    return at >= 0 && config_domain(d->config, bytes_skip(mailbox, (size_t)at + 1));
-}
 
 static const char *forged_warning(const struct decision *d, struct bytes mailbox) {
     return hosted(d, mailbox) ? ""

@@ -132,8 +132,13 @@ static bool has_pop(const struct connector *c) {
 /* With a login of its own a session is that login's, and the window only counts if it is too. */
 static enum holds pop_holds(struct decision *d, const struct connector *c, struct standing *s) {
     const struct facts *f = d->facts;
+    if (f->client_unknown) {
+        s->fails |= WHO_GATEWAY;
+        s->because = B("the proxy in front did not say who is calling");
+        return FAILS;
+    }
     if (!f->popped_login.len || (f->login.len && !bytes_equal_nocase(f->login, f->popped_login))) {
-        s->because = B("no POP3 login came from this address");
+        s->because = B("no POP3 login came from this address lately");
         return FAILS;
     }
     if (f->popped_at > f->now || f->now - f->popped_at >= c->pop_before_smtp) {
@@ -144,9 +149,13 @@ static enum holds pop_holds(struct decision *d, const struct connector *c, struc
         s->needs |= FACT_LOGIN;
         return UNSURE;
     }
-    if (!entry_void(f))
+    if (entry_void(f)) {
+        s->because = SAY(d, "login %.*s is disabled or gone", BYTES_FMT(f->popped_login));
+        return FAILS;
+    }
+    if (f->popped_at >= f->login_entry->logins_since)
         return HOLDS;
-    s->because = SAY(d, "login %.*s is disabled or gone", BYTES_FMT(f->popped_login));
+    s->because = SAY(d, "login %.*s has got another password since", BYTES_FMT(f->popped_login));
     return FAILS;
 }
 
@@ -303,6 +312,14 @@ static enum holds own_tag(struct decision *d, const struct directory_entry *e, s
         return UNSURE;
     }
     return f->sender_entry && in_own(e, f->sender_entry->address) ? HOLDS : FAILS;
+}
+
+/* Whether the directory knows a tagged sender as somebody of that name comes out when the choice has
+ * been made: own_tag asks. */
+bool decide_owns(struct decision *d, const struct directory_entry *e, struct bytes mailbox) {
+    struct bytes plain = without_tag(d, mailbox);
+    return in_own(e, mailbox) || patterns_match(e->send_as, mailbox) ||
+           (plain.len && in_own(e, plain));
 }
 
 static enum holds own_of_login(struct decision *d, struct bytes mailbox, bool header,

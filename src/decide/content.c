@@ -67,7 +67,7 @@ static bool looked_at(const struct connector *c, const char *field) {
 }
 
 static bool refuse_header(struct decision *d, const struct mailbox_header *m) {
-    struct bytes login = decide_login(d->facts);
+    struct bytes login = d->facts->login;
     struct bytes shown = decide_text_cut(d, m->mailbox);
     decide_changes_sender(d, m->mailbox, true);
     struct bytes what =

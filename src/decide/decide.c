@@ -32,6 +32,8 @@ static const struct refusal_row {
     [REFUSE_FROM_COUNT] = { PERM, 550, "5.6.0", "syntax.header" },
     [REFUSE_HEADER] = { PERM, 550, "5.7.1", "header.not-yours" },
     [REFUSE_BLOCKED_HEADER] = { PERM, 550, "5.7.1", "header.blocked" },
+    [REFUSE_LOGIN_VOID] = { PERM, 535, "5.7.8", "auth.failed" },
+    [REFUSE_NO_MAILDROP] = { PERM, 550, "5.2.1", "mailbox.not-here" },
     [REFUSE_DIRECTORY_DOWN] = { TEMP, 451, "4.3.0", "backend.directory" },
     [REFUSE_COUNTERS_DOWN] = { TEMP, 451, "4.3.0", "backend.counters" },
     [REFUSE_GATEWAYS_DOWN] = { TEMP, 451, "4.3.0", "backend.gateways" },
@@ -54,6 +56,7 @@ static decide_rule *const rcpt_rules[] = {
     decide_rule_recipient_count, decide_rule_bound_sender,    decide_rule_recipient_known,
     decide_rule_relay,
 };
+static decide_rule *const maildrop_rules[] = { decide_rule_login_live, decide_rule_maildrop };
 static decide_rule *const content_rules[] = {
     decide_rule_own_door, decide_rule_bare_newline,   decide_rule_hops,           decide_rule_size,
     decide_rule_one_from, decide_rule_header_senders, decide_rule_blocked_header,
@@ -72,6 +75,7 @@ static const struct step {
     [STEP_MAIL] = STEP(mail_rules, "the sender may begin a message"),
     [STEP_RCPT] = STEP(rcpt_rules, NULL), /* always ended by a rule */
     [STEP_CONTENT] = STEP(content_rules, "the message is taken"),
+    [STEP_MAILDROP] = STEP(maildrop_rules, "the mailbox may be opened"),
 };
 
 static bool safer_first(struct change *list, size_t count) {
@@ -90,9 +94,11 @@ static bool safer_first(struct change *list, size_t count) {
 void decide(const struct config *config, enum decide_step step, const struct facts *facts,
             struct arena *a, struct verdict *out) {
     *out = (struct verdict){ .rc = MORE };
-    struct decision d = { .config = config, .facts = facts, .arena = a, .step = step, .out = out };
+    struct facts own = *facts;
+    struct decision d = { .config = config, .facts = &own, .arena = a, .step = step, .out = out };
     const struct step *s = &steps[step];
-    bool ended = false;
+    bool ended = decide_choose_popped(&d, &own);
+    out->login = decide_login(&own);
     for (size_t i = 0; i < s->count && !ended; i++)
         ended = s->rules[i](&d);
     if (!ended) {
@@ -135,6 +141,8 @@ static enum fact_state fact_state(const struct facts *f, enum fact fact) {
         return f->counts_state;
     case FACT_SENDER_ENTRY:
         return f->sender_state;
+    case FACT_POPPED:
+        return f->popped_state;
     }
     return FACT_UNKNOWN;
 }

@@ -76,6 +76,8 @@ enum refusal {
     REFUSE_FROM_COUNT,
     REFUSE_HEADER,
     REFUSE_BLOCKED_HEADER,
+    REFUSE_LOGIN_VOID,
+    REFUSE_NO_MAILDROP,
     REFUSE_DIRECTORY_DOWN,
     REFUSE_COUNTERS_DOWN,
     REFUSE_GATEWAYS_DOWN,
@@ -108,6 +110,13 @@ enum holds decide_sender(struct decision *d, const struct connector *c, struct b
 /* The login that counts: the session's, else the one a POP window is open for. */
 struct bytes decide_login(const struct facts *f);
 const struct tenant *decide_tenant(struct decision *d);
+/* Is the mailbox this login's: an address, an alias, a send-as right, or a plain address's tag? */
+bool decide_owns(struct decision *d, const struct directory_entry *e, struct bytes mailbox);
+
+/* --- pop.c: whom of those who logged in by POP3 from this address a message is from ------------ */
+/* Puts the choice into f (a copy of the facts that the rules go by). True when it ended the decision
+ * by asking. */
+bool decide_choose_popped(struct decision *d, struct facts *f);
 
 /* --- rules.c (connection to MAIL), relay.c (RCPT), content.c ----------------------------------- */
 decide_rule decide_rule_own_door;
@@ -119,6 +128,7 @@ decide_rule decide_rule_auth_required, decide_rule_size, decide_rule_queue,
     decide_rule_blocked_sender;
 decide_rule decide_rule_tenant_network, decide_rule_recipient_count, decide_rule_recipient_class,
     decide_rule_bound_sender, decide_rule_recipient_known, decide_rule_relay;
+decide_rule decide_rule_login_live, decide_rule_maildrop; /* rules.c */
 decide_rule decide_rule_bare_newline, decide_rule_hops, decide_rule_one_from,
     decide_rule_header_senders, decide_rule_blocked_header;
 

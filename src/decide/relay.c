@@ -327,15 +327,19 @@ static bool find_bound(struct decision *d, bool *bound) {
 static bool refuse_sender(struct decision *d) {
     const struct facts *f = d->facts;
     struct bytes sender = f->sender.len ? decide_text_cut(d, f->sender) : B("<>");
-    struct bytes login = decide_login(f);
+    struct bytes login =
+        f->login; /* whose POP window it is, others at that address need not know */
     decide_changes_sender(d, f->sender, false);
     struct bytes what =
         login.len ? SAY(d, "Sender %.*s is not among the addresses that login %.*s may send as",
                         BYTES_FMT(sender), BYTES_FMT(decide_text_cut(d, login)))
         : f->local_door ? SAY(d, "Sender %.*s may not be used by user %.*s of this host",
                               BYTES_FMT(sender), BYTES_FMT(f->local_user))
-                        : SAY(d, "Sender %.*s may not be used by %.*s", BYTES_FMT(sender),
-                              BYTES_FMT(decide_text_addr(d, f->client)));
+        : f->popped_login.len && d->out->bound
+            ? SAY(d, "Sender %.*s is none of those for whom mail was fetched from %.*s",
+                  BYTES_FMT(sender), BYTES_FMT(decide_text_addr(d, f->client)))
+            : SAY(d, "Sender %.*s may not be used by %.*s", BYTES_FMT(sender),
+                  BYTES_FMT(decide_text_addr(d, f->client)));
     return decide_refuse(
         d, REFUSE_SENDER, what,
         SAY(d, "Send with an address of your own, or ask the administrator of %.*s for the right",

@@ -48,9 +48,15 @@ static bool is_one_of(struct bytes word, const char *const *words) {
     return *words != NULL;
 }
 
-static bool before_tls(struct bytes verb) {
-    static const char *const verbs[] = { "EHLO", "HELO", "NOOP", "STARTTLS", "QUIT", NULL };
-    return is_one_of(verb, verbs);
+static bool before_tls(const struct listener *l, struct bytes verb) {
+    static const char *const smtp[] = { "EHLO", "HELO", "NOOP", "STARTTLS", "QUIT", NULL };
+    static const char *const pop3[] = { "CAPA", "STLS", "QUIT", NULL };
+    return is_one_of(verb, l->service == SERVICE_POP3 ? pop3 : smtp);
+}
+
+/* As this listener's protocol calls it. */
+static const char *tls_verb(const struct listener *l) {
+    return l->service == SERVICE_POP3 ? "STLS" : "STARTTLS";
 }
 
 /* A connector that waives TLS is asked before anybody can have logged in: whatever else it wants
@@ -94,7 +100,7 @@ bool decide_rule_tls(struct decision *d) {
     if (!l || f->tls_version || l->tls == TLS_OFF || l->tls == TLS_OFFER)
         return false;
     struct bytes name = decide_listener_name(d, "tls");
-    if (before_tls(f->verb)) {
+    if (before_tls(l, f->verb)) {
         decide_trace(d, name, true, SAY(d, "%.*s needs no TLS", BYTES_FMT(f->verb)));
         return false;
     }
@@ -106,9 +112,11 @@ bool decide_rule_tls(struct decision *d) {
                         : B("TLS is required and was not begun"));
     if (waived)
         return false;
-    decide_change(d, "starttls", true, BYTES_NONE, B("begin TLS (STARTTLS) before anything else"));
+    decide_change(d, "starttls", true, BYTES_NONE,
+                  SAY(d, "begin TLS (%s) before anything else", tls_verb(l)));
     decide_changes_waiver(d, true);
-    return decide_refuse(d, REFUSE_TLS_REQUIRED, B("Must issue a STARTTLS command first"),
+    return decide_refuse(d, REFUSE_TLS_REQUIRED,
+                         SAY(d, "Must issue a %s command first", tls_verb(l)),
                          B("Switch on STARTTLS in the mail program's settings for this server"));
 }
 
@@ -163,15 +171,17 @@ bool decide_rule_auth_plaintext(struct decision *d) {
                      BYTES_FMT(f->mechanism)));
     bool can = f->listener->tls != TLS_OFF;
     if (can)
-        decide_change(d, "starttls", true, BYTES_NONE, B("begin TLS (STARTTLS), then log in"));
+        decide_change(d, "starttls", true, BYTES_NONE,
+                      SAY(d, "begin TLS (%s), then log in", tls_verb(f->listener)));
     else
         decide_changes_login(d);
     struct bytes elsewhere = decide_login_words(d);
-    return decide_refuse(
-        d, REFUSE_PLAINTEXT, SAY(d, "%.*s is taken within TLS only", BYTES_FMT(f->mechanism)),
-        can             ? B("Begin TLS (STARTTLS), then log in; the password was not looked at")
-        : elsewhere.len ? SAY(d, "%.*s instead", BYTES_FMT(elsewhere))
-                        : B("Use a mechanism that does not send the password"));
+    return decide_refuse(d, REFUSE_PLAINTEXT,
+                         SAY(d, "%.*s is taken within TLS only", BYTES_FMT(f->mechanism)),
+                         can ? SAY(d, "Begin TLS (%s), then log in; the password was not looked at",
+                                   tls_verb(f->listener))
+                         : elsewhere.len ? SAY(d, "%.*s instead", BYTES_FMT(elsewhere))
+                                         : B("Use a mechanism that does not send the password"));
 }
 
 /* Is this one on the listener's list usable now? */
@@ -206,12 +216,14 @@ bool decide_rule_auth_mechanism(struct decision *d) {
     if (offered.len && bytes_split(&first, ' ', &name))
         decide_change(d, "mechanism", true, name, SAY(d, "log in with %.*s", BYTES_FMT(name)));
     else if (f->listener->tls != TLS_OFF)
-        decide_change(d, "starttls", true, BYTES_NONE,
-                      B("begin TLS (STARTTLS): mechanisms are offered after it"));
+        decide_change(
+            d, "starttls", true, BYTES_NONE,
+            SAY(d, "begin TLS (%s): mechanisms are offered after it", tls_verb(f->listener)));
     return decide_refuse(d, REFUSE_MECHANISM,
                          SAY(d, "Mechanism %.*s is not offered", BYTES_FMT(asked)),
                          offered.len ? SAY(d, "Offered: %.*s", BYTES_FMT(offered))
-                                     : B("Begin TLS (STARTTLS): mechanisms are offered after it"));
+                                     : SAY(d, "Begin TLS (%s): mechanisms are offered after it",
+                                           tls_verb(f->listener)));
 }
 
 struct bytes decide_mechanisms(const struct config *config, const struct facts *facts,
@@ -224,6 +236,51 @@ struct bytes decide_mechanisms(const struct config *config, const struct facts *
     asked.verb = B("AUTH");
     decide(config, STEP_COMMAND, &asked, a, &v);
     return v.rc == OK ? usable_list(facts, a) : BYTES_NONE;
+}
+
+/* --- POP3: the mailbox behind a login ------------------------------------------------------------ */
+
+/* The keeper refuses a login that is disabled; one may have become so since, or lack its half here. */
+bool decide_rule_login_live(struct decision *d) {
+    const struct facts *f = d->facts;
+    if (f->login_state != FACT_KNOWN)
+        return decide_ask(d, FACT_LOGIN);
+    bool live = f->login_entry && !f->login_entry->disabled;
+    struct bytes login = decide_text_cut(d, f->login);
+    decide_trace(d, SAY(d, "login %.*s", BYTES_FMT(login)), live,
+                 live ? B("is there") : B("is disabled or gone"));
+    if (live)
+        return false;
+    decide_change(
+        d, f->login_entry ? "enable-user" : "add-user", true, f->login,
+        SAY(d, "postern user %s %.*s", f->login_entry ? "enable" : "add", BYTES_FMT(login)));
+    return decide_refuse(
+        d, REFUSE_LOGIN_VOID,
+        SAY(d, "Login %.*s is %s", BYTES_FMT(login), f->login_entry ? "disabled" : "not known"),
+        SAY(d, "Ask the administrator of %.*s", BYTES_FMT(d->config->hostname)));
+}
+
+bool decide_rule_maildrop(struct decision *d) {
+    const struct facts *f = d->facts;
+    struct bytes address = f->login_entry->address;
+    struct bytes name = bytes_skip(address, (size_t)(bytes_find_last(address, '@') + 1));
+    const struct domain *domain = config_domain(d->config, name);
+    bool here = domain && domain->deliver.transport == TRANSPORT_MAILDIR;
+    name = decide_text_cut(d, name);
+    decide_trace(d, SAY(d, "domain %.*s: deliver", BYTES_FMT(name)), here,
+                 here     ? B("its mailboxes are Maildirs of this server")
+                 : domain ? B("its mail is handed to another server")
+                          : B("the domain is not hosted here"));
+    if (here)
+        return false;
+    decide_change(d, domain ? "deliver-here" : "host-domain", true, name,
+                  domain ? SAY(d, "set deliver = maildir in domain %.*s", BYTES_FMT(name))
+                         : SAY(d, "host the domain: domain \"%.*s\" {}", BYTES_FMT(name)));
+    return decide_refuse(
+        d, REFUSE_NO_MAILDROP,
+        domain ? SAY(d, "Mail for %.*s is kept on another server", BYTES_FMT(name))
+               : SAY(d, "Mail for %.*s is not kept here", BYTES_FMT(name)),
+        SAY(d, "Ask the administrator of %.*s where to fetch it", BYTES_FMT(d->config->hostname)));
 }
 
 /* --- MAIL --------------------------------------------------------------------------------------- */

@@ -37,6 +37,9 @@ enum rc directory_user_add(struct directory_db *db, struct bytes address, struct
 enum rc directory_user_remove(struct directory_db *db, struct bytes address, struct why *why);
 enum rc directory_user_disable(struct directory_db *db, struct bytes address, bool disabled,
                                struct why *why);
+/* What logins before now earned is void (POP before SMTP): the password was changed. */
+enum rc directory_user_void_logins(struct directory_db *db, struct bytes address, int64_t wall_ms,
+                                   struct why *why);
 enum rc directory_user_allow_sender(struct directory_db *db, struct bytes address,
                                     struct bytes pattern, bool allow, struct why *why);
 enum rc directory_alias_add(struct directory_db *db, struct bytes address, struct bytes target,

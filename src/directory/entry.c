@@ -23,6 +23,7 @@ struct directory_entry *entry_copy(struct arena *a, const struct directory_entry
         .kind = from->kind,
         .address = arena_copy(a, from->address),
         .disabled = from->disabled,
+        .logins_since = from->logins_since,
         .own = copy_strings(a, from->own),
         .send_as = copy_patterns(a, from->send_as),
         .targets = copy_strings(a, from->targets),

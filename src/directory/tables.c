@@ -29,6 +29,7 @@ static const char *const steps[] = {
     ") WITHOUT ROWID;"
     "CREATE INDEX target_by_base ON target (base);"
     "CREATE INDEX target_by_target ON target (target);",
+    "ALTER TABLE entry ADD COLUMN logins_since INTEGER NOT NULL DEFAULT 0;",
 };
 static const struct db_schema schema = { "backend.directory", steps, COUNT_OF(steps) };
 
@@ -90,6 +91,7 @@ static void on_entry(void *ctx, const struct db_row *row) {
     r->entry->address = arena_copy(r->arena, db_bytes(row, 0));
     r->entry->kind = (enum directory_kind)db_int(row, 1);
     r->entry->disabled = db_int(row, 2) != 0;
+    r->entry->logins_since = db_int(row, 3);
 }
 
 static void on_text(void *ctx, const struct db_row *row) {
@@ -148,8 +150,9 @@ static enum rc read_exact(struct directory_db *d, struct bytes address, struct a
                           struct directory_entry **out, struct why *why) {
     struct reading r = { .arena = a };
     *out = NULL;
-    enum rc rc = db_run(d->db, "SELECT address, kind, disabled FROM entry WHERE address=?1",
-                        DB_VALUES(DB_TEXT(address)), on_entry, &r, why);
+    enum rc rc =
+        db_run(d->db, "SELECT address, kind, disabled, logins_since FROM entry WHERE address=?1",
+               DB_VALUES(DB_TEXT(address)), on_entry, &r, why);
     if (rc == OK && r.entry && r.entry->kind == DIRECTORY_USER)
         rc = read_user(d, r.entry, a, why);
     else if (rc == OK && r.entry)
@@ -295,6 +298,18 @@ enum rc directory_user_disable(struct directory_db *d, struct bytes address, boo
     if (rc == OK)
         rc = db_run(d->db, "UPDATE entry SET disabled=?2 WHERE address=?1",
                     DB_VALUES(DB_TEXT(c.address), DB_INT(disabled)), NULL, NULL, why);
+    return change_end(&c, rc);
+}
+
+enum rc directory_user_void_logins(struct directory_db *d, struct bytes address, int64_t wall_ms,
+                                   struct why *why) {
+    struct change c;
+    enum rc rc = change_begin(&c, d, address, why);
+    if (rc == OK)
+        rc = need(&c, DIRECTORY_USER);
+    if (rc == OK)
+        rc = db_run(d->db, "UPDATE entry SET logins_since=?2 WHERE address=?1",
+                    DB_VALUES(DB_TEXT(c.address), DB_INT(wall_ms)), NULL, NULL, why);
     return change_end(&c, rc);
 }
 

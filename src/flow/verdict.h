@@ -13,7 +13,8 @@ enum decide_step {
     STEP_AUTH,    /* may this mechanism be used here, now */
     STEP_MAIL,
     STEP_RCPT,
-    STEP_CONTENT, /* after the data: header From, Sender, Reply-To; syntax of the header */
+    STEP_CONTENT,  /* after the data: header From, Sender, Reply-To; syntax of the header */
+    STEP_MAILDROP, /* POP3, behind a login: may its mailbox be opened */
 };
 
 enum fact_state { FACT_UNKNOWN, FACT_KNOWN, FACT_FAILED };
@@ -25,6 +26,7 @@ enum fact {                     /* bits of verdict.missing */
             FACT_COUNTERS =
                 8, /* facts.counts for the connectors named in verdict.charge_candidates */
             FACT_SENDER_ENTRY = 16, /* facts.sender_entry: whom the sender address belongs to */
+            FACT_POPPED = 32,       /* the entries of all in facts.popped */
 };
 
 /* How much of a limit is used, for one connector, tenant or listener. */
@@ -38,6 +40,14 @@ struct count {
 struct mailbox_header {   /* of From, Sender or Reply-To; see message/header.h */
     const char *field;    /* "From" "Sender" "Reply-To" */
     struct bytes mailbox; /* local@domain, or empty when it could not be parsed */
+};
+
+/* A login whose POP window may be open at the client's address. */
+struct popped {
+    struct bytes login;
+    int64_t at; /* wall ms of its last POP3 login from there */
+    enum fact_state state;
+    const struct directory_entry *entry; /* NULL when known and gone */
 };
 
 struct facts {
@@ -62,7 +72,12 @@ struct facts {
     struct bytes mechanism; /* used, or asked for in STEP_AUTH */
     enum fact_state login_state;
     const struct directory_entry *login_entry; /* NULL when known and gone */
-    struct bytes popped_login; /* POP before SMTP: the login whose window is open, or empty */
+    /* POP before SMTP: all who logged in from the client's address lately, the newest first. Of
+     * these decide chooses, by the sender, the one a message is from, and puts it below. */
+    size_t popped_count;
+    const struct popped *popped;
+    enum fact_state popped_state; /* decide's */
+    struct bytes popped_login;    /* with popped_count 0: the only one, or empty */
     int64_t popped_at;
 
     struct bytes verb; /* STEP_COMMAND: "MAIL" */
@@ -113,10 +128,12 @@ struct verdict {
     struct why why;                   /* the reply; for OK code 250 and what granted it */
     uint32_t missing;                 /* with MORE: enum fact bits */
     struct strings charge_candidates; /* with FACT_COUNTERS */
-    bool relay;                       /* OK at RCPT: the recipient is not ours */
-    struct bytes connector;           /* OK at RCPT: the one to charge; empty: nobody, as for mail
+    struct bytes login; /* that it was made for: the session's, or the one whose POP window stands
+                           for the sender; FACT_LOGIN asks for its entry */
+    bool relay;         /* OK at RCPT: the recipient is not ours */
+    struct bytes connector; /* OK at RCPT: the one to charge; empty: nobody, as for mail
                                          from outside to our own domains */
-    bool bound;                       /* the session is bound to its connectors' senders */
+    bool bound;             /* the session is bound to its connectors' senders */
     size_t rule_count;
     const struct rule *rules;
     size_t change_count;

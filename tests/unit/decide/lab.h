@@ -59,6 +59,7 @@ struct lab {
     uint32_t asked; /* facts that were asked for */
     uint32_t down;  /* facts whose service is down */
     bool gateway;   /* the client is one */
+    struct popped popped[8];
     bool any_recipient;
     const struct count *counts;
     size_t count_count;
@@ -142,6 +143,15 @@ static inline enum fact_state lab_state(const struct lab *l, uint32_t fact) {
 static inline void lab_tell(struct lab *l, uint32_t missing) {
     struct facts *f = &l->f;
     l->asked |= missing;
+    for (size_t i = 0; missing & FACT_POPPED && i < f->popped_count; i++) {
+        l->popped[i].state = lab_state(l, FACT_POPPED);
+        l->popped[i].entry = lab_find(l, l->popped[i].login);
+    }
+    for (size_t i = 0; missing & FACT_LOGIN && i < f->popped_count; i++)
+        if (bytes_equal(l->popped[i].login, l->v.login)) {
+            l->popped[i].state = lab_state(l, FACT_LOGIN);
+            l->popped[i].entry = lab_find(l, l->v.login);
+        }
     if (missing & FACT_LOGIN) {
         f->login_state = lab_state(l, FACT_LOGIN);
         f->login_entry = lab_find(l, f->login.len ? f->login : f->popped_login);

@@ -436,12 +436,22 @@ static void do_end_loop(struct lab *l, struct bytes argument) {
     l->f.hops = 3;
 }
 
+/* By the login whose the sender is; one is made for whom there is none. */
+static void do_pop_login(struct lab *l, struct bytes argument) {
+    const struct directory_entry *e = lab_find(l, argument);
+    struct popped *p = &l->popped[l->f.popped_count++];
+    *p = (struct popped){ .login = argument, .at = l->f.now, .state = FACT_KNOWN };
+    p->entry = e ? e : lab_user(l->arena, arena_str(l->arena, argument), NULL, NULL);
+    l->f.popped = l->popped;
+}
+
 static const struct maker {
     const char *kind;
     void (*make)(struct lab *l, struct bytes argument); /* NULL: it happens at another server */
 } makers[] = {
     { "outgoing-server", NULL },
     { "login", do_login },
+    { "pop-login", do_pop_login },
     { "add-client", do_add_client },
     { "add-network", do_add_client },
     { "drop-except", do_drop_except },

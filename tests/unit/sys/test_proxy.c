@@ -1,6 +1,6 @@
 /* The PROXY header, versions 1 and 2: whole, in pieces, and wrong in every way we could think of. */
-#include "accept/internal.h"
 #include "base/must.h"
+#include "sys/proxy.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,6 +1,6 @@
 /* proxy: the header a load balancer puts in front of a connection to tell whose it is
  * (PROXY protocol, HAProxy, versions 1 and 2). Only read from peers the listener lists. */
-#include "accept/internal.h"
+#include "sys/proxy.h"
 #include "base/must.h"
 
 #include <string.h>
