@@ -8,7 +8,7 @@ _postern_words() {
 		check) echo '-c --live --json --help' ;;
 		why) echo '-c --client --listener --tls --user --mechanism --certificate --local-user --popped --helo
 			--from --to --header-from --sender-header --reply-to --size --recipients --sent --at
-			--offline --json --help' ;;
+			--offline --json --batch --from-fields --help' ;;
 		user) echo 'add passwd list show remove disable enable allow-sender deny-sender
 			-c --json --password-stdin --help' ;;
 		alias) echo 'add list show remove -c --json --help' ;;

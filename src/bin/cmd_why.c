@@ -16,19 +16,20 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
 #include <unistd.h>
 
-enum { RULES_MAX = 4096, HEADERS_MAX = 64, ROUNDS_MAX = 16 };
+enum { RULES_MAX = 4096, HEADERS_MAX = 64, ROUNDS_MAX = 16, LINE_MAX_OCTETS = 256 * 1024 };
 
 /* The command line, as given. */
 struct question {
     struct bytes file, client, listener, user, mechanism, certificate, local_user, popped, helo;
-    struct bytes from, to, size, recipients, sent, at;
+    struct bytes from, to, size, recipients, sent, at, from_fields;
     struct bytes header_from[HEADERS_MAX], sender_header[HEADERS_MAX], reply_to[HEADERS_MAX];
     size_t header_from_count, sender_header_count, reply_to_count;
-    bool tls, offline, json;
+    bool tls, offline, json, batch;
 };
 
 struct answer {
@@ -207,7 +208,10 @@ static int take_header(struct answer *w) {
             take_fields(w, "--sender-header", "Sender", q->sender_header, q->sender_header_count);
     if (code == OPTIONS_GO_ON)
         code = take_fields(w, "--reply-to", "Reply-To", q->reply_to, q->reply_to_count);
-    w->facts.from_fields = 1;
+    uint64_t from_fields = 1;
+    if (code == OPTIONS_GO_ON)
+        code = take_number(w, "--from-fields", q->from_fields, &from_fields);
+    w->facts.from_fields = from_fields;
     w->facts.sender_fields = q->sender_header_count ? 1 : 0;
     return code;
 }
@@ -377,7 +381,7 @@ static bool log_in(struct answer *w) {
 
 static bool content(struct answer *w, const struct verdict *granted) {
     struct facts *f = &w->facts;
-    if (!f->header_mailbox_count)
+    if (!f->header_mailbox_count && !w->q->from_fields.len)
         return true;
     struct bytes *charged = ARENA_NEW(w->arena, struct bytes);
     *charged = granted->connector;
@@ -494,23 +498,87 @@ static void print_text(const struct answer *w) {
 
 /* --- the command -------------------------------------------------------------------------------------- */
 
-static int answer(struct answer *w) {
+static int open_config(struct answer *w) {
     struct config_findings findings = { 0 };
     enum rc rc = settings_parse(w->q->file, &w->config, &findings);
-    if (rc != OK && (!w->config || w->config->incomplete)) {
-        findings_print(stderr, &findings, false);
-        return EX_CONFIG;
-    }
+    if (rc == OK || (w->config && !w->config->incomplete))
+        return OPTIONS_GO_ON;
+    findings_print(stderr, &findings, false);
+    return EX_CONFIG;
+}
+
+static int answer(struct answer *w) {
+    if (!w->q->to.len || !w->q->from.at)
+        return options_misuse(w->options,
+                              "--from A and --to A are needed (--from \"<>\" is the null sender)");
     int code = take_facts(w);
     if (code != OPTIONS_GO_ON)
         return code;
-    open_directory(w);
     run(w);
     if (w->q->json)
         print_json(w);
     else
         print_text(w);
     return w->v.rc == OK ? EX_OK : 1;
+}
+
+/* --- many questions: one JSON object a line ------------------------------------------------------------ */
+
+static void print_complaint(struct buf *text) {
+    struct buf b = buf_grow(64 * 1024);
+    buf_str(&b, "{\"error\":");
+    buf_json(&b, buf_bytes(text));
+    buf_str(&b, "}");
+    printf("%s\n", buf_text(&b));
+    buf_free(&b);
+}
+
+/* What a question leaves behind is gone with its arena; configuration and directory stay. */
+static struct answer *another(const struct answer *w, const struct options *o,
+                              const struct question *q, struct arena *a) {
+    struct answer *one = ARENA_NEW(a, struct answer);
+    one->options = o;
+    one->q = q;
+    one->arena = a;
+    one->config = w->config;
+    one->directory = w->directory;
+    one->directory_down = w->directory_down;
+    return one;
+}
+
+/* `q` is where the options' table puts things: set back for each line to what the command line said. */
+static int answer_line(const struct answer *w, struct question *q, struct bytes line) {
+    const struct question given = *q;
+    struct arena *a = arena_open();
+    struct buf complaints = buf_grow(8192);
+    struct options o = *w->options;
+    o.complaints = &complaints;
+    q->json = true;
+    int code = line.len > LINE_MAX_OCTETS
+                   ? options_misuse(&o, "the line is longer than %d octets", LINE_MAX_OCTETS)
+                   : options_take_json(&o, line, a);
+    if (code == OPTIONS_GO_ON)
+        code = answer(another(w, &o, q, a));
+    if (complaints.len)
+        print_complaint(&complaints);
+    fflush(stdout);
+    *q = given;
+    buf_free(&complaints);
+    arena_close(&a);
+    return code;
+}
+
+static int answer_batch(const struct answer *w, struct question *q) {
+    char *line = NULL;
+    size_t room = 0;
+    int code = EX_OK;
+    for (ssize_t len; (len = getline(&line, &room, stdin)) >= 0;) {
+        struct bytes text = bytes_trim(bytes_of(line, (size_t)len));
+        if (text.len && answer_line(w, q, text) == EX_USAGE)
+            code = EX_USAGE;
+    }
+    free(line);
+    return code;
 }
 
 #define TEXT(option, what, sentence, field)                                                        \
@@ -540,6 +608,7 @@ int cmd_why(int argc, char **argv) {
         TEXT("--from", "A", "envelope sender; <> is the null sender", from),
         TEXT("--to", "A", "recipient", to),
         EACH("--header-from", "a mailbox in From; may be given again", header_from),
+        TEXT("--from-fields", "N", "the message has N From fields; default: 1", from_fields),
         EACH("--sender-header", "a mailbox in Sender", sender_header),
         EACH("--reply-to", "a mailbox in Reply-To", reply_to),
         TEXT("--size", "N", "octets of the message, or 5MiB", size),
@@ -548,6 +617,9 @@ int cmd_why(int argc, char **argv) {
         TEXT("--at", "TIME", "as if it were 2026-11-20T09:30:00Z", at),
         { .name = "--offline", .help = "ask the running server nothing", .flag = &q.offline },
         { .name = "--json", .help = "one JSON object", .flag = &q.json },
+        { .name = "--batch",
+          .help = "questions on standard input, one a line as a JSON object of these options",
+          .flag = &q.batch },
     };
     const struct options o = {
         .command = "why",
@@ -559,15 +631,16 @@ int cmd_why(int argc, char **argv) {
     int code = options_parse(&o, argc, argv);
     if (code != OPTIONS_GO_ON)
         return code;
-    if (!q.to.len || !q.from.at)
-        return options_misuse(&o,
-                              "--from A and --to A are needed (--from \"<>\" is the null sender)");
     struct arena *arena = arena_open();
     struct answer *w = ARENA_NEW(arena, struct answer);
     w->options = &o;
     w->q = &q;
     w->arena = arena;
-    code = answer(w);
+    code = open_config(w);
+    if (code == OPTIONS_GO_ON) {
+        open_directory(w);
+        code = q.batch ? answer_batch(w, &q) : answer(w);
+    }
     directory_db_close(&w->directory);
     config_close(&w->config);
     arena_close(&arena);

@@ -4,6 +4,7 @@
 
 #include "base/must.h"
 
+#include <jansson.h>
 #include <stdarg.h>
 #include <string.h>
 #include <sysexits.h>
@@ -28,12 +29,16 @@ void options_help(const struct options *o, FILE *to) {
 }
 
 int options_misuse(const struct options *o, const char *format, ...) {
+    char text[2048];
     va_list args;
     va_start(args, format);
-    fprintf(stderr, "postern %s: ", o->command);
-    vfprintf(stderr, format, args);
-    fprintf(stderr, "\n(postern %s --help lists what there is)\n", o->command);
+    vsnprintf(text, sizeof text, format, args);
     va_end(args);
+    if (o->complaints)
+        buf_str(o->complaints, text);
+    else
+        fprintf(stderr, "postern %s: %s\n(postern %s --help lists what there is)\n", o->command,
+                text, o->command);
     return EX_USAGE;
 }
 
@@ -174,4 +179,62 @@ int options_parse(const struct options *o, int argc, char **argv) {
         return options_misuse(o, "something is missing: postern %s [options] %s", o->command,
                               o->arguments);
     return rc;
+}
+
+/* --- the same as JSON ------------------------------------------------------------------------ */
+
+static const struct option_row *find_key(const struct options *o, const char *key) {
+    struct buf name = buf_grow(256);
+    buf_str(&name, "--");
+    for (; *key; key++)
+        buf_char(&name, *key == '_' ? '-' : *key);
+    const struct option_row *row = name.full ? NULL : find_row(o, buf_bytes(&name));
+    buf_free(&name);
+    return row;
+}
+
+static int take_json_value(const struct options *o, const struct option_row *row, json_t *value,
+                           struct arena *a) {
+    if (json_is_boolean(value) && row->flag) {
+        *row->flag = json_is_true(value);
+        return OPTIONS_GO_ON;
+    }
+    if (!row->value || !(json_is_string(value) || json_is_integer(value)))
+        return options_misuse(o, "%s: expected %s", row->name,
+                              row->flag ? "true or false" : "a text or a number");
+    return take_value(o, row,
+                      json_is_string(value)
+                          ? arena_copy(a, bytes_str(json_string_value(value)))
+                          : arena_printf(a, "%lld", (long long)json_integer_value(value)));
+}
+
+static int take_json_key(const struct options *o, const char *key, json_t *value, struct arena *a) {
+    const struct option_row *row = find_key(o, key);
+    if (!row)
+        return options_misuse(o, "there is no option --%.100s", key);
+    if (!json_is_array(value) || !row->list)
+        return take_json_value(o, row, value, a);
+    int code = OPTIONS_GO_ON;
+    for (size_t i = 0; i < json_array_size(value) && code == OPTIONS_GO_ON; i++)
+        code = take_json_value(o, row, json_array_get(value, i), a);
+    return code;
+}
+
+int options_take_json(const struct options *o, struct bytes object, struct arena *a) {
+    json_error_t error;
+    json_t *json = json_loadb(object.at, object.len, JSON_REJECT_DUPLICATES, &error), *value;
+    const char *key;
+    int code = OPTIONS_GO_ON;
+    if (!json_is_object(json)) {
+        code = options_misuse(o, "not a JSON object: %s", json ? "another value" : error.text);
+        json_decref(json);
+        return code;
+    }
+    json_object_foreach(json, key, value) {
+        code = take_json_key(o, key, value, a);
+        if (code != OPTIONS_GO_ON)
+            break;
+    }
+    json_decref(json);
+    return code;
 }

@@ -16,7 +16,8 @@
 #ifndef BIN_OPTIONS_H
 #define BIN_OPTIONS_H
 
-#include "base/bytes.h"
+#include "base/arena.h"
+#include "base/buf.h"
 
 #include <stdio.h>
 
@@ -44,6 +45,7 @@ struct options {
     struct bytes *args;
     size_t args_min, args_max;
     size_t *arg_count;
+    struct buf *complaints; /* options_misuse writes here instead of to standard error */
 };
 
 /* OPTIONS_GO_ON, or the exit code: 0 after --help (on standard output), 64 (EX_USAGE) after saying
@@ -53,6 +55,10 @@ void options_help(const struct options *o, FILE *to);
 /* Says it on standard error, with the command's name and where help is; returns 64. */
 int options_misuse(const struct options *o, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+/* The same from a JSON object, {"client":"192.0.2.1","tls":true,"header-from":["a@example.com"]}: keys are
+ * long options without their dashes (or with _ for -), values texts, numbers, lists, and true for
+ * flags. OPTIONS_GO_ON or 64. Views live as long as the arena. */
+int options_take_json(const struct options *o, struct bytes object, struct arena *a);
 /* The word of `words` that `given` was most likely meant to be, or NULL: for subcommands too. */
 const char *options_nearest(struct bytes given, const char *const *words, size_t count);
 

@@ -110,11 +110,79 @@ static void test_nearest(void **state) {
     }
 }
 
+/* --- as JSON ------------------------------------------------------------------------------------ */
+
+static char said[300];
+
+static int take(struct arena *a, const char *object) {
+    struct buf complaints = buf_fixed(said, sizeof said);
+    const struct option_row rows[] = {
+        { .name = "-c", .value = "FILE", .help = "the file", .text = &file },
+        { .name = "--the-client", .value = "IP", .help = "who", .text = &client },
+        { .name = "--to",
+          .value = "A",
+          .help = "each",
+          .list = each,
+          .count = &each_count,
+          .max = 2 },
+        { .name = "--json", .help = "as JSON", .flag = &json },
+    };
+    const struct options o = {
+        .command = "test",
+        .rows = rows,
+        .row_count = COUNT_OF(rows),
+        .complaints = &complaints,
+    };
+    client = BYTES_NONE;
+    json = false;
+    each_count = 0;
+    int code = options_take_json(&o, bytes_str(object), a);
+    (void)buf_text(&complaints);
+    return code;
+}
+
+static void test_json(void **state) {
+    (void)state;
+    struct arena *a = arena_open();
+    assert_int_equal(take(a, "{\"the-client\":\"::1\",\"json\":true,\"to\":[\"a\",\"b\"]}"),
+                     OPTIONS_GO_ON);
+    assert_true(bytes_equal(client, B("::1")) && json && each_count == 2);
+    assert_true(bytes_equal(each[1], B("b")));
+    assert_int_equal(take(a, "{\"the_client\":25,\"json\":false,\"to\":\"a\"}"), OPTIONS_GO_ON);
+    assert_true(bytes_equal(client, B("25")) && !json && each_count == 1);
+    assert_int_equal(take(a, "{}"), OPTIONS_GO_ON);
+    static const struct {
+        const char *object, *complaint;
+    } bad[] = {
+        { "", "not a JSON object" },
+        { "[]", "not a JSON object" },
+        { "{\"to\":\"a\"", "not a JSON object" },
+        { "{\"to\":\"a\",\"to\":\"b\"}", "not a JSON object" },
+        { "{\"to\":\"a\\u0000b\"}", "not a JSON object" },
+        { "{\"c\":\"file\"}", "there is no option --c" },
+        { "{\"clint\":1}", "there is no option --clint" },
+        { "{\"to\":[\"a\",\"b\",\"c\"]}", "more than 2 times" },
+        { "{\"to\":[[\"a\"]]}", "--to: expected" },
+        { "{\"the-client\":[\"a\"]}", "--the-client: expected" },
+        { "{\"the-client\":true}", "--the-client: expected" },
+        { "{\"the-client\":null}", "--the-client: expected" },
+        { "{\"the-client\":1.5}", "--the-client: expected" },
+        { "{\"json\":\"yes\"}", "--json: expected true or false" },
+    };
+    for (size_t i = 0; i < COUNT_OF(bad); i++) {
+        assert_int_equal(take(a, bad[i].object), 64);
+        if (!strstr(said, bad[i].complaint))
+            fail_msg("%s: %s", bad[i].object, said);
+    }
+    arena_close(&a);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_good),
         cmocka_unit_test(test_bad),
         cmocka_unit_test(test_nearest),
+        cmocka_unit_test(test_json),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
