@@ -13,7 +13,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static const char *const names[] = { "SCRAM-SHA-256-PLUS", "SCRAM-SHA-256", "PLAIN", "LOGIN" };
+static const char *const names[] = { "SCRAM-SHA-256-PLUS", "SCRAM-SHA-256", "PLAIN",   "LOGIN",
+                                     "SCRAM-SHA-1",        "CRAM-MD5",      "EXTERNAL" };
 static struct checker *checker;
 static char folder[64], file[96];
 
@@ -37,7 +38,8 @@ static void set_up(void) {
     MUST(secrets_open(file, true, &secrets, NULL) == OK);
     MUST(secrets_set(secrets, B("user@a.example"), B("only this one, 8f1c"), NULL) == OK);
     secrets_close(&secrets);
-    checker = checker_open(file, B("mail.example"), boot_key);
+    checker = checker_open(&(struct checker_setup){
+        .file = file, .hostname = B("mail.example"), .boot_key = boot_key, .own = true });
     atexit(clean_up);
 }
 

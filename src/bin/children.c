@@ -1,4 +1,4 @@
-/* children: the two small processes: keeper and resolver. Each gets a listening socket and a frozen
+/* children: the small processes: keeper, resolver, the helper for PAM. Each gets a listening socket and a frozen
  * configuration, shuts itself in, and serves until it is told to end. */
 #include "base/event.h"
 #include "base/must.h"
@@ -6,6 +6,7 @@
 #include "bin/serve.h"
 #include "dns/dns.h"
 #include "keeper/keeper.h"
+#include "keeper/pam.h"
 #include "sys/process.h"
 #include "sys/sandbox.h"
 
@@ -76,15 +77,37 @@ int keeper_run(void) {
                       &why) != OK)
         give_up("keeper", &why);
     struct keeper *k;
-    if (keeper_open(l, layout_path(a, config, "keeper/secrets.db").at, config->hostname, &k,
-                    &why) != OK)
+    if (keeper_open(l,
+                    &(struct keeper_setup){
+                        .secrets_file = layout_path(a, config, "keeper/secrets.db").at,
+                        .failures_file = layout_path(a, config, "keeper/failures"),
+                        .hostname = config->hostname,
+                        .sources = config->logins.list,
+                        .source_count = config->logins.count,
+                        .pam_helper = layout_path(a, config, "run/pam.sock").at,
+                    },
+                    &k, &why) != OK)
         give_up("keeper", &why);
     keeper_serve(k, SOCKET_FD);
     process_forget_start();
     loop_run(l);
+    keeper_save(k);
     arena_close(&a);
     config_close(&config);
     exit(EXIT_SUCCESS); /* the end of the process is the end of everything else it holds */
+}
+
+/* Not shut in: what PAM's modules do is up to the system's administrator, and some need setuid
+ * programs, which no_new_privs would make harmless. */
+int pam_run(void) {
+    struct loop *l = begin("postern-pam");
+    struct config *config = take_config("pam");
+    serve_open_log(config, false);
+    config_close(&config);
+    process_forget_start();
+    pam_serve(l, SOCKET_FD);
+    loop_run(l);
+    exit(EXIT_SUCCESS);
 }
 
 int resolver_run(void) {

@@ -63,6 +63,7 @@ static const struct {
     { "--child=worker", worker_run },
     { "--child=keeper", keeper_run },
     { "--child=resolver", resolver_run },
+    { "--child=pam", pam_run },
 };
 
 int cmd_serve(int argc, char **argv) {

@@ -41,8 +41,27 @@ enum {
     TAKEN_LOOKS = 60, /* at an address that somebody has: three seconds */
 };
 
-enum kind { KIND_WORKER, KIND_KEEPER, KIND_RESOLVER };
-static const char *const kind_names[] = { "worker", "keeper", "resolver" };
+enum kind { KIND_WORKER, KIND_KEEPER, KIND_RESOLVER, KIND_PAM, KINDS };
+static const char *const kind_names[] = { "worker", "keeper", "resolver", "pam" };
+
+static bool has_pam(const struct config *c) {
+    for (size_t i = 0; i < c->logins.count; i++)
+        if (bytes_starts(c->logins.list[i], B("pam:")))
+            return true;
+    return false;
+}
+
+/* Services: one process each, that others call over its socket. */
+static const struct service_row {
+    const char *socket, *argument;
+    bool as_keeper;                            /* its account; else the workers' */
+    bool keeper_calls;                         /* whose the socket is; else the workers' */
+    bool (*is_wanted)(const struct config *c); /* NULL: always */
+} services[KINDS] = {
+    [KIND_KEEPER] = { "run/keeper.sock", "--child=keeper", true, false, NULL },
+    [KIND_RESOLVER] = { "run/resolver.sock", "--child=resolver", false, false, NULL },
+    [KIND_PAM] = { "run/pam.sock", "--child=pam", true, true, has_pam },
+};
 
 struct parent;
 
@@ -74,11 +93,11 @@ struct parent {
     struct config *config;
     struct layout_accounts accounts;
     unsigned workers;
-    struct child *children; /* workers first, then keeper, resolver */
+    struct child *children; /* workers first, then one of each service */
     size_t child_count;
     struct list sockets;
     struct counters *counters;
-    int counters_fd, keeper_fd, resolver_fd;
+    int counters_fd, service_fds[KINDS];
     uint32_t lane_count;
     char ticket[TICKET_KEY];
     struct control *control;
@@ -213,6 +232,17 @@ static enum rc bind_listeners(struct parent *p, const struct config *c, struct w
     return OK;
 }
 
+static enum rc bind_service(struct parent *p, struct arena *a, enum kind kind, struct why *why) {
+    const struct service_row *row = &services[kind];
+    struct bytes path = layout_path(a, p->config, row->socket);
+    const struct account *caller = row->keeper_calls ? &p->accounts.keeper : &p->accounts.worker;
+    enum rc rc = sockets_listen_unix(path, SOCK_SEQPACKET, 0600, &p->service_fds[kind], why);
+    if (rc == OK && p->accounts.root && lchown(path.at, caller->uid, caller->gid))
+        rc = why_set(why, PERM, 0, NULL, "files.denied", "Cannot hand %s to its callers",
+                     row->socket);
+    return rc;
+}
+
 static enum rc bind_doors(struct parent *p, struct why *why) {
     struct arena *a = arena_open();
     enum rc rc = OK;
@@ -223,21 +253,11 @@ static enum rc bind_doors(struct parent *p, struct why *why) {
                              &submit, why);
     for (unsigned i = 0; rc == OK && i < p->workers; i++)
         row->fds[i] = i ? dup(submit) : submit;
-    if (rc == OK)
-        rc = sockets_listen_unix(layout_path(a, p->config, "run/keeper.sock"), SOCK_SEQPACKET, 0600,
-                                 &p->keeper_fd, why);
-    if (rc == OK)
-        rc = sockets_listen_unix(layout_path(a, p->config, "run/resolver.sock"), SOCK_SEQPACKET,
-                                 0600, &p->resolver_fd, why);
+    for (int kind = KIND_WORKER + 1; rc == OK && kind < KINDS; kind++)
+        rc = bind_service(p, a, (enum kind)kind, why);
     if (rc == OK)
         rc = sockets_listen_unix(layout_path(a, p->config, "run/control.sock"), SOCK_STREAM, 0660,
                                  &control, why);
-    static const char *const workers_own[] = { "run/keeper.sock", "run/resolver.sock" };
-    for (size_t i = 0; rc == OK && p->accounts.root && i < COUNT_OF(workers_own); i++)
-        if (lchown(layout_path(a, p->config, workers_own[i]).at, p->accounts.worker.uid,
-                   p->accounts.worker.gid))
-            rc = why_set(why, PERM, 0, NULL, "files.denied", "Cannot hand %s to the workers",
-                         workers_own[i]);
     if (rc == OK && p->accounts.root &&
         lchown(layout_path(a, p->config, "run/control.sock").at, 0, p->accounts.worker.gid))
         rc = why_set(why, PERM, 0, NULL, "files.denied", "Cannot hand control.sock to its group");
@@ -366,18 +386,21 @@ static enum rc spawn_worker(struct child *c, struct why *why) {
 }
 
 static enum rc spawn_service(struct child *c, struct why *why) {
-    static const char *const keeper[] = { "postern", "serve", "--child=keeper", NULL };
-    static const char *const resolver[] = { "postern", "serve", "--child=resolver", NULL };
     struct parent *p = c->parent;
-    bool is_keeper = c->kind == KIND_KEEPER;
+    const struct service_row *row = &services[c->kind];
+    const char *const argv[] = { "postern", "serve", row->argument, NULL };
     int config = freeze(p);
-    struct process_fd fds[] = { { is_keeper ? p->keeper_fd : p->resolver_fd, 3 }, { config, 4 } };
-    const struct account *account = is_keeper ? &p->accounts.keeper : &p->accounts.worker;
-    enum rc rc = process_spawn(&(struct process_spawn){ is_keeper ? keeper : resolver, fds, 2,
-                                                        p->accounts.root ? account : NULL },
-                               &c->pid, why);
+    struct process_fd fds[] = { { p->service_fds[c->kind], 3 }, { config, 4 } };
+    const struct account *account = row->as_keeper ? &p->accounts.keeper : &p->accounts.worker;
+    enum rc rc = process_spawn(
+        &(struct process_spawn){ argv, fds, 2, p->accounts.root ? account : NULL }, &c->pid, why);
     close(config);
     return rc;
+}
+
+static bool is_wanted(const struct child *c) {
+    bool (*wanted)(const struct config *) = services[c->kind].is_wanted;
+    return !wanted || wanted(c->parent->config);
 }
 
 static void start_child(void *ctx) {
@@ -385,6 +408,8 @@ static void start_child(void *ctx) {
     struct why why;
     c->started = loop_now(c->parent->loop);
     c->ready = c->kind != KIND_WORKER;
+    if (!is_wanted(c))
+        return;
     enum rc rc = c->kind == KIND_WORKER ? spawn_worker(c, &why) : spawn_service(c, &why);
     if (rc != OK)
         tell_failed_start(c, &why);
@@ -485,7 +510,7 @@ static void kill_rest(void *ctx) {
 
 static void end_services(struct parent *p) {
     for (size_t i = p->workers; i < p->child_count; i++) {
-        p->children[i].told_to_end = true;
+        p->children[i].told_to_end = p->children[i].pid != 0;
         if (p->children[i].pid)
             kill(p->children[i].pid, SIGTERM);
     }
@@ -605,6 +630,15 @@ static enum rc load(struct parent *p, struct config **out, struct why *why) {
     return rc;
 }
 
+/* Services that the old configuration had no use for. */
+static void start_wanted(struct parent *p) {
+    for (size_t i = p->workers; i < p->child_count; i++) {
+        struct child *c = &p->children[i];
+        if (!c->pid && !timer_is_set(&c->restart))
+            start_child(c);
+    }
+}
+
 /* A bad file changes nothing. The keeper and the resolver are started anew: callers wait in their
  * sockets' backlogs. */
 static void reload(struct parent *p) {
@@ -623,6 +657,7 @@ static void reload(struct parent *p) {
     struct config *old = p->config;
     p->config = fresh;
     certificates_read(p->certificates, fresh);
+    start_wanted(p);
     hand_out(p);
     struct event *e = event_begin("reloaded");
     event_text(e, "file", fresh->file);
@@ -817,14 +852,14 @@ static void tell_late(void *ctx) {
 }
 
 static void make_children(struct parent *p) {
-    p->child_count = p->workers + 2;
+    p->child_count = p->workers + KINDS - 1;
     p->children = calloc(p->child_count, sizeof(*p->children));
     MUST(p->children);
     for (size_t i = 0; i < p->child_count; i++) {
         struct child *c = &p->children[i];
         c->parent = p;
         c->index = (unsigned)i;
-        c->kind = i < p->workers ? KIND_WORKER : i == p->workers ? KIND_KEEPER : KIND_RESOLVER;
+        c->kind = i < p->workers ? KIND_WORKER : (enum kind)(i - p->workers + 1);
     }
     /* Services first, so that the workers' first calls find them. */
     for (size_t i = p->child_count; i > 0; i--)

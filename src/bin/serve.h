@@ -11,6 +11,7 @@ int parent_run(struct config *config);
 int worker_run(void);   /* 3: its link */
 int keeper_run(void);   /* 3: the listening socket, 4: a frozen configuration */
 int resolver_run(void); /* 3 and 4 likewise */
+int pam_run(void);      /* 3 and 4 likewise */
 
 /* Parses, proves, prints findings on standard error as serve and check do; NULL when it must not
  * be run. */

@@ -199,6 +199,8 @@ struct auth_exchange *auth_begin(struct auth *a, const struct auth_session *sess
     r.session.service = bytes_first(session->service, 32);
     r.session.cb_exporter = bytes_first(session->cb_exporter, 256);
     r.session.cb_unique = bytes_first(session->cb_unique, 256);
+    if (session->client_names.len > CERTIFICATES_MAX)
+        r.session.client_names = BYTES_NONE;
     if (session->initial.len > WIRE_DATA_MAX)
         too_long(x);
     else

@@ -13,6 +13,7 @@ struct auth *auth_open_channel(struct loop *l, const char *socket_path);
 struct auth *auth_open_direct(struct loop *l, struct keeper *k); /* talks, tests */
 void auth_close(struct auth **a);
 
+enum { CERTIFICATES_MAX = 2048 };
 struct auth_session {
     struct bytes mechanism;
     struct addr client;
@@ -20,6 +21,11 @@ struct auth_session {
     struct bytes cb_exporter; /* channel binding data; empty without TLS */
     struct bytes cb_unique;
     bool no_plus; /* SCRAM-SHA-256-PLUS was not offered here: a client that says so is right */
+    struct bytes client_spki; /* SHA-256 of the client certificate's public key, or empty */
+    /* What authorities vouch for of it: "ca:PATH name:NAME" each, parted by newlines; at most
+     * CERTIFICATES_MAX octets, what is longer counts for nothing. */
+    struct bytes client_names;
+    bool tls;
     bool has_initial;
     struct bytes initial; /* decoded initial response */
 };
@@ -34,8 +40,13 @@ struct auth_answer {
     enum auth_result result;
     struct bytes data;
     struct bytes login; /* normalised */
-    int64_t delay_ms;   /* to wait before answering the client */
-    bool close;         /* too many: 421 after the reply */
+    /* DONE with an app password: its name, and what it is bound to: sender patterns and networks,
+     * parted by blanks; empty: not bound. */
+    struct bytes app, app_senders, app_networks;
+    int64_t delay_ms; /* to wait before answering the client */
+    bool close;       /* too many: 421 after the reply */
+    /* REFUSED: not 0: this login is being guessed at from so many addresses: worth an event. */
+    unsigned guessed_from;
     struct why why;
 };
 typedef void auth_answered(void *ctx, const struct auth_answer *answer);

@@ -1,16 +1,18 @@
 /* keeper: the exchanges under way, who they belong to, and how many there may be. This file alone
  * decides when one ends without its owner's doing: too old, too many, caller gone. The mechanisms
- * run on threads (server.c); failures are counted here, on the loop, where all threads' answers
- * come together. */
+ * run on threads (server.c), in turns that queue.c gives; failures are counted here, on the loop,
+ * where all threads' answers come together. */
 #include "keeper/keeper.h"
 
 #include "base/list.h"
 #include "base/map.h"
 #include "base/must.h"
 #include "keeper/failures.h"
+#include "keeper/queue.h"
 #include "keeper/server.h"
 #include "keeper/wire.h"
 #include "sys/channel.h"
+#include "sys/files.h"
 #include "sys/offload.h"
 #include "sys/random.h"
 
@@ -20,6 +22,9 @@
 
 enum {
     THREADS = 2,
+    SLOW_THREADS = 2, /* imported hashes: tens of milliseconds each */
+    SOURCES_MAX = 16,
+    SAVE_MS = 30000,
     EXCHANGES_MAX = 1000, /* the oldest goes */
     CALLER_MAX = 500,     /* of one worker */
     AGE_MAX_MS = 5 * 60 * 1000,
@@ -30,16 +35,29 @@ typedef void keeper_reply(void *ctx, struct bytes reply);
 struct keeper {
     struct loop *loop;
     struct {
-        struct offload *offload;
+        struct queue *queue;
         struct checker *checker;
     } threads[THREADS];
     unsigned next_thread;
+    struct offload *slow[SLOW_THREADS];
+    unsigned next_slow;
+    size_t source_count;
+    struct source *sources[SOURCES_MAX];
     struct map *exchanges; /* struct exchange by struct exchange_key */
     struct list ages;      /* oldest first */
     struct map *callers;   /* struct caller by number */
     struct timer timer;    /* the oldest one's end */
     struct failures *failures;
+    struct {
+        struct buf path, content; /* content is the thread's while a job is under way */
+        struct timer timer;
+        struct offload_job job;
+        uint64_t version;
+        bool busy;
+    } saved;
     struct service *service;
+    struct list asking; /* exchanges whose password a source judges */
+    bool closing;
 };
 
 struct exchange_key {
@@ -58,43 +76,132 @@ struct exchange {
     int64_t began;
     struct addr client;
     struct server *server;
-    struct offload *offload;
+    struct queue *queue;
     bool busy;   /* a job is under way: only then is any of what follows in use */
     bool closed; /* gone from the tables; freed when the job is done */
-    struct offload_job job;
+    struct queue_job job;
+    struct offload_job slow_job;
+    struct list_node by_asking;
     bool has_input;
     char *input;
     size_t input_len;
     int64_t now;
     struct server_answer answer;
+    struct source_answer judged; /* of what the exchange waited for */
+    char judged_login[LOGIN_MAX + 1];
     keeper_reply *on_reply;
     void *reply_ctx;
 };
 
 /* --- opening ----------------------------------------------------------------------------------- */
 
-enum rc keeper_open(struct loop *l, const char *secrets_file, struct bytes hostname,
-                    struct keeper **out, struct why *why) {
+/* Those beside secrets.db, and the place it has among them. */
+static void open_sources(struct keeper *k, const struct keeper_setup *setup,
+                         struct checker_setup *checkers) {
+    checkers->own = !setup->source_count;
+    for (size_t i = 0; i < setup->source_count && k->source_count < SOURCES_MAX; i++) {
+        struct source *s = source_open(k->loop, setup->sources[i], setup->pam_helper);
+        if (s) {
+            k->sources[k->source_count++] = s;
+        } else if (bytes_equal(setup->sources[i], B("directory"))) {
+            checkers->own = true;
+            checkers->own_place = k->source_count;
+        }
+    }
+    checkers->source_count = k->source_count;
+}
+
+/* --- failed logins over a restart ------------------------------------------------------------- */
+
+static void save_work(void *ctx) {
+    struct keeper *k = ctx;
+    files_write(buf_bytes(&k->saved.path), buf_bytes(&k->saved.content), FILES_MODE(0600), NULL);
+}
+
+static void save_tick(void *ctx);
+
+static void save_done(void *ctx) {
+    struct keeper *k = ctx;
+    k->saved.busy = false;
+    buf_free(&k->saved.content);
+    if (!k->closing)
+        timer_set(k->loop, &k->saved.timer, SAVE_MS, save_tick, k);
+}
+
+/* True when there is something new to write. */
+static bool fill_saved(struct keeper *k) {
+    if (!k->saved.path.len || k->saved.busy || k->saved.version == failures_version(k->failures))
+        return false;
+    k->saved.version = failures_version(k->failures);
+    k->saved.content = buf_grow(FAILURES_SAVED_MAX);
+    failures_save(k->failures, loop_now(k->loop), loop_wall(k->loop), &k->saved.content);
+    return true;
+}
+
+static void save_tick(void *ctx) {
+    struct keeper *k = ctx;
+    if (!fill_saved(k)) {
+        timer_set(k->loop, &k->saved.timer, SAVE_MS, save_tick, k);
+        return;
+    }
+    k->saved.busy = true;
+    k->saved.job = (struct offload_job){ .work = save_work, .done = save_done, .ctx = k };
+    offload_submit(k->slow[0], &k->saved.job);
+}
+
+void keeper_save(struct keeper *k) {
+    if (!fill_saved(k))
+        return;
+    save_work(k);
+    buf_free(&k->saved.content);
+}
+
+/* What cannot be read is begun anew: it is a file of counts, no database. */
+static void load_failures(struct keeper *k, struct bytes file) {
+    struct arena *a = arena_open();
+    struct bytes content;
+    k->saved.path = buf_grow(4096);
+    buf_add(&k->saved.path, file);
+    if (file.len && files_read(file, FAILURES_SAVED_MAX, a, &content, NULL) == OK)
+        failures_load(k->failures, content, loop_now(k->loop), loop_wall(k->loop));
+    arena_close(&a);
+    if (file.len)
+        timer_set(k->loop, &k->saved.timer, SAVE_MS, save_tick, k);
+}
+
+enum rc keeper_open(struct loop *l, const struct keeper_setup *setup, struct keeper **out,
+                    struct why *why) {
     uint8_t boot_key[HASH_OCTETS];
     struct keeper *k = calloc(1, sizeof *k);
     MUST(k);
     (void)why; /* a database that cannot be opened now is told to each login (454) */
     k->loop = l;
     random_octets(boot_key, sizeof boot_key);
+    struct checker_setup checkers = {
+        .file = setup->secrets_file,
+        .hostname = setup->hostname,
+        .boot_key = boot_key,
+    };
+    open_sources(k, setup, &checkers);
     for (size_t i = 0; i < THREADS; i++) {
-        k->threads[i].offload = offload_open(l, "login");
-        k->threads[i].checker = checker_open(secrets_file, hostname, boot_key);
+        k->threads[i].queue = queue_open(l, "login");
+        k->threads[i].checker = checker_open(&checkers);
     }
+    for (size_t i = 0; i < SLOW_THREADS; i++)
+        k->slow[i] = offload_open(l, "login-hash");
     explicit_bzero(boot_key, sizeof boot_key);
     k->exchanges = map_open();
     k->callers = map_open();
     list_init(&k->ages);
+    list_init(&k->asking);
     k->failures = failures_open();
+    load_failures(k, setup->failures_file);
     *out = k;
     return OK;
 }
 
 static void close_exchange(struct exchange *x);
+static void judged_down(struct exchange *x);
 
 void keeper_close(struct keeper **out) {
     struct keeper *k = *out;
@@ -105,11 +212,21 @@ void keeper_close(struct keeper **out) {
         service_close(&k->service);
     while ((n = list_first(&k->ages)))
         close_exchange(CONTAINER_OF(n, struct exchange, by_age));
+    k->closing = true;
+    for (size_t i = 0; i < k->source_count; i++)
+        source_close(&k->sources[i]);
+    while ((n = list_first(&k->asking)))
+        judged_down(CONTAINER_OF(n, struct exchange, by_asking));
+    for (size_t i = 0; i < SLOW_THREADS; i++)
+        offload_close(&k->slow[i]);
     for (size_t i = 0; i < THREADS; i++)
-        offload_close(&k->threads[i].offload);
+        queue_close(&k->threads[i].queue);
     for (size_t i = 0; i < THREADS; i++)
         checker_close(&k->threads[i].checker);
     timer_clear(&k->timer);
+    timer_clear(&k->saved.timer);
+    buf_free(&k->saved.path);
+    buf_free(&k->saved.content);
     map_close(&k->exchanges);
     map_close(&k->callers);
     failures_close(&k->failures);
@@ -190,7 +307,7 @@ static struct exchange *add_exchange(struct keeper *k, struct exchange_key key,
         .caller = caller_of(k, key.caller),
         .began = loop_now(k->loop),
         .client = session->client,
-        .offload = k->threads[thread].offload,
+        .queue = k->threads[thread].queue,
         .server = server_open(k->threads[thread].checker, session),
     };
     map_put(k->exchanges, key_bytes(&x->key), x);
@@ -233,28 +350,36 @@ static void weigh(struct keeper *k, const struct exchange *x, struct auth_answer
     struct penalty p = failures_wrong(k->failures, x->client, answer->login, x->now);
     answer->delay_ms = p.delay_ms;
     answer->close = p.close;
+    answer->guessed_from = from->known ? p.addresses : 0;
 }
+
+/* --- the steps of one ---------------------------------------------------------------------------- */
 
 static void step_work(void *ctx) {
     struct exchange *x = ctx;
     server_step(x->server, x->has_input, bytes_of(x->input, x->input_len), x->now, &x->answer);
 }
 
-static void step_done(void *ctx) {
+static void resume_work(void *ctx) {
     struct exchange *x = ctx;
+    server_resume(x->server, &x->judged, x->now, &x->answer);
+}
+
+static void finish(struct exchange *x) {
     struct keeper *k = x->keeper;
+    /* The answer outlives the exchange. */
+    struct server_answer from = x->answer;
     struct auth_answer answer = {
-        .result = x->answer.result,
-        .data = buf_bytes(&x->answer.data),
-        .login = bytes_of(x->answer.login, x->answer.login_len),
-        .why = x->answer.why,
+        .result = from.result,
+        .data = buf_bytes(&from.data),
+        .login = bytes_of(from.login, from.login_len),
+        .app = bytes_str(from.app),
+        .app_senders = bytes_str(from.senders),
+        .app_networks = bytes_str(from.networks),
+        .why = from.why,
     };
-    struct buf data = x->answer.data;
     keeper_reply *on_reply = x->on_reply;
     void *reply_ctx = x->reply_ctx;
-    char login[LOGIN_MAX + 1];
-    memcpy(login, x->answer.login, sizeof login);
-    answer.login.at = login;
     weigh(k, x, &answer);
     explicit_bzero(x->input, x->input_len);
     free(x->input);
@@ -265,7 +390,71 @@ static void step_done(void *ctx) {
     else if (answer.result != AUTH_CHALLENGE)
         close_exchange(x);
     reply_with(&answer, on_reply, reply_ctx);
-    buf_free(&data);
+    buf_free(&from.data);
+}
+
+static void step_done(void *ctx);
+
+static void enqueue(struct exchange *x, void (*work)(void *ctx)) {
+    x->now = loop_now(x->keeper->loop);
+    x->job = (struct queue_job){ .work = work, .done = step_done, .ctx = x };
+    queue_put(x->queue, &x->job, x->client, failures_rank(x->keeper->failures, x->client, x->now));
+}
+
+/* --- what an exchange waits for -------------------------------------------------------------------- */
+
+static void judged(void *ctx, const struct source_answer *answer) {
+    struct exchange *x = ctx;
+    struct buf login = buf_fixed(x->judged_login, sizeof x->judged_login);
+    list_remove(&x->keeper->asking, &x->by_asking);
+    x->judged = *answer;
+    buf_add(&login, answer->login);
+    x->judged.login = buf_bytes(&login); /* one that does not fit is empty, and nobody's */
+    enqueue(x, resume_work);
+}
+
+static void judged_down(struct exchange *x) {
+    struct source_answer down = { .result = SOURCE_DOWN };
+    why_backend(&down.why, "backend.auth", "The keeper is ending");
+    judged(x, &down);
+}
+
+static void ask_source(struct exchange *x) {
+    struct keeper *k = x->keeper;
+    struct source_question question = server_question(x->server);
+    MUST(x->answer.source < k->source_count);
+    list_append(&k->asking, &x->by_asking);
+    source_ask(k->sources[x->answer.source], &question, judged, x);
+}
+
+static void slow_work(void *ctx) {
+    struct exchange *x = ctx;
+    x->judged = (struct source_answer){ .result = server_work(x->server) };
+}
+
+static void slow_done(void *ctx) {
+    enqueue(ctx, resume_work);
+}
+
+static void step_done(void *ctx) {
+    struct exchange *x = ctx;
+    struct keeper *k = x->keeper;
+    enum server_wait wait = x->answer.wait;
+    if (wait == WAIT_NOTHING || k->closing) {
+        if (wait) {
+            x->answer.result = AUTH_DOWN;
+            why_set(&x->answer.why, TEMP, 454, "4.7.0", "backend.auth", "The keeper is ending");
+        }
+        finish(x);
+        return;
+    }
+    buf_free(&x->answer.data);
+    if (wait == WAIT_SOURCE) {
+        ask_source(x);
+        return;
+    }
+    x->slow_job = (struct offload_job){ .work = slow_work, .done = slow_done, .ctx = x };
+    offload_submit(k->slow[k->next_slow++ % SLOW_THREADS], &x->slow_job);
 }
 
 /* --- calls ------------------------------------------------------------------------------------- */
@@ -278,12 +467,10 @@ static void submit(struct exchange *x, bool has_input, struct bytes input, keepe
         memcpy(x->input, input.at, input.len);
     x->input_len = input.len;
     x->has_input = has_input;
-    x->now = loop_now(x->keeper->loop);
     x->on_reply = on_reply;
     x->reply_ctx = ctx;
     x->busy = true;
-    x->job = (struct offload_job){ .work = step_work, .done = step_done, .ctx = x };
-    offload_submit(x->offload, &x->job);
+    enqueue(x, step_work);
 }
 
 static void begin(struct keeper *k, struct exchange_key key, const struct wire_request *r,

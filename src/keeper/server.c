@@ -11,27 +11,39 @@ enum { MESSAGE_MAX = 4096, STEPS_MAX = 8 };
 
 /* To add one, add a row. */
 static const struct server_mechanism mechanisms[] = {
-    { "SCRAM-SHA-256-PLUS", step_scram, MESSAGE_MAX, true },
-    { "SCRAM-SHA-256", step_scram, MESSAGE_MAX, false },
-    { "PLAIN", step_plain, MESSAGE_MAX, false },
-    { "LOGIN", step_login, MESSAGE_MAX, false },
+    { "SCRAM-SHA-256-PLUS", step_scram, MESSAGE_MAX, .hash = SCRAM_SHA_256, .plus = true },
+    { "SCRAM-SHA-256", step_scram, MESSAGE_MAX, .hash = SCRAM_SHA_256 },
+    { "SCRAM-SHA-1", step_scram, MESSAGE_MAX, .hash = SCRAM_SHA_1 },
+    { "PLAIN", step_plain, .message_max = MESSAGE_MAX },
+    { "LOGIN", step_login, .message_max = MESSAGE_MAX },
+    { "EXTERNAL", step_external, .message_max = MESSAGE_MAX },
+    { "CRAM-MD5", step_cram, .message_max = MESSAGE_MAX },
 };
 
 /* --- the thread's part ------------------------------------------------------------------------- */
 
-struct checker *checker_open(const char *file, struct bytes hostname,
-                             const uint8_t boot_key[HASH_OCTETS]) {
+static int on_property(Gsasl *library, Gsasl_session *session, Gsasl_property property) {
+    struct server *s = gsasl_session_hook_get(session);
+    (void)library;
+    return s->mechanism->step == step_cram ? cram_property(s, session, property)
+                                           : scram_property(s, session, property);
+}
+
+struct checker *checker_open(const struct checker_setup *setup) {
     struct checker *k = calloc(1, sizeof *k);
     MUST(k);
-    k->secrets = secrets_new(file);
+    struct bytes hostname = setup->hostname.len ? setup->hostname : B("localhost");
+    k->secrets = secrets_new(setup->file);
     secrets_ready(k->secrets, true, NULL);
-    k->hostname =
-        strndup(hostname.len ? hostname.at : "localhost", hostname.len ? hostname.len : 9);
+    k->hostname = strndup(hostname.at, hostname.len);
     MUST(k->hostname);
-    memcpy(k->boot_key, boot_key, HASH_OCTETS);
+    memcpy(k->boot_key, setup->boot_key, HASH_OCTETS);
+    k->source_count = setup->source_count;
+    k->own = setup->own;
+    k->own_place = setup->own_place;
     k->remembered = map_open();
     MUST(gsasl_init(&k->library) == GSASL_OK);
-    gsasl_callback_set(k->library, scram_property);
+    gsasl_callback_set(k->library, on_property);
     return k;
 }
 
@@ -51,26 +63,54 @@ void checker_close(struct checker **out) {
 
 /* What an unknown login's salt is: the same each time, and not to be foreseen (RFC 5802 section 9).
  */
-static void make_up(struct checker *k, struct bytes login, struct secret *out) {
+static void make_up(struct checker *k, struct bytes login, struct salting *salting,
+                    struct scram_keys *keys) {
     uint8_t mac[HASH_OCTETS];
-    out->iterations = ITERATIONS;
-    hash_hmac(k->seed, HASH_PARTS(B("salt"), login), mac);
-    memcpy(out->salt, mac, SALT_OCTETS);
-    hash_hmac(k->seed, HASH_PARTS(B("stored key"), login), out->stored_key);
-    hash_hmac(k->seed, HASH_PARTS(B("server key"), login), out->server_key);
+    if (!salting->iterations) {
+        salting->iterations = ITERATIONS;
+        hash_hmac(k->seed, HASH_PARTS(B("salt"), login), mac);
+        memcpy(salting->salt, mac, SALT_OCTETS);
+    }
+    for (int h = 0; h < SCRAM_HASHES; h++) {
+        struct bytes which = bytes_of(&h, sizeof h);
+        keys[h].is_set = true;
+        hash_hmac(k->seed, HASH_PARTS(B("stored key"), which, login), keys[h].stored);
+        hash_hmac(k->seed, HASH_PARTS(B("server key"), which, login), keys[h].server);
+    }
 }
 
-enum rc checker_look_up(struct checker *k, struct bytes login, struct secret *out, bool *real_out,
-                        struct why *why) {
+enum rc checker_ready(struct checker *k, struct why *why) {
     enum rc rc = secrets_ready(k->secrets, false, why);
     if (rc == OK && !k->has_seed) {
         rc = secrets_seed(k->secrets, k->seed, why);
         k->has_seed = rc == OK;
     }
+    return rc;
+}
+
+static void keep_usable(const struct server *s, struct account *a, enum scram_hash h) {
+    size_t kept = 0;
+    for (size_t i = 0; i < a->count; i++)
+        if (a->list[i].keys[h].is_set && (a->list[i].services & s->service))
+            a->list[kept++] = a->list[i];
+    a->count = kept;
+}
+
+enum rc server_look_up(struct server *s, struct bytes login, enum scram_hash h, struct why *why) {
+    struct account *a = &s->account;
+    enum rc rc = checker_ready(s->checker, why);
+    if (rc == OK)
+        rc = secrets_find(s->checker->secrets, login, a, why);
     if (rc != OK)
         return rc;
-    make_up(k, login, out);
-    return secrets_find(k->secrets, login, out, real_out, why);
+    keep_usable(s, a, h);
+    s->real = a->found && !a->disabled && a->count > 0;
+    if (s->real)
+        return OK;
+    a->list[0] = (struct credential){ .services = s->service };
+    a->count = 1;
+    make_up(s->checker, login, &a->salting, a->list[0].keys);
+    return OK;
 }
 
 /* --- ends of an exchange ----------------------------------------------------------------------- */
@@ -88,6 +128,7 @@ void server_malformed(struct server *s, const char *text, struct server_answer *
 void server_refused(struct server *s, bool guess, struct server_answer *out) {
     why_set(&out->why, PERM, 535, "5.7.8", "auth.failed", "Wrong login or password");
     out->guess = guess;
+    out->known = s->account.found || s->checker->source_count;
     server_end(s, AUTH_REFUSED, out);
 }
 
@@ -110,6 +151,48 @@ bool server_same_login(struct bytes a, struct bytes b) {
            bytes_equal(buf_bytes(&first), buf_bytes(&second));
 }
 
+void server_wait(struct server *s, enum server_wait wait, struct server_answer *out) {
+    s->waits = wait;
+    out->wait = wait;
+    out->source = s->source;
+}
+
+/* A POP3 session has no decision about networks behind it as SMTP has (decide's facts.app_password): so
+ * it is made here. */
+static bool pop_from_elsewhere(const struct server *s, struct bytes networks) {
+    struct bytes word;
+    struct network n;
+    if (s->service != SERVICE_POP_BIT || !networks.len)
+        return false;
+    while (bytes_split(&networks, ' ', &word))
+        if (network_parse(word, &n) == NETWORK_OK && network_contains(n, s->client))
+            return false;
+    return true;
+}
+
+void server_in(struct server *s, const struct credential *with, struct server_answer *out) {
+    struct buf app = buf_fixed(out->app, sizeof out->app);
+    struct buf senders = buf_fixed(out->senders, sizeof out->senders);
+    struct buf networks = buf_fixed(out->networks, sizeof out->networks);
+    bool found = true;
+    struct why why;
+    enum rc rc = OK;
+    if (with && with->name[0]) {
+        buf_str(&app, with->name);
+        rc = secrets_app_bounds(s->checker->secrets, bytes_of(out->login, out->login_len),
+                                buf_bytes(&app), &senders, &networks, &found, &why);
+    }
+    if (rc != OK)
+        server_down(s, &why, out);
+    else if (!found || pop_from_elsewhere(s, buf_bytes(&networks)))
+        server_refused(s, true, out);
+    else
+        server_end(s, AUTH_DONE, out);
+    buf_text(&app);
+    buf_text(&senders);
+    buf_text(&networks);
+}
+
 /* --- the exchange ------------------------------------------------------------------------------ */
 
 static void keep_base64(char *into, size_t size, struct bytes data) {
@@ -117,6 +200,14 @@ static void keep_base64(char *into, size_t size, struct bytes data) {
     if (data.len)
         buf_base64(&b, bytes_first(data, 256));
     buf_text(&b);
+}
+
+static void keep_certificate(struct server *s, const struct auth_session *session) {
+    s->has_spki = session->client_spki.len == HASH_OCTETS;
+    if (s->has_spki)
+        memcpy(s->spki, session->client_spki.at, HASH_OCTETS);
+    s->certificates = buf_grow(CERTIFICATES_MAX);
+    buf_add(&s->certificates, session->client_names);
 }
 
 struct server *server_open(struct checker *k, const struct auth_session *session) {
@@ -128,6 +219,11 @@ struct server *server_open(struct checker *k, const struct auth_session *session
         s->checker = k;
         s->mechanism = &mechanisms[i];
         s->no_plus = session->no_plus && !s->mechanism->plus;
+        s->client = session->client;
+        s->service = bytes_equal(session->service, B("pop")) ? SERVICE_POP_BIT : SERVICE_SMTP_BIT;
+        s->tls = session->tls;
+        keep_certificate(s, session);
+        s->said = buf_grow(3 * MESSAGE_MAX);
         keep_base64(s->exporter, sizeof s->exporter, session->cb_exporter);
         keep_base64(s->unique, sizeof s->unique, session->cb_unique);
         return s;
@@ -140,6 +236,10 @@ void server_close(struct server **s) {
         return;
     if ((*s)->session)
         gsasl_finish((*s)->session);
+    if ((*s)->said.len)
+        explicit_bzero((*s)->said.at, (*s)->said.len);
+    buf_free(&(*s)->said);
+    buf_free(&(*s)->certificates);
     explicit_bzero(*s, sizeof **s);
     free(*s);
     *s = NULL;
@@ -155,4 +255,27 @@ void server_step(struct server *s, bool has_input, struct bytes input, int64_t n
         server_malformed(s, "a message that is longer than any of this mechanism", out);
     else
         s->mechanism->step(s, has_input, input, now, out);
+}
+
+enum source_result server_work(struct server *s) {
+    return import_fits(bytes_str(s->account.hash), bytes_of(s->password, s->password_len))
+               ? SOURCE_RIGHT
+               : SOURCE_WRONG;
+}
+
+struct source_question server_question(const struct server *s) {
+    return (struct source_question){
+        .login = bytes_of(s->name, s->name_len),
+        .password = bytes_of(s->password, s->password_len),
+        .service = s->service == SERVICE_POP_BIT ? B("pop") : B("smtp"),
+        .client = s->client,
+        .tls = s->tls,
+    };
+}
+
+void server_resume(struct server *s, const struct source_answer *answer, int64_t now,
+                   struct server_answer *out) {
+    *out = (struct server_answer){ .data = buf_grow(OUTPUT_MAX) };
+    MUST(s->waits);
+    password_resume(s, answer, now, out);
 }

@@ -6,12 +6,19 @@
 
 #include "keeper/auth.h"
 #include "keeper/hash.h"
+#include "keeper/source.h"
 
 struct checker; /* one a thread */
-/* boot_key: 32 octets of this process's own. The database is opened, made if missing; OK even if
- * that fails: then answers are AUTH_DOWN until it works. */
-struct checker *checker_open(const char *file, struct bytes hostname,
-                             const uint8_t boot_key[HASH_OCTETS]);
+struct checker_setup {
+    const char *file;
+    struct bytes hostname;
+    const uint8_t *boot_key; /* HASH_OCTETS of this process's own */
+    size_t source_count;     /* beside secrets.db */
+    bool own;                /* secrets.db is asked, */
+    size_t own_place;        /* after that many of them */
+};
+/* The database is opened, made if missing; if that fails answers are AUTH_DOWN until it works. */
+struct checker *checker_open(const struct checker_setup *setup);
 void checker_close(struct checker **k);
 
 struct server;
@@ -19,16 +26,32 @@ struct server;
 struct server *server_open(struct checker *k, const struct auth_session *session);
 void server_close(struct server **s);
 
+enum server_wait {
+    WAIT_NOTHING,
+    WAIT_HASH,   /* server_work on a thread for slow things, then server_resume */
+    WAIT_SOURCE, /* the source number `source` has to be asked server_question, then server_resume */
+};
 struct server_answer {
+    enum server_wait wait; /* not an answer yet */
+    size_t source;
     enum auth_result result;
-    bool guess;      /* REFUSED: a password was tried */
+    bool guess;      /* REFUSED: a password was tried, */
+    bool known;      /* of a login that there is, or may be elsewhere */
     struct buf data; /* for the client; buf_free it */
     char login[LOGIN_MAX + 1];
     size_t login_len; /* prepared; as far as known */
+    /* DONE with an app password: its name and what it is bound to, as in keeper.h */
+    char app[APP_NAME_MAX + 1], senders[APP_SENDERS_MAX + 1], networks[APP_NETWORKS_MAX + 1];
     struct why why;
 };
 /* One message of the client's (`has_input` false: none came with AUTH). now: monotonic ms. */
 void server_step(struct server *s, bool has_input, struct bytes input, int64_t now,
                  struct server_answer *out);
+/* WAIT_HASH: does the imported hash fit? Touches nothing but the exchange. */
+enum source_result server_work(struct server *s);
+/* WAIT_SOURCE: views that live as long as the exchange waits. */
+struct source_question server_question(const struct server *s);
+void server_resume(struct server *s, const struct source_answer *answer, int64_t now,
+                   struct server_answer *out);
 
 #endif

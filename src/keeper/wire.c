@@ -1,11 +1,14 @@
 /* wire: the form of a keeper call: fixed-width integers, counted strings, a bound on each. */
 #include "keeper/wire.h"
 
+#include "keeper/hash.h"
+#include "keeper/keeper.h"
+
 #include <stdio.h>
 #include <string.h>
 
 enum { NAME_MAX_OCTETS = 32, BINDING_MAX = 256, LOGIN_OCTETS = 320 };
-enum { FLAG_INITIAL = 1, FLAG_NO_PLUS = 2 };
+enum { FLAG_INITIAL = 1, FLAG_NO_PLUS = 2, FLAG_TLS = 4, FLAGS_ALL = 7 };
 
 static struct bytes take(struct scan *s, size_t max) {
     struct bytes value = scan_lbytes(s);
@@ -39,7 +42,10 @@ static void format_session(struct buf *b, const struct auth_session *s) {
     buf_lbytes(b, s->service);
     buf_lbytes(b, s->cb_exporter);
     buf_lbytes(b, s->cb_unique);
-    buf_char(b, (char)((s->has_initial ? FLAG_INITIAL : 0) | (s->no_plus ? FLAG_NO_PLUS : 0)));
+    buf_lbytes(b, s->client_spki);
+    buf_lbytes(b, s->client_names);
+    buf_char(b, (char)((s->has_initial ? FLAG_INITIAL : 0) | (s->no_plus ? FLAG_NO_PLUS : 0) |
+                       (s->tls ? FLAG_TLS : 0)));
     buf_lbytes(b, s->initial);
 }
 
@@ -49,10 +55,14 @@ static void parse_session(struct scan *s, struct auth_session *out) {
     out->service = take(s, NAME_MAX_OCTETS);
     out->cb_exporter = take(s, BINDING_MAX);
     out->cb_unique = take(s, BINDING_MAX);
+    out->client_spki = take(s, HASH_OCTETS);
+    out->client_names = take(s, CERTIFICATES_MAX);
     int flags = scan_char(s);
-    s->bad |= flags < 0 || flags > (FLAG_INITIAL | FLAG_NO_PLUS);
+    s->bad |= flags < 0 || flags > FLAGS_ALL;
+    s->bad |= out->client_spki.len && out->client_spki.len != HASH_OCTETS;
     out->has_initial = flags & FLAG_INITIAL;
     out->no_plus = flags & FLAG_NO_PLUS;
+    out->tls = flags & FLAG_TLS;
     out->initial = take(s, WIRE_DATA_MAX);
 }
 
@@ -111,8 +121,12 @@ void wire_format_answer(struct buf *b, const struct auth_answer *a) {
     buf_char(b, (char)a->result);
     buf_lbytes(b, a->data);
     buf_lbytes(b, a->login);
+    buf_lbytes(b, a->app);
+    buf_lbytes(b, a->app_senders);
+    buf_lbytes(b, a->app_networks);
     buf_le64(b, (uint64_t)a->delay_ms);
     buf_char(b, a->close);
+    buf_le16(b, (uint16_t)a->guessed_from);
     format_why(b, &a->why);
 }
 
@@ -122,8 +136,12 @@ bool wire_parse_answer(struct bytes data, struct auth_answer *out) {
     *out = (struct auth_answer){ .result = (enum auth_result)result };
     out->data = take(&s, WIRE_DATA_MAX);
     out->login = take(&s, LOGIN_OCTETS);
+    out->app = take(&s, APP_NAME_MAX);
+    out->app_senders = take(&s, APP_SENDERS_MAX);
+    out->app_networks = take(&s, APP_NETWORKS_MAX);
     uint64_t delay = scan_le64(&s);
     unsigned close = (uint8_t)scan_char(&s);
+    out->guessed_from = scan_le16(&s);
     parse_why(&s, &out->why);
     out->delay_ms = (int64_t)delay;
     out->close = close == 1;

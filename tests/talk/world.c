@@ -404,8 +404,11 @@ static bool open_services(struct world *w, struct why *why) {
                               arena_str(w->arena, w->config->hostname));
     return (w->directory ||
             directory_open(w->loop, path_of(w, "directory.db"), &w->directory, why) == OK) &&
-           (w->keeper || keeper_open(w->loop, path_of(w, "secrets.db"), w->config->hostname,
-                                     &w->keeper, why) == OK) &&
+           (w->keeper ||
+            keeper_open(w->loop,
+                        &(struct keeper_setup){ .secrets_file = path_of(w, "secrets.db"),
+                                                .hostname = w->config->hostname },
+                        &w->keeper, why) == OK) &&
            (w->auth || (w->auth = auth_open_direct(w->loop, w->keeper))) &&
            (w->counters || (w->counters = counters_local()));
 }
