@@ -375,6 +375,8 @@ static bool log_in(struct answer *w) {
     if (!step(w, STEP_AUTH, "AUTH"))
         return false;
     f->login = arena_lower(w->arena, w->q->user);
+    if (!step(w, STEP_LOGIN, "AUTH"))
+        return false;
     f->has_sender = in_transaction;
     return true;
 }

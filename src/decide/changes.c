@@ -142,7 +142,7 @@ static void add_login(struct decision *d, const struct connector *c) {
 }
 
 /* A login that is disabled or gone: would it pass if it were not? The decision itself is asked. */
-static void enable_user(struct decision *d) {
+void decide_changes_user(struct decision *d) {
     const struct facts *f = d->facts;
     struct bytes login = decide_login(f);
     bool gone = !f->login_entry;
@@ -273,7 +273,7 @@ void decide_changes_no_grant(struct decision *d) {
     if (!d->facts->login.len && !d->facts->local_door)
         decide_change(d, "outgoing-server", true, BYTES_NONE,
                       B("use the outgoing server of the network you are in"));
-    enable_user(d);
+    decide_changes_user(d);
     for (size_t i = 0; i < d->config->connector_count; i++)
         mend_connector(d, i);
     own_connector(d);
@@ -366,7 +366,7 @@ static bool asked_about(struct decision *d, size_t i, bool header) {
 
 void decide_changes_sender(struct decision *d, struct bytes mailbox, bool header) {
     size_t asked = 0;
-    enable_user(d);
+    decide_changes_user(d);
     for (size_t i = 0; i < d->config->connector_count; i++) {
         const struct connector *c = &d->config->connectors[i];
         if (!asked_about(d, i, header))

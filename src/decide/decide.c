@@ -15,6 +15,7 @@ static const struct refusal_row {
     [REFUSE_SEQUENCE] = { PERM, 503, "5.5.1", "syntax.sequence" },
     [REFUSE_MECHANISM] = { PERM, 504, "5.5.4", "auth.mechanism" },
     [REFUSE_PLAINTEXT] = { PERM, 538, "5.7.11", "tls.required" },
+    [REFUSE_LOGIN] = { PERM, 535, "5.7.8", "auth.failed" },
     [REFUSE_AUTH_REQUIRED] = { PERM, 530, "5.7.0", "auth.required" },
     [REFUSE_SIZE] = { PERM, 552, "5.3.4", "limit.size" },
     [REFUSE_QUEUE_FULL] = { TEMP, 452, "4.3.1", "queue.full" },
@@ -47,6 +48,7 @@ static decide_rule *const auth_rules[] = {
     decide_rule_auth_plaintext,
     decide_rule_auth_mechanism,
 };
+static decide_rule *const login_rules[] = { decide_rule_login };
 static decide_rule *const mail_rules[] = {
     decide_rule_own_door, decide_rule_auth_required,  decide_rule_size,
     decide_rule_queue,    decide_rule_blocked_sender,
@@ -72,6 +74,7 @@ static const struct step {
     [STEP_CONNECT] = STEP(connect_rules, "the connection is taken"),
     [STEP_COMMAND] = STEP(command_rules, "the command may be given"),
     [STEP_AUTH] = STEP(auth_rules, "the mechanism may be used"),
+    [STEP_LOGIN] = STEP(login_rules, "the login may be used"),
     [STEP_MAIL] = STEP(mail_rules, "the sender may begin a message"),
     [STEP_RCPT] = STEP(rcpt_rules, NULL), /* always ended by a rule */
     [STEP_CONTENT] = STEP(content_rules, "the message is taken"),

@@ -59,6 +59,7 @@ enum refusal {
     REFUSE_SEQUENCE,
     REFUSE_MECHANISM,
     REFUSE_PLAINTEXT,
+    REFUSE_LOGIN,
     REFUSE_AUTH_REQUIRED,
     REFUSE_SIZE,
     REFUSE_QUEUE_FULL,
@@ -123,7 +124,7 @@ decide_rule decide_rule_own_door;
 decide_rule decide_rule_connections;
 decide_rule decide_rule_tls;
 decide_rule decide_rule_auth_offered, decide_rule_auth_sequence, decide_rule_auth_plaintext,
-    decide_rule_auth_mechanism;
+    decide_rule_auth_mechanism, decide_rule_login;
 decide_rule decide_rule_auth_required, decide_rule_size, decide_rule_queue,
     decide_rule_blocked_sender;
 decide_rule decide_rule_tenant_network, decide_rule_recipient_count, decide_rule_recipient_class,
@@ -138,6 +139,8 @@ const struct listener *decide_login_listener(struct decision *d);
 /* "Log in on port 587", or empty. */
 struct bytes decide_login_words(struct decision *d);
 void decide_changes_login(struct decision *d);
+/* A login that is disabled or gone. */
+void decide_changes_user(struct decision *d);
 void decide_changes_no_grant(struct decision *d);
 void decide_changes_waiver(struct decision *d, bool tls);
 /* mailbox: of the envelope, or of a header field. */

@@ -226,6 +226,30 @@ bool decide_rule_auth_mechanism(struct decision *d) {
                                            tls_verb(f->listener)));
 }
 
+/* Logins kept elsewhere need no entry of their own here. */
+static bool is_kept_here(const struct config *c) {
+    return c->logins.count <= 1 && (!c->logins.count || strings_has(c->logins, B("directory")));
+}
+
+bool decide_rule_login(struct decision *d) {
+    const struct facts *f = d->facts;
+    if (f->login_state != FACT_KNOWN)
+        return decide_ask(d, FACT_LOGIN);
+    const struct directory_entry *e = f->login_entry;
+    bool good = e ? !e->disabled && e->kind == DIRECTORY_USER : !is_kept_here(d->config);
+    decide_trace(d, SAY(d, "login %.*s", BYTES_FMT(decide_text_cut(d, f->login))), good,
+                 good          ? B("may be used")
+                 : !e          ? B("there is no such login")
+                 : e->disabled ? B("is disabled")
+                               : B("is an alias, not a login"));
+    if (good)
+        return false;
+    decide_changes_user(d);
+    return decide_refuse(d, REFUSE_LOGIN, B("Wrong login or password"),
+                         B("Check both (the login is the whole mail address), or have the password "
+                           "set anew"));
+}
+
 struct bytes decide_mechanisms(const struct config *config, const struct facts *facts,
                                struct arena *a) {
     const struct listener *l = facts->listener;

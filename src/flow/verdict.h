@@ -11,6 +11,8 @@ enum decide_step {
     STEP_CONNECT, /* limits on connections; listeners' PROXY peers */
     STEP_COMMAND, /* gate before every command: TLS required (facts.verb) */
     STEP_AUTH,    /* may this mechanism be used here, now */
+    STEP_LOGIN,   /* the password is right: may this login be used at all. The keeper says so of a
+                     real one; this is for those who ask without a password */
     STEP_MAIL,
     STEP_RCPT,
     STEP_CONTENT,  /* after the data: header From, Sender, Reply-To; syntax of the header */
