@@ -123,6 +123,7 @@ void session_stop(struct session *s);
 void session_offer(struct session *s);
 void session_idle_timer(struct session *s);
 void session_bounds(struct session *s); /* from its listener */
+void session_forget_certificate(struct session *s);
 /* A refusal that accept finds without the decision. The remedy is left out where explain = brief, as
  * decide does. */
 struct refusal {

@@ -234,14 +234,6 @@ static void secure_timeout(void *ctx) {
     session_close(ctx);
 }
 
-static bool asks_certificate(const struct session *s) {
-    const struct config *c = s->rules->config;
-    for (size_t i = 0; i < c->connector_count; i++)
-        if (c->connectors[i].client_certificate.count)
-            return true;
-    return false;
-}
-
 static void secure(void *ctx) {
     struct session *s = ctx;
     session_flush(s);
@@ -249,7 +241,8 @@ static void secure(void *ctx) {
         return;
     s->securing = true;
     timer_set(s->accept->setup.loop, &s->timer, SECURE_TIMEOUT, secure_timeout, s);
-    stream_start_tls_server(s->stream, s->tls, asks_certificate(s));
+    stream_start_tls_server(s->stream, s->tls,
+                            config_wants_certificate(s->rules->config, s->facts.listener));
 }
 
 static void flush(void *ctx) {
@@ -407,6 +400,30 @@ static void on_end(void *ctx, int error) {
     session_close(ctx);
 }
 
+static void note_certificate(struct session *s, const struct tls_info *info) {
+    struct facts *f = &s->facts;
+    f->client_spki = arena_copy(s->arena, info->peer_spki);
+    struct bytes *names = ARENA_ARRAY(s->arena, info->peer_name_count, struct bytes);
+    for (size_t i = 0; i < info->peer_name_count; i++)
+        names[i] = arena_copy(s->arena, info->peer_names[i]);
+    f->client_names = (struct strings){ info->peer_name_count, names };
+    struct vouch *vouches = ARENA_ARRAY(s->arena, info->vouch_count, struct vouch);
+    for (size_t i = 0; i < info->vouch_count; i++)
+        vouches[i] = (struct vouch){ arena_copy(s->arena, info->vouches[i].authority),
+                                     info->vouches[i].vouches,
+                                     arena_copy(s->arena, info->vouches[i].because) };
+    f->vouches = vouches;
+    f->vouch_count = info->vouch_count;
+}
+
+void session_forget_certificate(struct session *s) {
+    struct facts *f = &s->facts;
+    f->client_spki = BYTES_NONE;
+    f->client_names = (struct strings){ 0 };
+    f->vouches = NULL;
+    f->vouch_count = 0;
+}
+
 static void on_secured(void *ctx, enum rc rc, const struct tls_info *info, const struct why *why) {
     struct session *s = ctx;
     s->securing = false;
@@ -422,7 +439,7 @@ static void on_secured(void *ctx, enum rc rc, const struct tls_info *info, const
         return;
     }
     s->facts.tls_version = info->version;
-    s->facts.client_spki = arena_copy(s->arena, info->peer_spki);
+    note_certificate(s, info);
     s->facts.login = BYTES_NONE; /* RFC 3207 section 4.2: nothing from before counts */
     s->facts.helo = BYTES_NONE;
     session_idle_timer(s);

@@ -4,7 +4,6 @@
 #include "base/must.h"
 #include "bin/layout.h"
 #include "sys/files.h"
-#include "sys/tls.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -114,6 +113,33 @@ static enum rc prove(const struct config *c, struct why *why) {
     return rc;
 }
 
+enum rc certificates_trust(const struct config *c, struct tls_server *t, struct why *why) {
+    struct tls_authority list[CLIENT_AUTHORITIES_MAX];
+    for (size_t i = 0; i < c->client_authority_count; i++)
+        list[i] =
+            (struct tls_authority){ c->client_authorities[i].path, c->client_authorities[i].pem };
+    return tls_server_trust(t, list, c->client_authority_count, why);
+}
+
+/* On a server that nobody connects to. */
+static enum rc prove_authorities(const struct config *c, struct why *why) {
+    struct tls_pair pair;
+    struct tls_server *t = NULL;
+    struct arena *a = arena_open();
+    enum rc rc = OK;
+    if (c->client_authority_count) {
+        rc = tls_make_pair(B("proof"), 0, a, &pair.chain_pem, &pair.key_pem, why);
+        pair.name = BYTES_NONE;
+        if (rc == OK)
+            rc = tls_server_open(&pair, 1, 12, BYTES_NONE, &t, why);
+        if (rc == OK)
+            rc = certificates_trust(c, t, why);
+        tls_server_close(&t);
+    }
+    arena_close(&a);
+    return rc == OK ? OK : PERM;
+}
+
 /* --- authorities of routes ------------------------------------------------------------------ */
 
 /* Read here, because a worker may reach neither the file's folder nor, as another account, the file.
@@ -148,6 +174,8 @@ enum rc certificates_fill(struct config *c, int64_t wall_ms, struct why *why) {
         set_made(c, &made);
     }
     enum rc rc = read_roots(c, why);
+    if (rc == OK)
+        rc = prove_authorities(c, why);
     return rc == OK ? prove(c, why) : rc;
 }
 

@@ -4,6 +4,7 @@
 #define BIN_CERTIFICATES_H
 
 #include "config/config.h"
+#include "sys/tls.h"
 
 struct certificates;
 
@@ -11,6 +12,9 @@ struct certificates;
  * reads the authorities of routes into their ca_file,
  * and looks at every pair. PERM and why when one cannot be used. */
 enum rc certificates_fill(struct config *c, int64_t wall_ms, struct why *why);
+
+/* Has a server ask the connectors' authorities about its clients. */
+enum rc certificates_trust(const struct config *c, struct tls_server *t, struct why *why);
 
 struct certificates *certificates_open(void);
 void certificates_close(struct certificates **w);

@@ -164,17 +164,51 @@ static bool read_hash(struct bytes hex, char spki[32]) {
     return hex.len == 64;
 }
 
-/* A PEM file, as the client's administrator sends it, or the hash as a connector has it. */
+/* What a handshake would have found out about it. */
+static void ask_authorities(struct answer *w, const struct tls_certificate *certificate) {
+    const struct config *c = w->config;
+    struct facts *f = &w->facts;
+    struct vouch *vouches = ARENA_ARRAY(w->arena, c->client_authority_count, struct vouch);
+    struct why why;
+    for (size_t i = 0; i < c->client_authority_count; i++) {
+        const struct client_authority *a = &c->client_authorities[i];
+        bool fine = tls_certificate_vouched(certificate, a->pem, &why) == OK;
+        vouches[i] =
+            (struct vouch){ a->path, fine,
+                            fine ? BYTES_NONE : arena_copy(w->arena, bytes_str(why.text)) };
+    }
+    f->client_spki = certificate->spki;
+    f->client_names = (struct strings){ certificate->name_count, certificate->names };
+    f->vouches = vouches;
+    f->vouch_count = c->client_authority_count;
+}
+
+/* A PEM file, as the client's administrator sends it, or the hash as a connector has it. It is shown
+ * within TLS, where it is asked for. */
 static int take_certificate(struct answer *w) {
     struct bytes given = w->q->certificate;
     char *spki = arena_alloc(w->arena, 32);
+    struct tls_certificate certificate = { .spki = bytes_of(spki, 32) };
     struct why why;
     if (!given.len)
         return OPTIONS_GO_ON;
-    w->facts.client_spki = bytes_of(spki, 32);
-    if (read_hash(given, spki) ||
-        tls_certificate_spki(given, w->arena, &w->facts.client_spki, &why) == OK)
+    if (w->facts.local_door)
+        return misuse(w, "--certificate", given, "the local door has no TLS");
+    bool fine = read_hash(given, spki);
+    if (fine || tls_certificate_read(given, w->arena, &certificate, &why) == OK) {
+        if (!w->q->tls && !w->q->listener.len && w->facts.listener->tls != TLS_OFF)
+            w->facts.tls_version = 13;
+        if (!w->facts.tls_version)
+            return misuse(w, "--certificate", given, "it is shown within TLS only: add --tls");
+        if (!config_wants_certificate(w->config, w->facts.listener))
+            fprintf(stderr, "postern why: listener %.*s asks for no client certificate\n",
+                    BYTES_FMT(w->facts.listener->name));
+        else if (fine)
+            w->facts.client_spki = certificate.spki;
+        else
+            ask_authorities(w, &certificate);
         return OPTIONS_GO_ON;
+    }
     return misuse(w, "--certificate", given,
                   arena_printf(w->arena,
                                "expected a PEM file, or spki-sha256: and 64 hexadecimal digits: %s",

@@ -5,6 +5,7 @@
 #include "base/list.h"
 #include "base/must.h"
 #include "bin/answer.h"
+#include "bin/certificates.h"
 #include "bin/layout.h"
 #include "bin/link.h"
 #include "bin/pipeline.h"
@@ -142,7 +143,8 @@ static void open_tls(struct worker *w, struct door *d) {
     }
     struct why why;
     if (tls_server_open(pairs, count + 1, l->tls_min, bytes_of(w->ticket, TICKET_KEY), &fresh,
-                        &why) == OK) {
+                        &why) == OK &&
+        certificates_trust(w->config, fresh, &why) == OK) {
         tls_server_close(&d->tls);
         d->tls = fresh;
     } else {
@@ -151,6 +153,7 @@ static void open_tls(struct worker *w, struct door *d) {
         event_why(e, &why);
         event_bool(e, "alarm", true);
         event_end(e);
+        tls_server_close(&fresh);
     }
     free(pairs);
 }

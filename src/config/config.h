@@ -114,7 +114,7 @@ struct connector {
     struct strings listeners; /* empty: all */
     bool auth_any;
     struct strings auth;               /* logins */
-    struct strings client_certificate; /* "spki-sha256:HEX" */
+    struct strings client_certificate; /* "spki-sha256:HEX", "ca:PATH name:NAME" */
     int64_t pop_before_smtp;           /* 0: no */
     struct strings local_users;
     int64_t expires; /* wall ms, 0 never: the end of that day, UTC */
@@ -171,6 +171,12 @@ struct route {
     struct rates rate;
 };
 
+/* Of the connectors' "ca:PATH name:NAME", each file once. */
+enum { CLIENT_AUTHORITIES_MAX = 64 };
+struct client_authority {
+    struct bytes path, pem; /* pem: read by the parent */
+};
+
 struct config {
     struct arena *arena;
     bool incomplete;          /* syntax or values were broken: only good for reading the findings */
@@ -192,6 +198,8 @@ struct config {
     const struct connector *connectors;
     const struct tenant *tenants;
     const struct route *routes;
+    size_t client_authority_count;
+    const struct client_authority *client_authorities;
 
     struct patterns blocked_senders, blocked_headers;
 
@@ -264,6 +272,10 @@ const struct listener *config_listener(const struct config *c, struct bytes name
 const struct tenant *config_tenant(const struct config *c, struct bytes name);       /* or NULL */
 /* The longest pop_before_smtp of all connectors; 0: there is none. */
 int64_t config_pop_window(const struct config *c);
+/* "ca:PATH name:NAME" of client_certificate; false for one by its key. */
+bool config_certificate_split(struct bytes entry, struct bytes *path_out, struct bytes *name_out);
+/* Is a client asked for its certificate here: could a grant or a login need it? */
+bool config_wants_certificate(const struct config *c, const struct listener *l);
 bool strings_has(struct strings list, struct bytes text); /* ASCII case folded */
 bool networks_have(struct networks list, struct addr a);
 

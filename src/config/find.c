@@ -54,6 +54,29 @@ const struct tenant *config_tenant(const struct config *c, struct bytes name) {
     FIND(c->tenants, c->tenant_count, name);
 }
 
+bool config_certificate_split(struct bytes entry, struct bytes *path_out, struct bytes *name_out) {
+    static const struct bytes name = { " name:", 6 };
+    ptrdiff_t at = bytes_search(entry, name);
+    if (!bytes_starts_nocase(entry, B("ca:")) || at < 0)
+        return false;
+    *path_out = bytes_slice(entry, 3, (size_t)at);
+    *name_out = bytes_skip(entry, (size_t)at + name.len);
+    return true;
+}
+
+/* Programs that people use show a dialog when they are asked, so only where it could matter. */
+bool config_wants_certificate(const struct config *c, const struct listener *l) {
+    if (!l || l->tls == TLS_OFF)
+        return false;
+    bool wants = l->auth != AUTH_OFF && strings_has(l->mechanisms, B("EXTERNAL"));
+    for (size_t i = 0; i < c->connector_count && !wants; i++) {
+        const struct connector *k = &c->connectors[i];
+        wants = k->client_certificate.count &&
+                (!k->listeners.count || strings_has(k->listeners, l->name));
+    }
+    return wants;
+}
+
 bool strings_has(struct strings list, struct bytes text) {
     for (size_t i = 0; i < list.count; i++)
         if (bytes_equal_nocase(list.list[i], text))

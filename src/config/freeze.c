@@ -195,6 +195,11 @@ static const struct storage route_storage[] = {
     RATES(route, rate),
     END,
 };
+static const struct storage client_authority_storage[] = {
+    BYTES(client_authority, path),
+    BYTES(client_authority, pem),
+    END,
+};
 /* arena, incomplete and the index are not the config's contents. */
 const struct storage config_storage[] = {
     F(config, arena, SKIPPED, .max = 0),
@@ -224,6 +229,8 @@ const struct storage config_storage[] = {
     POINTER(config, connectors),
     POINTER(config, tenants),
     POINTER(config, routes),
+    COUNTED(config, client_authority_count, client_authorities, client_authority_storage,
+            struct client_authority),
     PATTERNS(config, blocked_senders),
     PATTERNS(config, blocked_headers),
     BYTES(config, queue.store),

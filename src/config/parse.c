@@ -410,6 +410,37 @@ static void finish_route(struct reading *r, size_t i) {
         route->tls = default_policy(route);
 }
 
+static bool has_authority(const struct config *c, struct bytes path) {
+    for (size_t i = 0; i < c->client_authority_count; i++)
+        if (bytes_equal(c->client_authorities[i].path, path))
+            return true;
+    return false;
+}
+
+static void finish_certificates(struct reading *r, size_t i, struct client_authority *list) {
+    struct config *c = r->config;
+    const struct connector *k = &c->connectors[i];
+    const struct syntax_section *from = reading_origin(r, "connector", i);
+    struct bytes path, name;
+    for (size_t j = 0; j < k->client_certificate.count; j++) {
+        if (!config_certificate_split(k->client_certificate.list[j], &path, &name) ||
+            has_authority(c, path) || c->client_authority_count == CLIENT_AUTHORITIES_MAX)
+            continue;
+        struct client_authority *a = &list[c->client_authority_count++];
+        const struct syntax_setting *s = syntax_find(from, "client_certificate");
+        a->path = path;
+        read_pem(r, s->line, reading_label(r, from, s->name), path, false, &a->pem);
+    }
+}
+
+static void finish_authorities(struct reading *r) {
+    struct client_authority *list =
+        ARENA_ARRAY(r->arena, CLIENT_AUTHORITIES_MAX, struct client_authority);
+    r->config->client_authorities = list;
+    for (size_t i = 0; i < r->config->connector_count; i++)
+        finish_certificates(r, i, list);
+}
+
 static void finish(struct reading *r) {
     struct config *c = r->config;
     finish_top(r);
@@ -422,6 +453,7 @@ static void finish(struct reading *r) {
     }
     for (size_t i = 0; i < c->route_count; i++)
         finish_route(r, i);
+    finish_authorities(r);
     find_index(c);
 }
 

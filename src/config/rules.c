@@ -235,6 +235,33 @@ static void check_senders(struct reading *r, const struct syntax_section *from,
                 "list the senders, or say any");
 }
 
+/* A certificate is shown within TLS, so a connector that only has listeners without is void. */
+static void check_client_certificate(struct reading *r, const struct syntax_section *from,
+                                     const struct connector *c) {
+    struct bytes path, name;
+    bool tls = false;
+    for (size_t i = 0; i < r->config->listener_count; i++) {
+        const struct listener *l = &r->config->listeners[i];
+        tls |= l->service == SERVICE_SMTP && l->tls != TLS_OFF &&
+               (!c->listeners.count || strings_has(c->listeners, l->name));
+    }
+    if (c->client_certificate.count && r->config->listener_count && !tls)
+        WARNING(r, from, "client_certificate",
+                "a certificate is shown within TLS, and no listener of this connector has it: it "
+                "will never be in play");
+    for (size_t i = 0; i < c->client_certificate.count; i++) {
+        if (!config_certificate_split(c->client_certificate.list[i], &path, &name))
+            continue;
+        bool kept = false;
+        for (size_t j = 0; j < r->config->client_authority_count && !kept; j++)
+            kept = bytes_equal(r->config->client_authorities[j].path, path);
+        if (!kept)
+            ERROR(r, from, "client_certificate", "config.range",
+                  "expected at most %d files of authorities in all connectors together",
+                  CLIENT_AUTHORITIES_MAX);
+    }
+}
+
 static bool owns_domain(const struct tenant *t, struct bytes domain) {
     if (bytes_starts(domain, B(".")))
         domain = bytes_skip(domain, 1);
@@ -282,6 +309,7 @@ static void check_connector(struct reading *r, size_t i) {
     check_waiver(r, from, "without_auth_on", c, c->without_auth_on);
     check_waiver(r, from, "without_tls_on", c, c->without_tls_on);
     check_senders(r, from, c);
+    check_client_certificate(r, from, c);
     check_connector_tenant(r, from, c);
 }
 

@@ -172,7 +172,8 @@ const struct setting schema[] = {
       .otherwise = "no login asked for", .sentence = "Who: any login, or those listed." },
     { "connector", "client_certificate", &type_spki, IN(connector, client_certificate), .min = 1,
       .otherwise = "no certificate asked for",
-      .sentence = "Who: clients with a TLS certificate of one of these public keys." },
+      .sentence = "Who: clients whose TLS certificate has one of these public keys, or this "
+                  "authority and name." },
     { "connector", "pop_before_smtp", &type_duration, IN(connector, pop_before_smtp), MINUTE, DAY,
       .otherwise = "no POP3 login counts",
       .sentence = "Who: the exact address a POP3 login succeeded from that recently." },
@@ -289,7 +290,6 @@ static const struct not_built not_built[] = {
     { "domain", "header_auth", "off", "checking the authentication of From" },
     { "tenant", NULL, "", "tenants" },
     { "connector", "tenant", "", "tenants" },
-    { "connector", "client_certificate", "", "grants by client certificate" },
     { "connector", "pop_before_smtp", "", "grants by POP before SMTP" },
     { "connector", "limit", "", "rate limits" },
     { "connector", "limit_total", "", "rate limits" },

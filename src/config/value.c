@@ -225,9 +225,23 @@ static struct bytes check_server(const struct input *in, struct bytes text) {
     return text;
 }
 
+/* An authority alone would let in whomever it certifies: a name belongs to it. */
+static struct bytes check_authority(const struct input *in, struct bytes text) {
+    struct bytes path, name;
+    if (!config_certificate_split(text, &path, &name) || check_path(in, path).len == 0)
+        return BYTES_NONE;
+    name = bytes_find(name, '@') >= 0 ? check_mailbox(in, name) : check_host(in, name);
+    name = arena_lower(in->r->arena, name);
+    return name.len
+               ? arena_printf(in->r->arena, "ca:%.*s name:%.*s", BYTES_FMT(path), BYTES_FMT(name))
+               : BYTES_NONE;
+}
+
 static struct bytes check_spki(const struct input *in, struct bytes text) {
     static const struct bytes prefix = { "spki-sha256:", 12 };
     struct bytes hex = bytes_skip(text, prefix.len);
+    if (bytes_starts_nocase(text, B("ca:")))
+        return check_authority(in, text);
     if (!bytes_starts_nocase(text, prefix) || hex.len != 64)
         return BYTES_NONE;
     for (size_t i = 0; i < hex.len; i++)
@@ -952,8 +966,9 @@ const struct type type_names = { "list of names", "names such as {\"internet\"}"
                                  .read = read_names, .show = show_each };
 const struct type type_words = { "list of words", "a list of ", .list = true, .read = read_words,
                                  .show = show_each };
-const struct type type_spki = { "list of key hashes",
-                                "hashes such as {\"spki-sha256:HEX\"} with 64 hexadecimal digits",
+const struct type type_spki = { "list of certificates",
+                                "{\"spki-sha256:HEX\"} with 64 hexadecimal digits, or an authority "
+                                "and a name as in {\"ca:/etc/postern/ca.pem name:gw.example.com\"}",
                                 .list = true, .read = read_spki, .show = show_each };
 const struct type type_servers = {
     "list of name servers", "{}, {\"system\"} or addresses with ports such as {\"127.0.0.1:53\"}",

@@ -183,6 +183,24 @@ static void add_local_user(struct decision *d, const struct connector *c) {
                           BYTES_FMT(c->name)));
 }
 
+/* Whoever has the key is let in, so it must be known whose it is. */
+static void add_certificate(struct decision *d, const struct connector *c) {
+    const struct facts *f = d->facts;
+    if (f->client_spki.len == 32) {
+        struct bytes key = decide_text_spki(d, f->client_spki);
+        decide_change(d, "add-certificate", false,
+                      SAY(d, "%.*s %.*s", BYTES_FMT(c->name), BYTES_FMT(key)),
+                      SAY(d,
+                          "add %.*s to client_certificate of connector %.*s: unsafe unless its "
+                          "owner confirms that this is the key",
+                          BYTES_FMT(key), BYTES_FMT(c->name)));
+    } else if (f->listener && f->listener->tls != TLS_OFF) {
+        decide_change(d, "show-certificate", true, c->name,
+                      SAY(d, "show the client certificate that connector %.*s is for, within TLS%s",
+                          BYTES_FMT(c->name), f->tls_version ? "" : " (STARTTLS)"));
+    }
+}
+
 /* What one condition of WHO would take; the rest of the connector holds. */
 static void mend_who(struct decision *d, const struct connector *c, unsigned fails) {
     if (fails == WHO_CLIENTS && address_counts(d->facts))
@@ -195,6 +213,8 @@ static void mend_who(struct decision *d, const struct connector *c, unsigned fai
         other_listener(d, c);
     if (fails == WHO_LOCAL_USERS)
         add_local_user(d, c);
+    if (fails == WHO_CERTIFICATE)
+        add_certificate(d, c);
 }
 
 static bool has_kind(const struct decision *d, const char *kind) {

@@ -112,16 +112,45 @@ static bool has_certificate(const struct connector *c) {
     return c->client_certificate.count > 0;
 }
 
+static const struct vouch *find_vouch(const struct facts *f, struct bytes authority) {
+    for (size_t i = 0; i < f->vouch_count; i++)
+        if (bytes_equal(f->vouches[i].authority, authority))
+            return &f->vouches[i];
+    return NULL;
+}
+
+/* "ca:PATH name:NAME": both must hold, and of a certificate nobody vouches for no name counts. */
+static bool vouched_for(struct decision *d, struct bytes entry, struct standing *s) {
+    const struct facts *f = d->facts;
+    struct bytes path, name;
+    if (!config_certificate_split(entry, &path, &name))
+        return false;
+    const struct vouch *v = find_vouch(f, path);
+    bool vouches = v && v->vouches;
+    if (vouches && strings_has(f->client_names, name))
+        return true;
+    s->because = vouches ? SAY(d, "the client's certificate does not name %.*s", BYTES_FMT(name))
+                 : v     ? SAY(d, "%.*s does not vouch for the client's certificate: %.*s",
+                               BYTES_FMT(path), BYTES_FMT(v->because))
+                         : SAY(d, "whether %.*s vouches for the client's certificate is not known",
+                               BYTES_FMT(path));
+    return false;
+}
+
 static enum holds certificate_holds(struct decision *d, const struct connector *c,
                                     struct standing *s) {
-    char text[80];
-    struct buf b = buf_fixed(text, sizeof text);
-    buf_str(&b, "spki-sha256:");
-    buf_hex(&b, d->facts->client_spki);
-    if (d->facts->client_spki.len == 32 && strings_has(c->client_certificate, buf_bytes(&b)))
-        return HOLDS;
-    s->because = d->facts->client_spki.len ? B("the client's certificate is another one")
-                                           : B("no client certificate was shown");
+    const struct facts *f = d->facts;
+    s->because = B("no client certificate was shown");
+    if (f->client_spki.len != 32)
+        return FAILS;
+    s->because = SAY(d, "the client's certificate is another one, %.*s",
+                     BYTES_FMT(decide_text_spki(d, f->client_spki)));
+    struct bytes shown = decide_text_spki(d, f->client_spki);
+    for (size_t i = 0; i < c->client_certificate.count; i++) {
+        struct bytes entry = c->client_certificate.list[i];
+        if (bytes_equal_nocase(entry, shown) || vouched_for(d, entry, s))
+            return HOLDS;
+    }
     return FAILS;
 }
 

@@ -217,6 +217,14 @@ struct bytes decide_text_addr(struct decision *d, struct addr a) {
     return arena_copy(d->arena, buf_bytes(&b));
 }
 
+struct bytes decide_text_spki(struct decision *d, struct bytes spki) {
+    char text[80];
+    struct buf b = buf_fixed(text, sizeof text);
+    buf_str(&b, "spki-sha256:");
+    buf_hex(&b, spki);
+    return arena_copy(d->arena, buf_bytes(&b));
+}
+
 struct bytes decide_text_cut(struct decision *d, struct bytes text) {
     enum { MOST = 100 };
     if (text.len <= MOST)

@@ -94,6 +94,7 @@ void decide_change(struct decision *d, const char *kind, bool safe, struct bytes
                    struct bytes text);
 /* For sentences: an address of a client; text cut to what a reply can bear. */
 struct bytes decide_text_addr(struct decision *d, struct addr a);
+struct bytes decide_text_spki(struct decision *d, struct bytes spki); /* "spki-sha256:HEX" */
 struct bytes decide_text_cut(struct decision *d, struct bytes text);
 struct bytes decide_listener_name(struct decision *d, const char *setting);
 #define SAY(d, ...) arena_printf((d)->arena, __VA_ARGS__)

@@ -88,9 +88,7 @@ static struct bytes who_text(struct matrix *m, const struct connector *c) {
     return text;
 }
 
-/* The first certificate on the list, as octets. */
-static struct bytes spki_of(struct matrix *m, const struct connector *c) {
-    struct bytes hex = c->client_certificate.list[0];
+static struct bytes spki_of(struct matrix *m, struct bytes hex) {
     struct buf out = buf_grow(64);
     hex = bytes_skip(hex, (size_t)(bytes_find(hex, ':') + 1));
     for (size_t i = 0; i + 1 < hex.len; i += 2) {
@@ -103,6 +101,24 @@ static struct bytes spki_of(struct matrix *m, const struct connector *c) {
     struct bytes spki = arena_copy(m->arena, buf_bytes(&out));
     buf_free(&out);
     return spki;
+}
+
+/* The first certificate on the list: its key, or what an authority says of it. */
+static void show_certificate(struct matrix *m, const struct connector *c, struct facts *f) {
+    static const char some_key[32];
+    struct bytes first = c->client_certificate.list[0];
+    struct bytes *name = ARENA_NEW(m->arena, struct bytes);
+    struct vouch *v = ARENA_NEW(m->arena, struct vouch);
+    f->tls_version = 13;
+    if (!config_certificate_split(first, &v->authority, name)) {
+        f->client_spki = spki_of(m, first);
+        return;
+    }
+    f->client_spki = bytes_of(some_key, sizeof some_key);
+    f->client_names = (struct strings){ 1, name };
+    v->vouches = true;
+    f->vouches = v;
+    f->vouch_count = 1;
 }
 
 static void be_client(struct matrix *m, struct caller *w) {
@@ -123,7 +139,7 @@ static void be_in_play(struct matrix *m, struct caller *w) {
         f->login = w->entry.address;
     }
     if (c->client_certificate.count)
-        f->client_spki = spki_of(m, c);
+        show_certificate(m, c, f);
     if (c->pop_before_smtp) {
         if (!f->login.len)
             log_in(m, w, BYTES_NONE);

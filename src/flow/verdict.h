@@ -52,6 +52,13 @@ struct popped {
     const struct directory_entry *entry; /* NULL when known and gone */
 };
 
+/* What an authority of config.client_authorities says of the client's certificate. */
+struct vouch {
+    struct bytes authority; /* its path */
+    bool vouches;
+    struct bytes because; /* why not */
+};
+
 struct facts {
     /* the connection */
     const struct listener *listener; /* NULL: postern send (local door) or the inner door */
@@ -63,9 +70,12 @@ struct facts {
     bool client_from_proxy; /* a PROXY header or XCLIENT was believed */
     bool client_unknown;    /* PROXY LOCAL or UNKNOWN: earns no network grant */
     enum fact_state gateway_state;
-    bool gateway;             /* client is a default gateway or bridge address of this host */
-    int tls_version;          /* 0 plain, 12, 13 */
-    struct bytes client_spki; /* 32 octets, or empty */
+    bool gateway;                /* client is a default gateway or bridge address of this host */
+    int tls_version;             /* 0 plain, 12, 13 */
+    struct bytes client_spki;    /* 32 octets, or empty: no certificate was shown */
+    struct strings client_names; /* of hosts and mailboxes in it, lower case; true if vouched for */
+    size_t vouch_count;
+    const struct vouch *vouches;
     struct bytes helo;
     uint64_t client_connections; /* open from this client now, this one included */
 

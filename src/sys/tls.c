@@ -64,16 +64,14 @@ bool tls_not_after(X509 *certificate, int64_t *wall_ms_out) {
 
 /* --- PEM ---------------------------------------------------------------------------------------- */
 
-/* The text itself, or that of the file it names. */
-static enum rc pem_text(struct bytes pem, struct arena *a, struct bytes *out, struct why *why) {
+enum rc tls_pem_text(struct bytes pem, struct arena *a, struct bytes *out, struct why *why) {
     *out = pem;
     if (bytes_search(pem, B("-----BEGIN")) >= 0)
         return OK;
     return files_read(pem, PEM_LIMIT, a, out, why);
 }
 
-/* An encrypted key would have OpenSSL ask on the terminal. */
-static int no_passphrase(char *into, int size, int writing, void *ctx) {
+int tls_no_passphrase(char *into, int size, int writing, void *ctx) {
     (void)into;
     (void)size;
     (void)writing;
@@ -106,8 +104,8 @@ static bool read_chain(struct bytes pem, struct loaded *out) {
     MUST(bio);
     out->rest = sk_X509_new_null();
     MUST(out->rest);
-    out->leaf = PEM_read_bio_X509_AUX(bio, NULL, no_passphrase, NULL);
-    while (out->leaf && (cert = PEM_read_bio_X509(bio, NULL, no_passphrase, NULL)))
+    out->leaf = PEM_read_bio_X509_AUX(bio, NULL, tls_no_passphrase, NULL);
+    while (out->leaf && (cert = PEM_read_bio_X509(bio, NULL, tls_no_passphrase, NULL)))
         MUST(sk_X509_push(out->rest, cert) > 0);
     BIO_free(bio);
     if (!out->leaf)
@@ -123,7 +121,7 @@ static bool read_chain(struct bytes pem, struct loaded *out) {
 static bool read_key(struct bytes pem, struct loaded *out) {
     BIO *bio = BIO_new_mem_buf(pem.at, (int)pem.len);
     MUST(bio);
-    out->key = PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL);
+    out->key = PEM_read_bio_PrivateKey(bio, NULL, tls_no_passphrase, NULL);
     BIO_free(bio);
     return out->key != NULL;
 }
@@ -132,9 +130,9 @@ static enum rc load_pair(const struct tls_pair *pair, struct loaded *out, struct
     struct bytes chain, key;
     *out = (struct loaded){ 0 };
     struct arena *a = arena_open();
-    enum rc rc = pem_text(pair->chain_pem, a, &chain, why);
+    enum rc rc = tls_pem_text(pair->chain_pem, a, &chain, why);
     if (rc == OK)
-        rc = pem_text(pair->key_pem, a, &key, why);
+        rc = tls_pem_text(pair->key_pem, a, &key, why);
     ERR_clear_error();
     if (rc == OK && !read_chain(chain, out))
         rc = bad_pair(why, pair->name, "the chain cannot be read");
@@ -218,6 +216,7 @@ static SSL_CTX *make_server_ctx(struct tls_server *t, int minimum, struct bytes 
     SSL_CTX_set_session_id_context(ctx, session_context, sizeof session_context - 1);
     SSL_CTX_set_tlsext_servername_callback(ctx, on_server_name);
     SSL_CTX_set_tlsext_servername_arg(ctx, t);
+    SSL_CTX_set_session_ticket_cb(ctx, tls_seal, NULL, t);
     if (ticket_key.len)
         MUST(set_ticket_key(ctx, ticket_key));
     return ctx;
@@ -278,6 +277,8 @@ void tls_server_close(struct tls_server **t) {
         return;
     for (size_t i = 0; i < own->count; i++)
         SSL_CTX_free(own->names[i].ctx);
+    for (size_t i = 0; i < own->authority_count; i++)
+        X509_STORE_free(own->authorities[i].store);
     struct arena *a = own->arena; /* own lies in it */
     arena_close(&a);
 }
@@ -295,11 +296,11 @@ static enum rc load_roots(SSL_CTX *ctx, struct bytes ca_file, struct why *why) {
     struct bytes pem;
     X509 *cert;
     int found = 0;
-    enum rc rc = pem_text(ca_file, a, &pem, why);
+    enum rc rc = tls_pem_text(ca_file, a, &pem, why);
     if (rc == OK) {
         BIO *bio = BIO_new_mem_buf(pem.at, (int)pem.len);
         MUST(bio);
-        while ((cert = PEM_read_bio_X509_AUX(bio, NULL, no_passphrase, NULL))) {
+        while ((cert = PEM_read_bio_X509_AUX(bio, NULL, tls_no_passphrase, NULL))) {
             found += X509_STORE_add_cert(SSL_CTX_get_cert_store(ctx), cert);
             X509_free(cert);
         }
@@ -335,6 +336,10 @@ enum rc tls_client_open(struct bytes ca_file, struct tls_client **out, struct wh
     t->ctx = ctx;
     *out = t;
     return OK;
+}
+
+enum rc tls_client_show(struct tls_client *t, const struct tls_pair *pair, struct why *why) {
+    return use_pair(t->ctx, pair, why);
 }
 
 void tls_client_close(struct tls_client **t) {
@@ -449,22 +454,9 @@ enum rc tls_pair_check(struct tls_pair pair, struct bytes hostname, int64_t *not
 
 enum rc tls_certificate_spki(struct bytes pem, struct arena *a, struct bytes *spki_out,
                              struct why *why) {
-    struct bytes text;
-    unsigned char hash[TLS_SPKI];
-    enum rc rc = pem_text(pem, a, &text, why);
-    if (rc != OK)
-        return rc;
-    ERR_clear_error();
-    BIO *bio = BIO_new_mem_buf(text.at, (int)text.len);
-    MUST(bio);
-    X509 *cert = PEM_read_bio_X509_AUX(bio, NULL, no_passphrase, NULL);
-    BIO_free(bio);
-    if (cert && tls_spki(cert, hash))
-        *spki_out = arena_copy(a, bytes_of(hash, sizeof hash));
-    else
-        rc = why_set(why, PERM, 0, NULL, "tls.certificate",
-                     "no certificate can be read from it: %s", tls_complaint());
-    X509_free(cert);
-    ERR_clear_error();
+    struct tls_certificate read;
+    enum rc rc = tls_certificate_read(pem, a, &read, why);
+    if (rc == OK)
+        *spki_out = read.spki;
     return rc;
 }

@@ -5,6 +5,13 @@
 #include "base/arena.h"
 #include "base/why.h"
 
+/* What an authority (tls_server_trust) says of a client's certificate. */
+struct tls_vouch {
+    struct bytes authority; /* its name */
+    bool vouches;
+    struct bytes because; /* why not, in OpenSSL's words */
+};
+
 /* What is known of a finished handshake; the views live as long as the stream. */
 struct tls_info {
     int version;           /* 12 or 13 */
@@ -17,6 +24,11 @@ struct tls_info {
     bool peer_trusted;       /* chain verified and, for a client, the name matched */
     struct bytes peer_error; /* why not, in OpenSSL's words */
     int64_t peer_not_after;  /* wall ms; 0: no certificate, or a date that cannot be read */
+    /* Of a client's certificate: names of hosts and mailboxes in it (subjectAltName, lower case;
+     * nobody has checked them), and what each authority of tls_server_trust says of it. */
+    size_t peer_name_count, vouch_count;
+    const struct bytes *peer_names;
+    const struct tls_vouch *vouches;
     /* Channel binding for SCRAM-PLUS: tls-exporter (RFC 9266), 32 octets; and for TLS 1.2
      * tls-unique, empty in 1.3. */
     struct bytes exporter;
@@ -35,6 +47,16 @@ struct tls_pair {      /* PEM files, or PEM text already read by the parent */
  * PERM with the reason. */
 enum rc tls_server_open(const struct tls_pair *pairs, size_t count, int minimum,
                         struct bytes ticket_key, struct tls_server **out, struct why *why);
+/* Whose word on clients' certificates is asked for, where one was asked for: told in tls_info, never
+ * a reason for a handshake to fail. A chain must lead to a certificate in `pem` and nowhere else, be
+ * valid now, and be made for clients or servers. A resumed session keeps what was found out at its
+ * beginning until the chain runs out. Once, before the first stream. */
+enum { TLS_AUTHORITIES_MAX = 64 };
+struct tls_authority {
+    struct bytes name, pem;
+};
+enum rc tls_server_trust(struct tls_server *t, const struct tls_authority *list, size_t count,
+                         struct why *why);
 /* Streams that use it keep it alive. */
 void tls_server_close(struct tls_server **t);
 /* One more owner, who closes it too: for streams that may begin TLS later. NULL stays NULL. */
@@ -50,11 +72,25 @@ enum rc tls_pair_check(struct tls_pair pair, struct bytes hostname, int64_t *not
  * octets that connectors name in client_certificate. */
 enum rc tls_certificate_spki(struct bytes pem, struct arena *a, struct bytes *spki_out,
                              struct why *why);
+/* A client's certificate from a PEM file (or text), those of its chain behind it: as a handshake
+ * would tell it. */
+struct tls_certificate {
+    struct bytes pem, spki;
+    size_t name_count;
+    const struct bytes *names;
+};
+enum rc tls_certificate_read(struct bytes pem, struct arena *a, struct tls_certificate *out,
+                             struct why *why);
+/* Does this authority (PEM text) vouch for it? PERM: no, and why. */
+enum rc tls_certificate_vouched(const struct tls_certificate *certificate, struct bytes authority,
+                                struct why *why);
 
 /* --- client side ------------------------------------------------------------------------ */
 struct tls_client;
 /* Roots from the system's store, or from ca_file (PEM) if not empty. */
 enum rc tls_client_open(struct bytes ca_file, struct tls_client **out, struct why *why);
+/* The pair it shows to a server that asks for one. Before the first stream. */
+enum rc tls_client_show(struct tls_client *t, const struct tls_pair *pair, struct why *why);
 void tls_client_close(struct tls_client **t);
 struct tls_want {
     struct bytes name; /* SNI and the name the certificate must carry */

@@ -10,6 +10,7 @@
 #include <openssl/err.h>
 #include <pthread.h>
 #include <string.h>
+#include <time.h>
 
 enum {
     RECORD_MAX = 16 * 1024,
@@ -36,6 +37,7 @@ struct tls_engine {
 
 struct details {
     struct tls_info info;
+    struct arena *arena; /* of names and vouches; NULL: there are none */
     unsigned char spki[HASH], exporter[HASH], unique[UNIQUE_MAX];
     char sni[];
 };
@@ -113,8 +115,12 @@ struct tls_engine *tls_engine_server(struct tls_server *t, bool ask_certificate)
     struct tls_engine *e = make(t->names[0].ctx);
     e->server = t;
     t->uses++;
-    if (ask_certificate)
+    if (ask_certificate) {
+        /* A session that began where no certificate was asked for is none to go on with here. */
+        static const unsigned char asked[] = "postern, certificate asked for";
+        SSL_set_session_id_context(e->ssl, asked, sizeof asked - 1);
         SSL_set_verify(e->ssl, SSL_VERIFY_PEER | SSL_VERIFY_CLIENT_ONCE, take_any);
+    }
     SSL_set_accept_state(e->ssl);
     return e;
 }
@@ -158,12 +164,22 @@ void tls_engine_close(struct tls_engine **e) {
     SSL_free(own->ssl);
     tls_server_close(&own->server);
     tls_client_close(&own->client);
+    if (own->details)
+        arena_close(&own->details->arena);
     free(own->details);
     free(own);
     *e = NULL;
 }
 
 /* --- what the handshake came to ---------------------------------------------------------------- */
+
+/* Only a server is shown certificates whose names nobody has checked. */
+static void note_client(struct tls_engine *e, struct details *d, X509 *peer) {
+    d->arena = arena_open();
+    d->info.peer_name_count = tls_names(peer, d->arena, &d->info.peer_names);
+    d->info.vouch_count =
+        tls_vouches(e->ssl, e->server, (int64_t)time(NULL) * 1000, d->arena, &d->info.vouches);
+}
 
 static void note_peer(struct tls_engine *e, struct details *d) {
     X509 *peer = SSL_get0_peer_certificate(e->ssl);
@@ -172,6 +188,8 @@ static void note_peer(struct tls_engine *e, struct details *d) {
     if (tls_spki(peer, d->spki))
         d->info.peer_spki = bytes_of(d->spki, HASH);
     tls_not_after(peer, &d->info.peer_not_after);
+    if (e->server)
+        note_client(e, d, peer);
     long result = SSL_get_verify_result(e->ssl);
     d->info.peer_trusted = result == X509_V_OK && !e->nameless;
     if (e->nameless)

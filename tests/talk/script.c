@@ -25,7 +25,8 @@ struct script {
     int line;
     struct world *world;
     struct arena *arena;
-    struct bytes base; /* the configuration of scripts that have none */
+    struct bytes base;   /* the configuration of scripts that have none */
+    struct bytes folder; /* of that file */
     struct bytes added;
     struct bytes config;
     bool configured, started, scram_refused;
@@ -319,7 +320,22 @@ static bool is_decided(void *arg) {
     return a->secured || a->secure_failed || a->ended;
 }
 
-/* "tls", "tls fails", "tls behind TEXT": both in one packet; a scripted server takes the part of a server. */
+/* A client that shows a certificate: FILE holds it and its key, and lies where base.conf does. */
+static bool tls_as(struct script *s, struct bytes file) {
+    struct tls_want want = { .name = s->world->config->hostname };
+    struct bytes path =
+        arena_printf(s->arena, "%.*s/%.*s", BYTES_FMT(s->folder), BYTES_FMT(bytes_trim(file)));
+    struct tls_pair pair = { BYTES_NONE, path, path };
+    struct tls_client *t = NULL;
+    struct why why;
+    bool ok = tls_client_open(path, &t, &why) == OK && tls_client_show(t, &pair, &why) == OK;
+    if (ok)
+        stream_start_tls_client(s->actor->stream, t, &want);
+    tls_client_close(&t); /* the stream keeps it */
+    return ok || fail(s, "%s", why.text);
+}
+
+/* "tls", "tls fails", "tls as FILE", "tls behind TEXT": both in one packet; a scripted server takes the part of a server. */
 static bool do_tls(struct script *s, struct bytes rest) {
     struct actor *a = s->actor;
     if (!until(s, is_ready, a) || !a->stream)
@@ -330,6 +346,9 @@ static bool do_tls(struct script *s, struct bytes rest) {
         if (!a->tls)
             a->tls = world_pair(s->world, a->name, false);
         stream_start_tls_server(a->stream, a->tls, false);
+    } else if (bytes_starts(rest, B("as "))) {
+        if (!tls_as(s, bytes_skip(rest, 3)))
+            return false;
     } else {
         struct tls_want want = { .name = s->world->config->hostname };
         stream_start_tls_client(a->stream, s->world->tls, &want);
@@ -1326,6 +1345,7 @@ static bool run_file(const char *file, const char *base) {
     list_init(&s.actors);
     list_init(&s.sinks);
     s.base = read_file(&s, base);
+    s.folder = bytes_first(bytes_str(base), (size_t)(bytes_find_last(bytes_str(base), '/') + 1));
     struct bytes text = read_file(&s, file);
     bool ok = text.len ? run_script(&s, text) : fail(&s, "empty or not there");
     if (!ok)

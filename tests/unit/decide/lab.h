@@ -14,10 +14,13 @@
 
 #include <cmocka.h>
 
-#define LAB_NOW        1797811200000LL /* 2026-12-20 */
-#define LAB_DAY        86400000LL
-#define LAB_SPKI_HEX   "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
-#define LAB_SPKI_FIRST 0x9f
+#define LAB_NOW      1797811200000LL /* 2026-12-20 */
+#define LAB_DAY      86400000LL
+#define LAB_SPKI_HEX "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+#define LAB_SPKI                                                                                   \
+    bytes_of("\x9f\x86\xd0\x81\x88\x4c\x7d\x65\x9a\x2f\xea\xa0\xc5\x5a\xd0\x15\xa3\xbf\x4f\x1b"    \
+             "\x2b\x0b\x82\x2c\xd1\x5d\x6c\x15\xb0\xf0\x0a\x08",                                   \
+             32)
 
 static const char lab_conf[] =
     "hostname = \"mail.proseware.com\"\n"

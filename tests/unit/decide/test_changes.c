@@ -95,6 +95,10 @@ static void over_quota(struct lab *l) {
     l->count_count = 1;
 }
 
+static void other_certificate(struct lab *l) {
+    l->f.client_spki = bytes_of("another key, of thirty-two octet", 32);
+}
+
 static void verb_mail(struct lab *l) {
     l->f.verb = B("MAIL");
 }
@@ -138,6 +142,10 @@ static const struct scene scenes[] = {
       550, "add-client add-network" },
     { "left out", "192.0.2.201", "internet", NULL, TERRI, "x@adatum.com", STEP_RCPT, 0, NULL, 550,
       "login drop-except" },
+    { "no certificate", HOTEL, "internet", NULL, "x@contoso.com", "x@adatum.com", STEP_RCPT, 0,
+      NULL, 550, "show-certificate" },
+    { "another certificate", HOTEL, "internet", NULL, "x@contoso.com", "x@adatum.com", STEP_RCPT,
+      13, other_certificate, 550, "add-certificate" },
     { "wrong port", "192.0.2.5", "offer", NULL, TERRI, "x@adatum.com", STEP_RCPT, 0, NULL, 550,
       "login listener" },
     { "scanner", HOTEL, "internet", NULL, "scanner@proseware.com", "x@adatum.com", STEP_RCPT, 0,
@@ -449,6 +457,19 @@ static void do_pop_login(struct lab *l, struct bytes argument) {
     l->f.popped = l->popped;
 }
 
+static void do_show_certificate(struct lab *l, struct bytes argument) {
+    (void)argument;
+    l->f.tls_version = 13;
+    l->f.client_spki = LAB_SPKI;
+}
+
+static void do_add_certificate(struct lab *l, struct bytes argument) {
+    struct bytes name, key = value(argument, &name);
+    struct bytes *list = ARENA_NEW(l->arena, struct bytes);
+    *list = key;
+    connector(l, name)->client_certificate = (struct strings){ 1, list };
+}
+
 static const struct maker {
     const char *kind;
     void (*make)(struct lab *l, struct bytes argument); /* NULL: it happens at another server */
@@ -489,6 +510,8 @@ static const struct maker {
     { "crlf", do_crlf },
     { "fix-newlines", do_fix_newlines },
     { "end-loop", do_end_loop },
+    { "show-certificate", do_show_certificate },
+    { "add-certificate", do_add_certificate },
 };
 
 static const struct maker *find_maker(const char *kind) {

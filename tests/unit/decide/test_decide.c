@@ -278,12 +278,7 @@ static void test_client_certificate(void **state) {
     (void)state;
     struct lab l;
     char spki[32];
-    struct bytes hex = B(LAB_SPKI_HEX);
-    for (size_t i = 0; i < 32; i++) {
-        unsigned octet;
-        assert_int_equal(sscanf(hex.at + 2 * i, "%2x", &octet), 1);
-        spki[i] = (char)octet;
-    }
+    memcpy(spki, LAB_SPKI.at, 32);
     open_case(&l, HOTEL, "internet", NULL, "x@adatum.com");
     l.f.client_spki = bytes_of(spki, 32);
     assert_int_equal(lab_try(&l)->rc, OK);
@@ -293,6 +288,36 @@ static void test_client_certificate(void **state) {
     l.f.recipient = B("x@adatum.com");
     spki[0] ^= 1;
     REFUSED(lab_try(&l), 550, "relay.no-grant");
+    lab_close(&l);
+}
+
+/* By an authority and a name: both, of the same certificate, and of this authority. */
+static void test_certificate_by_authority(void **state) {
+    (void)state;
+    static const struct bytes entry[] = { { "ca:/root.pem name:gw.adatum.com", 31 } };
+    static const struct bytes right[] = { { "x.example", 9 }, { "gw.adatum.com", 13 } },
+                              wrong[] = { { "gw.adatum.com.x.example", 23 } };
+    struct vouch vouches[] = { { B("/other.pem"), true, BYTES_NONE },
+                               { B("/root.pem"), true, BYTES_NONE } };
+    struct lab l;
+    open_case(&l, HOTEL, "internet", NULL, "x@adatum.com");
+    const struct connector *partner = config_connector(l.config, B("partner"));
+    ((struct connector *)(uintptr_t)partner)->client_certificate = (struct strings){ 1, entry };
+    REFUSED(lab_ask(&l, STEP_RCPT), 550, "relay.no-grant");
+    l.f.client_spki = LAB_SPKI;
+    l.f.client_names = (struct strings){ 2, right };
+    REFUSED(lab_ask(&l, STEP_RCPT), 550, "relay.no-grant"); /* nobody was asked */
+    l.f.vouches = vouches;
+    l.f.vouch_count = 2;
+    assert_int_equal(lab_ask(&l, STEP_RCPT)->rc, OK);
+    l.f.client_names = (struct strings){ 1, wrong };
+    REFUSED(lab_ask(&l, STEP_RCPT), 550, "relay.no-grant");
+    l.f.client_names = (struct strings){ 2, right };
+    l.f.vouch_count = 1; /* another authority's word does not count */
+    REFUSED(lab_ask(&l, STEP_RCPT), 550, "relay.no-grant");
+    l.f.vouch_count = 2;
+    vouches[1].vouches = false;
+    REFUSED(lab_ask(&l, STEP_RCPT), 550, "relay.no-grant");
     lab_close(&l);
 }
 
@@ -680,6 +705,7 @@ int main(void) {
         cmocka_unit_test(test_proxy_that_does_not_say),
         cmocka_unit_test(test_pop_before_smtp),
         cmocka_unit_test(test_client_certificate),
+        cmocka_unit_test(test_certificate_by_authority),
         cmocka_unit_test(test_local_door),
         cmocka_unit_test(test_tls_gate),
         cmocka_unit_test(test_auth),

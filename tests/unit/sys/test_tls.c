@@ -1,5 +1,6 @@
 /* TLS without sockets: certificates made and checked, and two engines, or an engine and OpenSSL's
  * own client, that hand their octets to each other. */
+#include "authority_lab.h"
 #include "base/must.h"
 #include "sys/random.h"
 #include "sys/tls_engine.h"
@@ -352,12 +353,15 @@ static struct raw raw_open(int version, const struct tls_pair *own) {
     SSL_CTX_sess_set_new_cb(r.ctx, keep_session);
     if (own) {
         BIO *b = BIO_new_mem_buf(own->chain_pem.at, (int)own->chain_pem.len);
-        X509 *cert = PEM_read_bio_X509(b, NULL, NULL, NULL);
+        X509 *cert = PEM_read_bio_X509(b, NULL, NULL, NULL), *more;
+        assert_int_equal(SSL_CTX_use_certificate(r.ctx, cert), 1);
+        while ((more = PEM_read_bio_X509(b, NULL, NULL, NULL)))
+            SSL_CTX_add0_chain_cert(r.ctx, more);
+        ERR_clear_error();
         BIO_free(b);
         b = BIO_new_mem_buf(own->key_pem.at, (int)own->key_pem.len);
         EVP_PKEY *key = PEM_read_bio_PrivateKey(b, NULL, NULL, NULL);
         BIO_free(b);
-        assert_int_equal(SSL_CTX_use_certificate(r.ctx, cert), 1);
         assert_int_equal(SSL_CTX_use_PrivateKey(r.ctx, key), 1);
         X509_free(cert);
         EVP_PKEY_free(key);
@@ -520,6 +524,183 @@ static void client_certificates(void **state) {
     client_certificate_is_named(TLS1_3_VERSION);
 }
 
+/* --- what authorities say of clients -------------------------------------------------------------- */
+
+enum { HOUR = 3600 };
+static struct lab_pair root, middle, other_root;
+static struct bytes root_pem, other_pem;
+
+static void make_authorities(void) {
+    if (root_pem.len)
+        return;
+    root = lab_issue("root", &(struct lab_wish){ .authority = true, .from = -HOUR, .until = HOUR });
+    other_root =
+        lab_issue("root", &(struct lab_wish){ .authority = true, .from = -HOUR, .until = HOUR });
+    middle = lab_issue(
+        "middle",
+        &(struct lab_wish){ .issuer = &root, .authority = true, .from = -HOUR, .until = HOUR / 2 });
+    root_pem = lab_pem(arena, (const struct lab_pair *const[]){ &root }, 1).chain_pem;
+    other_pem = lab_pem(arena, (const struct lab_pair *const[]){ &other_root }, 1).chain_pem;
+}
+
+static struct tls_pair leaf(struct lab_wish wish) {
+    make_authorities();
+    wish.issuer = wish.issuer ? wish.issuer : &middle;
+    wish.names = wish.names ? wish.names : "DNS:GW.adatum.com,email:ops@adatum.com,DNS:b.example";
+    wish.until = wish.until ? wish.until : HOUR / 4;
+    wish.from = wish.from ? wish.from : -HOUR;
+    struct lab_pair p = lab_issue("gw", &wish);
+    struct tls_pair pem = lab_pem(arena, (const struct lab_pair *const[]){ &p, &middle }, 2);
+    lab_free(&p);
+    return pem;
+}
+
+static struct tls_server *asking(const struct tls_authority *list, size_t count) {
+    struct tls_server *t = server(12, TICKET);
+    struct why why;
+    assert_int_equal(tls_server_trust(t, list, count, &why), OK);
+    return t;
+}
+
+static const struct tls_vouch *vouch_of(const struct side *s, const char *name) {
+    const struct tls_info *info = tls_engine_info(s->engine);
+    for (size_t i = 0; i < info->vouch_count; i++)
+        if (bytes_equal(info->vouches[i].authority, bytes_str(name)))
+            return &info->vouches[i];
+    return NULL;
+}
+
+static void is_vouched_for(int version) {
+    struct tls_pair own = leaf((struct lab_wish){ 0 });
+    struct tls_authority list[] = { { B("other"), other_pem }, { B("root"), root_pem } };
+    struct tls_server *t = asking(list, 2), *without = asking(list, 1), *second = asking(list, 2);
+    struct raw r = raw_open(version, &own);
+    struct side s;
+    raw_connect(&r, t, true, &s);
+    const struct tls_info *info = tls_engine_info(s.engine);
+    assert_int_equal(info->vouch_count, 2);
+    assert_true(vouch_of(&s, "root")->vouches);
+    assert_false(vouch_of(&s, "other")->vouches); /* of the same name, with another key */
+    assert_true(vouch_of(&s, "other")->because.len > 0);
+    assert_int_equal(info->peer_name_count, 3);
+    assert_true(bytes_equal(info->peer_names[0], B("gw.adatum.com")));
+    assert_true(bytes_equal(info->peer_names[1], B("ops@adatum.com")));
+    raw_end(&r);
+    side_free(&s);
+    /* Another worker, and then once more: each ticket hands on what the one before said. */
+    for (int i = 0; i < 3; i++) {
+        raw_connect(&r, i == 1 ? t : second, true, &s);
+        assert_true(tls_engine_info(s.engine)->resumed);
+        assert_true(vouch_of(&s, "root")->vouches);
+        assert_false(vouch_of(&s, "other")->vouches);
+        assert_int_equal(tls_engine_info(s.engine)->peer_name_count, 3);
+        raw_end(&r);
+        side_free(&s);
+    }
+    /* An authority that is no longer asked is not believed because a ticket knows it. */
+    raw_connect(&r, without, true, &s);
+    assert_true(tls_engine_info(s.engine)->resumed);
+    assert_null(vouch_of(&s, "root"));
+    raw_end(&r);
+    side_free(&s);
+    raw_close(&r);
+    tls_server_close(&t);
+    tls_server_close(&without);
+    tls_server_close(&second);
+}
+
+static void authorities_vouch(void **state) {
+    (void)state;
+    is_vouched_for(TLS1_2_VERSION);
+    is_vouched_for(TLS1_3_VERSION);
+}
+
+/* Began where nobody asked: the client gets the chance to show its certificate. */
+static void session_without_a_question(int version) {
+    struct tls_pair own = leaf((struct lab_wish){ 0 });
+    struct tls_server *t = asking(&(struct tls_authority){ B("root"), root_pem }, 1);
+    struct raw r = raw_open(version, &own);
+    struct side s;
+    raw_connect(&r, t, false, &s);
+    assert_int_equal(tls_engine_info(s.engine)->peer_spki.len, 0);
+    raw_end(&r);
+    side_free(&s);
+    raw_connect(&r, t, true, &s);
+    assert_false(tls_engine_info(s.engine)->resumed);
+    assert_true(vouch_of(&s, "root")->vouches);
+    raw_end(&r);
+    side_free(&s);
+    raw_close(&r);
+    tls_server_close(&t);
+}
+
+static void tickets_do_not_hide_certificates(void **state) {
+    (void)state;
+    session_without_a_question(TLS1_2_VERSION);
+    session_without_a_question(TLS1_3_VERSION);
+}
+
+static bool file_vouches(struct lab_wish wish, const char *because) {
+    struct tls_certificate read;
+    struct why why;
+    struct tls_pair own = leaf(wish);
+    assert_int_equal(tls_certificate_read(own.chain_pem, arena, &read, &why), OK);
+    bool fine = tls_certificate_vouched(&read, root_pem, &why) == OK;
+    if (!fine && !strstr(why.text, because))
+        fail_msg("%s instead of %s", why.text, because);
+    return fine;
+}
+
+static void chains_are_looked_at(void **state) {
+    (void)state;
+    make_authorities();
+    assert_true(file_vouches((struct lab_wish){ 0 }, ""));
+    assert_true(file_vouches((struct lab_wish){ .usage = "clientAuth" }, ""));
+    assert_true(file_vouches((struct lab_wish){ .usage = "serverAuth" }, ""));
+    assert_false(file_vouches((struct lab_wish){ .usage = "codeSigning" }, "purpose"));
+    assert_false(file_vouches((struct lab_wish){ .from = -HOUR, .until = -60 }, "expired"));
+    assert_false(file_vouches((struct lab_wish){ .from = 60, .until = HOUR }, "not yet valid"));
+    assert_false(file_vouches((struct lab_wish){ .issuer = &other_root }, "signature"));
+    /* Not an authority itself, and signing all the same. */
+    struct lab_pair end =
+        lab_issue("end", &(struct lab_wish){ .issuer = &root, .from = -HOUR, .until = HOUR });
+    struct lab_pair below =
+        lab_issue("below", &(struct lab_wish){ .issuer = &end, .from = -HOUR, .until = HOUR });
+    struct tls_certificate read;
+    struct why why;
+    struct tls_pair pem = lab_pem(arena, (const struct lab_pair *const[]){ &below, &end }, 2);
+    assert_int_equal(tls_certificate_read(pem.chain_pem, arena, &read, &why), OK);
+    assert_int_equal(tls_certificate_vouched(&read, root_pem, &why), PERM);
+    assert_int_equal(tls_certificate_vouched(&read, B("no certificate"), &why), PERM);
+    assert_string_equal(why.reason, "tls.roots");
+    lab_free(&end);
+    lab_free(&below);
+}
+
+/* No name but what every reader reads alike. */
+static void odd_names_are_left_out(void **state) {
+    (void)state;
+    struct tls_certificate read;
+    struct why why;
+    struct tls_pair own = leaf((struct lab_wish){ .names = "IP:192.0.2.1,DNS:a b,URI:x:y,DNS:c" });
+    assert_int_equal(tls_certificate_read(own.chain_pem, arena, &read, &why), OK);
+    assert_int_equal(read.name_count, 1);
+    assert_true(bytes_equal(read.names[0], B("c")));
+}
+
+static void bad_authorities_are_told(void **state) {
+    (void)state;
+    struct tls_server *t = server(12, BYTES_NONE);
+    struct why why;
+    assert_int_equal(
+        tls_server_trust(t, &(struct tls_authority){ B("/ca.pem"), B("nothing") }, 1, &why), PERM);
+    assert_non_null(strstr(why.text, "/ca.pem"));
+    tls_server_close(&t);
+    lab_free(&root);
+    lab_free(&middle);
+    lab_free(&other_root);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pair_is_good),
@@ -535,6 +716,11 @@ int main(void) {
         cmocka_unit_test(bindings_match),
         cmocka_unit_test(minimum_is_kept),
         cmocka_unit_test(client_certificates),
+        cmocka_unit_test(authorities_vouch),
+        cmocka_unit_test(tickets_do_not_hide_certificates),
+        cmocka_unit_test(chains_are_looked_at),
+        cmocka_unit_test(odd_names_are_left_out),
+        cmocka_unit_test(bad_authorities_are_told),
     };
     alarm(100);
     return cmocka_run_group_tests(tests, make_pairs, free_pairs);
