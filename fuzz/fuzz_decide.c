@@ -12,7 +12,7 @@ static const char settings[] =
     "domain \"ours.example\" {}\n"
     "domain \"any.example\" { recipients = any }\n"
     "blocked_senders = {\".spam.example\"}\n"
-    "listener \"internet\" { bind = {\"127.0.0.1:25\"} }\n"
+    "listener \"internet\" { bind = {\"127.0.0.1:25\"} limit_per_client = {\"9/hour\"} }\n"
     "listener \"submission\" { bind = {\"127.0.0.1:587\"} tls = require auth = require }\n"
     "connector \"people\" { auth = any may_relay_to = {\"*\"} header_from = strict }\n"
     "connector \"office\" { clients = {\"192.0.2.0/24\"} except = {\"192.0.2.16/28\"}\n"
@@ -32,8 +32,23 @@ static bool is_on(char c) {
     return bytes_find(switches, c) >= 0;
 }
 
-static void tell(struct facts *f, uint32_t missing, const struct directory_entry *entry) {
-    static const struct count full = { .name = { "few", 3 }, .messages_full = true };
+/* F: the first limit is full; A: all of them. */
+static void tell_counts(struct facts *f, const struct verdict *v, struct arena *a) {
+    struct count *counts = ARENA_ARRAY(a, v->limit_count, struct count);
+    MUST(v->limit_count);
+    for (size_t i = 0; i < v->limit_count; i++) {
+        MUST(v->limits[i].key.len && v->limits[i].rates.count);
+        counts[i] = (struct count){ .key = v->limits[i].key,
+                                    .full = is_on('A') || (i == 0 && is_on('F')),
+                                    .which = v->limits[i].rates.list[0] };
+    }
+    f->counts = counts;
+    f->count_count = v->limit_count;
+}
+
+static void tell(struct facts *f, const struct verdict *v, const struct directory_entry *entry,
+                 struct arena *a) {
+    uint32_t missing = v->missing;
     enum fact_state state = is_on('D') ? FACT_FAILED : FACT_KNOWN;
     if (missing & FACT_LOGIN) {
         f->login_state = state;
@@ -53,8 +68,7 @@ static void tell(struct facts *f, uint32_t missing, const struct directory_entry
     }
     if (missing & FACT_COUNTERS) {
         f->counts_state = state;
-        f->counts = &full;
-        f->count_count = is_on('F') ? 1 : 0;
+        tell_counts(f, v, a);
     }
 }
 
@@ -83,7 +97,7 @@ static void run(const struct config *c, struct facts *f, const struct directory_
         int rounds = 0;
         for (decide(c, steps[i], f, a, &v); v.rc == MORE; decide(c, steps[i], f, a, &v)) {
             MUST(v.missing && ++rounds < 8);
-            tell(f, v.missing, entry);
+            tell(f, &v, entry, a);
         }
         if (steps[i] != STEP_RCPT)
             MUST(!v.relay);

@@ -162,9 +162,13 @@ static bool fetch(struct session *s, const struct verdict *v) {
         return false;
     }
     MUST(missing & FACT_COUNTERS);
-    s->facts.counts_state = FACT_KNOWN;
-    s->facts.count_count = 0;
-    return true;
+    return limits_look(s, v, go_on);
+}
+
+/* A recipient that may be taken gets its places in the limits before that is said: somebody else may
+ * have been given the last one since the decision was made. */
+static bool wants_places(const struct session *s, const struct verdict *v) {
+    return v->rc == OK && s->asking == STEP_RCPT && v->limit_count && !s->placed;
 }
 
 void ask_forget_popped(struct session *s) {
@@ -179,6 +183,8 @@ void ask_forget_popped(struct session *s) {
 static void forget_facts(struct session *s) {
     struct facts *f = &s->facts;
     f->recipient_entry = NULL;
+    f->counts_state = FACT_UNKNOWN;
+    s->placed = false;
     if (f->gateway_state == FACT_FAILED)
         f->gateway_state = FACT_UNKNOWN;
     if (!s->tx || f->login_state == FACT_FAILED)
@@ -192,9 +198,9 @@ static void go_on(struct session *s) {
     struct verdict v;
     for (;;) {
         s->accept->setup.decide(s->rules->config, s->asking, &s->facts, s->step, &v);
-        if (v.rc != MORE)
+        if (v.rc != MORE && !wants_places(s, &v))
             break;
-        if (!fetch(s, &v))
+        if (v.rc == MORE ? !fetch(s, &v) : !limits_hold(s, &v, go_on))
             return;
     }
     void (*then)(struct session *, const struct verdict *) = s->then;
@@ -221,6 +227,7 @@ void ask_cancel(struct session *s) {
     if (!s->then)
         return;
     directory_cancel(s->accept->setup.directory, s);
+    counters_cancel(s->accept->setup.counters, s);
     s->then = NULL;
     arena_close(&s->step);
 }

@@ -69,6 +69,15 @@ struct transaction {
     size_t from_fields, sender_fields, date_fields;
     struct bytes message_header_id;
     bool no_tls_required;
+    struct bytes *counted; /* keys: facts.counted */
+    struct held *held;     /* places in limits, the newest first */
+};
+
+/* Places in one limit: kept when the message is taken, given back when it is not. */
+struct held {
+    struct held *next;
+    struct counters_limit limit;
+    uint64_t n;
 };
 
 struct session {
@@ -107,6 +116,11 @@ struct session {
     bool login_final;               /* the last challenge was sent: the next response ends AUTH */
     void (*then)(struct session *s, const struct verdict *v);
     enum decide_step asking;
+    struct counters_limit *limits; /* the counters are being asked about */
+    size_t limit_count;
+    void (*on_counts)(struct session *s);
+    bool in_call, answered; /* they may answer before the call returns */
+    bool placed;            /* the step's recipient has its place in every limit */
     const struct smtp_rcpt *rcpt;
     struct popped *popped, *finding; /* facts.popped; the one whose entry is being asked for */
     struct addr peer;                /* of the connection itself, whatever PROXY or XCLIENT said */
@@ -156,6 +170,15 @@ void transaction_content(void *ctx, struct bytes content);
 void transaction_content_end(void *ctx, bool bare);
 void transaction_reset(void *ctx);
 void transaction_before_command(struct session *s);
+
+/* limits.c: places in limits, for the recipient of the step under way. Each returns true when the
+ * counters have answered already; else `then` comes later. */
+bool limits_look(struct session *s, const struct verdict *v, void (*then)(struct session *s));
+bool limits_hold(struct session *s, const struct verdict *v, void (*then)(struct session *s));
+void limits_keep(struct session *s); /* the message is on disk */
+void limits_give_back(struct session *s);
+/* Tells, not too often, that somebody who may have been taken over reached a limit. */
+void limits_reached_event(struct session *s, const struct verdict *v);
 
 /* login.c: AUTH. */
 void login_auth(void *ctx, struct bytes mechanism, bool has_initial, struct bytes initial);

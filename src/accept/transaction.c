@@ -20,6 +20,7 @@ static void close_transaction(struct session *s) {
     struct transaction *tx = s->tx;
     if (!tx)
         return;
+    limits_give_back(s);
     s->tx = NULL;
     if (tx->draft)
         store_abort(&tx->draft);
@@ -32,7 +33,7 @@ static void close_transaction(struct session *s) {
     f->has_sender = false;
     f->sender = f->recipient = BYTES_NONE;
     f->recipients_so_far = 0;
-    f->charged = (struct strings){ 0 };
+    f->charged = f->counted = (struct strings){ 0 };
     f->header_mailboxes = NULL;
     f->header_mailbox_count = 0;
     f->recipient_entry = f->sender_entry = f->login_entry = NULL;
@@ -155,6 +156,7 @@ static void grow_recipients(struct transaction *tx) {
 
 static void rcpt_decided(struct session *s, const struct verdict *v) {
     if (v->rc != OK) {
+        limits_reached_event(s, v);
         session_refuse(s, v);
         return;
     }
@@ -433,6 +435,7 @@ static void committed(void *ctx, enum rc rc, struct message_id id, const struct 
         not_taken(s, why);
         return;
     }
+    limits_keep(s);
     accepted_event(s, &s->tx->envelope, id, s->tx->received);
     struct why done;
     why_set(&done, OK, 250, "2.0.0", "", "Ok: queued as %s", id.text);

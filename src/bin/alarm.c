@@ -40,6 +40,12 @@ static const struct {
       "set aside and not deleted. Check the disk." },
     { "reload-refused", "A new configuration was refused and the old one still holds. `postern "
                         "check` shows what is wrong with the file." },
+    { "limit-reached",
+      "Somebody has sent as much as a limit allows, and is refused for now. A stolen password, "
+      "or a machine that was taken over, looks like this. If it is more than its owner sends: "
+      "disable the login with `postern user disable`, look at what was sent with `postern trace` "
+      "and what still waits with `postern queue list`, then give it a new password. If it is "
+      "right, raise the limit that the event names." },
     { "held",
       "A message ended a process twice and is now held, so that other mail goes on. Look at "
       "it with `postern queue show`; `postern queue release` tries it again." },

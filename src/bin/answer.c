@@ -7,7 +7,7 @@
 #include <jansson.h>
 #include <stdlib.h>
 
-enum { PAGE_MESSAGES = 100, PAGE_OCTETS = 120 * 1024 };
+enum { PAGE_MESSAGES = 100, PAGE_OCTETS = 120 * 1024, LIMITS_MAX = 400, RATES_MAX = 8 };
 
 struct answers {
     struct answers_setup setup;
@@ -38,12 +38,16 @@ static void free_question(struct question *q) {
     free(q);
 }
 
-static void send_lines(struct question *q, bool more) {
+static void send_page(struct question *q, enum answer_end end) {
     struct answers *a = q->answers;
-    a->setup.send(a->setup.ctx, q->number, buf_bytes(&q->lines), more);
+    a->setup.send(a->setup.ctx, q->number, buf_bytes(&q->lines), end);
     buf_clear(&q->lines);
-    if (!more)
+    if (end != ANSWER_MORE)
         free_question(q);
+}
+
+static void send_lines(struct question *q, bool more) {
+    send_page(q, more ? ANSWER_MORE : ANSWER_LAST);
 }
 
 /* --- queue list -------------------------------------------------------------------------- */
@@ -249,6 +253,86 @@ static void operate(struct question *q, const json_t *request) {
     send_lines(q, false);
 }
 
+/* --- limits ------------------------------------------------------------------------------ */
+
+static struct rates json_rates(const json_t *list, struct arena *a) {
+    size_t count = json_array_size(list) < RATES_MAX ? json_array_size(list) : RATES_MAX;
+    struct rate *rates = ARENA_ARRAY(a, count ? count : 1, struct rate);
+    for (size_t i = 0; i < count; i++) {
+        const json_t *pair = json_array_get(list, i);
+        json_int_t most = json_integer_value(json_array_get(pair, 0));
+        json_int_t window = json_integer_value(json_array_get(pair, 1));
+        rates[i].count = most > 0 ? (uint64_t)most : 0;
+        rates[i].window_ms = window > 0 ? window : 1;
+    }
+    return (struct rates){ count, rates };
+}
+
+static struct counters_limit json_limit(const json_t *from, struct arena *a) {
+    json_int_t besides = json_integer_value(json_object_get(from, "besides"));
+    return (struct counters_limit){ .key = json_bytes(from, "key", a),
+                                    .rates = json_rates(json_object_get(from, "rates"), a),
+                                    .crowd = json_is_true(json_object_get(from, "crowd")),
+                                    .besides = besides > 0 ? (uint64_t)besides : 0 };
+}
+
+/* The limits that a question is about, and the times that belong together. */
+struct looking {
+    struct question *question;
+    struct counters_limit *limits;
+    size_t count;
+    int64_t now, wall;
+};
+
+static void looked(void *ctx, enum rc rc, const struct why *why) {
+    const struct looking *k = ctx;
+    struct buf *b = &k->question->lines;
+    k->question->owed = false;
+    if (k->question->stopped) {
+        free_question(k->question);
+        return;
+    }
+    if (rc != OK) {
+        buf_str(b, "{\"error\":");
+        buf_json(b, bytes_str(why->text));
+        buf_str(b, "}\n");
+    }
+    for (size_t i = 0; rc == OK && i < k->count; i++) {
+        const struct counters_limit *l = &k->limits[i];
+        buf_printf(b, "{\"full\":%s", l->full ? "true" : "false");
+        if (l->full)
+            buf_printf(b, ",\"most\":%llu,\"window\":%lld,\"opens\":%lld",
+                       (unsigned long long)l->which.count, (long long)l->which.window_ms,
+                       (long long)(k->wall + l->opens - k->now));
+        buf_str(b, "}\n");
+    }
+    send_page(k->question, ANSWER_WHOLE);
+}
+
+/* All workers share the counters: one tells it all. */
+static void limits(struct question *q, const json_t *request) {
+    const struct answers_setup *setup = &q->answers->setup;
+    const json_t *list = json_object_get(request, "limits");
+    struct looking *k = ARENA_NEW(q->arena, struct looking);
+    if (!setup->counters || json_array_size(list) > LIMITS_MAX) {
+        buf_str(&q->lines, setup->counters ? "{\"error\":\"too many limits at once\"}\n"
+                                           : "{\"error\":\"no server counts here\"}\n");
+        send_page(q, ANSWER_WHOLE);
+        return;
+    }
+    k->question = q;
+    k->count = json_array_size(list);
+    k->limits = ARENA_ARRAY(q->arena, k->count ? k->count : 1, struct counters_limit);
+    for (size_t i = 0; i < k->count; i++)
+        k->limits[i] = json_limit(json_array_get(list, i), q->arena);
+    json_int_t at = json_integer_value(json_object_get(request, "at"));
+    int64_t wall = loop_wall(setup->loop);
+    k->wall = at > 0 ? at : wall;
+    k->now = loop_now(setup->loop) + k->wall - wall;
+    q->owed = true;
+    counters_look(setup->counters, k->limits, k->count, k->now, looked, k);
+}
+
 /* --- questions --------------------------------------------------------------------------- */
 
 static const struct {
@@ -258,6 +342,7 @@ static const struct {
     { "queue-list", queue_list },
     { "queue-stats", queue_stats },
     { "operate", operate },
+    { "limits", limits },
 };
 
 static struct question *find_question(struct answers *a, uint64_t number) {

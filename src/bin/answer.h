@@ -5,11 +5,16 @@
  *                                       "older_than","newer_than"}}
  *     {"command":"queue-stats"}
  *     {"command":"operate","order":"retry|hold|release|bounce|remove","id":"...","operator":"..."}
+ *     {"command":"limits","at":WALL_MS,"limits":[{"key":"...","crowd":false,"besides":0,
+ *                                                 "rates":[[500,86400000]]}]}
+ *         how full these limits are (at: or will be): {"full":true,"most":500,"window":86400000,
+ *         "opens":WALL_MS}, one line each, in their order
  *
  * With the server stopped, cmd_queue.c opens the spool itself and asks here all the same. */
 #ifndef BIN_ANSWER_H
 #define BIN_ANSWER_H
 
+#include "bin/link.h"
 #include "bin/pipeline.h"
 
 struct answers; /* the open questions of one process */
@@ -18,10 +23,12 @@ struct answers; /* the open questions of one process */
  * lines; after one with more = true the next is made when answers_next is called. */
 struct answers_setup {
     struct store *store;
+    struct counters *counters; /* NULL: no server runs, nothing is counted */
+    struct loop *loop;         /* with counters */
     void (*operate)(void *ctx, enum schedule_order order, struct message_id id, struct bytes who,
                     void (*done)(void *arg, enum rc rc, size_t changed, const struct why *why),
                     void *arg);
-    void (*send)(void *ctx, uint64_t question, struct bytes lines, bool more);
+    void (*send)(void *ctx, uint64_t question, struct bytes lines, enum answer_end end);
     void *ctx;
 };
 struct answers *answers_open(const struct answers_setup *setup);

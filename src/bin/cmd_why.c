@@ -4,7 +4,9 @@
 #include "base/must.h"
 #include "base/num.h"
 #include "bin/commands.h"
+#include "bin/control.h"
 #include "bin/findings.h"
+#include "bin/layout.h"
 #include "bin/options.h"
 #include "bin/settings.h"
 #include "decide/decide.h"
@@ -15,6 +17,7 @@
 #include "sys/tls.h"
 
 #include <errno.h>
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,6 +43,7 @@ struct answer {
     struct directory_db *directory; /* NULL: an empty one */
     bool directory_down;
     uint64_t sent;
+    bool told_offline; /* no server runs */
     struct facts facts;
     struct verdict v;
     const char *step; /* where it ended */
@@ -324,29 +328,83 @@ static void find_gateway(struct answer *w) {
     w->facts.gateway_state = FACT_KNOWN;
 }
 
-/* What --sent messages come to, for one connector. */
-static struct count count_of(const struct answer *w, struct bytes name) {
-    const struct connector *c = config_connector(w->config, name);
-    struct count n = { .name = name };
-    struct rates limits[] = { c ? c->limit : (struct rates){ 0 },
-                              c ? c->limit_total : (struct rates){ 0 } };
-    for (size_t i = 0; i < COUNT_OF(limits); i++)
-        for (size_t j = 0; j < limits[i].count && !n.messages_full; j++) {
-            n.which = limits[i].list[j];
-            n.messages_full = w->sent >= n.which.count;
-            n.opens = w->facts.now + n.which.window_ms;
-        }
+/* --- counters: --sent, or the running server -------------------------------------------------------- */
+
+/* Without a server: --sent messages are in each window, and this message's earlier recipients. */
+static struct count count_of(const struct answer *w, const struct limit *l) {
+    struct count n = { .key = l->key };
+    uint64_t used = l->recipients ? w->facts.recipients_so_far : w->sent;
+    for (size_t i = 0; i < l->rates.count && !n.full; i++) {
+        n.which = l->rates.list[i];
+        n.full = used >= n.which.count;
+        n.opens = w->facts.now + n.which.window_ms;
+    }
     return n;
 }
 
+static json_t *limit_json(const struct answer *w, const struct limit *l) {
+    json_t *rates = json_array();
+    for (size_t i = 0; i < l->rates.count; i++)
+        json_array_append_new(rates, json_pack("[I,I]", (json_int_t)l->rates.list[i].count,
+                                               (json_int_t)l->rates.list[i].window_ms));
+    json_int_t besides = l->recipients ? (json_int_t)w->facts.recipients_so_far : 0;
+    return json_pack("{s:s%,s:b,s:I,s:o}", "key", l->key.at, l->key.len, "crowd", (int)l->crowd,
+                     "besides", besides, "rates", rates);
+}
+
+/* The server's answer: a line for each limit, in order. */
+struct counted {
+    struct answer *answer;
+    struct count *counts;
+    size_t count, told;
+};
+
+static void on_count(void *ctx, struct bytes line) {
+    struct counted *c = ctx;
+    json_t *json = json_loadb(line.at, line.len, 0, NULL);
+    const char *error = json_string_value(json_object_get(json, "error"));
+    if (error)
+        fprintf(stderr, "postern why: the server says: %s\n", error);
+    else if (json_is_boolean(json_object_get(json, "full")) && c->told < c->count) {
+        struct count *n = &c->counts[c->told++];
+        n->full = json_is_true(json_object_get(json, "full"));
+        n->which.count = (uint64_t)json_integer_value(json_object_get(json, "most"));
+        n->which.window_ms = json_integer_value(json_object_get(json, "window"));
+        n->opens = (json_integer_value(json_object_get(json, "opens")) + 999) / 1000 * 1000;
+    }
+    json_decref(json);
+}
+
+/* False when no server runs, which is told once. */
+static bool ask_server(struct answer *w, struct count *counts) {
+    struct counted c = { w, counts, w->v.limit_count, 0 };
+    json_t *list = json_array();
+    for (size_t i = 0; i < w->v.limit_count; i++)
+        json_array_append_new(list, limit_json(w, &w->v.limits[i]));
+    json_t *request = json_pack("{s:s,s:o}", "command", "limits", "limits", list);
+    if (w->q->at.len)
+        json_object_set_new(request, "at", json_integer(w->facts.now));
+    char *text = json_dumps(request, JSON_COMPACT);
+    json_decref(request);
+    bool ok = text && control_ask(layout_path(w->arena, w->config, "run/control.sock"),
+                                  bytes_str(text), on_count, &c);
+    free(text);
+    if (!ok && !w->told_offline)
+        fprintf(stderr, "postern why: no server of this configuration could be asked, so nothing "
+                        "counts as sent yet (--sent N says otherwise)\n");
+    w->told_offline |= !ok;
+    return ok && c.told == c.count;
+}
+
 static void find_counts(struct answer *w) {
-    struct strings names = w->v.charge_candidates;
-    struct count *counts = ARENA_ARRAY(w->arena, names.count, struct count);
-    for (size_t i = 0; i < names.count; i++)
-        counts[i] = count_of(w, names.list[i]);
-    w->facts.counts = counts;
-    w->facts.count_count = names.count;
+    struct count *counts = ARENA_ARRAY(w->arena, w->v.limit_count, struct count);
+    for (size_t i = 0; i < w->v.limit_count; i++)
+        counts[i] = count_of(w, &w->v.limits[i]);
     w->facts.counts_state = FACT_KNOWN;
+    if (!w->q->offline && !w->q->sent.len && !ask_server(w, counts) && !w->told_offline)
+        w->facts.counts_state = FACT_FAILED; /* it runs, and could not tell */
+    w->facts.counts = counts;
+    w->facts.count_count = w->v.limit_count;
 }
 
 static void tell(struct answer *w, uint32_t missing) {
@@ -649,9 +707,12 @@ int cmd_why(int argc, char **argv) {
         EACH("--reply-to", "a mailbox in Reply-To", reply_to),
         TEXT("--size", "N", "octets of the message, or 5MiB", size),
         TEXT("--recipients", "N", "the recipient is the Nth of its message", recipients),
-        TEXT("--sent", "N", "messages sent already in the window of each limit", sent),
+        TEXT("--sent", "N", "messages sent already; default: what the running server has counted",
+             sent),
         TEXT("--at", "TIME", "as if it were 2026-11-20T09:30:00Z", at),
-        { .name = "--offline", .help = "ask the running server nothing", .flag = &q.offline },
+        { .name = "--offline",
+          .help = "do not ask the running server what it has counted",
+          .flag = &q.offline },
         { .name = "--json", .help = "one JSON object", .flag = &q.json },
         { .name = "--batch",
           .help = "questions on standard input, one a line as a JSON object of these options",

@@ -83,14 +83,15 @@ static struct asker *find(struct control *c, uint64_t question) {
     return NULL;
 }
 
-void control_answer(struct control *c, uint64_t question, struct bytes lines, bool more) {
+void control_answer(struct control *c, uint64_t question, struct bytes lines,
+                    enum answer_end end_of_page) {
     struct asker *a = find(c, question);
     if (!a)
         return;
     bool room = stream_write(a->stream, lines);
-    if (!more) {
+    if (end_of_page != ANSWER_MORE) {
         a->asked = false;
-        a->worker++;
+        a->worker = end_of_page == ANSWER_WHOLE ? c->workers : a->worker + 1;
         ask_next(a);
         return;
     }

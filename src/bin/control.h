@@ -17,7 +17,7 @@ struct control *control_open(struct loop *l, int fd);
 void control_serve(struct control *c, unsigned workers,
                    bool (*ask)(void *ctx, unsigned worker, enum link_type type, struct bytes body),
                    void *ctx);
-void control_answer(struct control *c, uint64_t question, struct bytes lines, bool more);
+void control_answer(struct control *c, uint64_t question, struct bytes lines, enum answer_end end);
 void control_worker_gone(struct control *c, unsigned worker);
 
 /* --- the command's side --- */

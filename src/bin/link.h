@@ -29,9 +29,13 @@ enum link_type {
     LINK_ALARM, /* lbytes event's name, lbytes its line: the postmaster is to be told */
     LINK_DRAIN,
     LINK_READY = 64,
-    LINK_ANSWER, /* le64 question, octet: 1 more follows, 0 the last; lbytes JSON lines */
+    LINK_ANSWER, /* le64 question, octet: enum answer_end; lbytes JSON lines */
     LINK_HELD,   /* lbytes message id: of LINK_HOLD, it is held on disk */
 };
+
+/* What follows a page of an answer: nothing from this worker; another page; nothing from any worker,
+ * for this one knew it all. */
+enum answer_end { ANSWER_LAST, ANSWER_MORE, ANSWER_WHOLE };
 
 enum { LINK_MAX = 160 * 1024, LINK_FD = 3 };
 

@@ -82,14 +82,14 @@ static void all_said(void *ctx) {
     loop_stop(o->loop);
 }
 
-static void send_lines(void *ctx, uint64_t question, struct bytes lines, bool more) {
+static void send_lines(void *ctx, uint64_t question, struct bytes lines, enum answer_end end) {
     (void)question;
     struct offline *o = ctx;
     struct bytes line;
     while (lines.len && bytes_split(&lines, '\n', &line))
         if (line.len)
             o->each(o->ctx, line);
-    timer_set(o->loop, &o->timer, 0, more ? next_page : all_said, o);
+    timer_set(o->loop, &o->timer, 0, end == ANSWER_MORE ? next_page : all_said, o);
 }
 
 static void at_rest(void *ctx) {

@@ -329,8 +329,8 @@ static void on_message(void *ctx, enum link_type type, struct scan *body, int fd
         check_ready(c->parent);
     } else if (type == LINK_ANSWER) {
         uint64_t question = scan_le64(body);
-        bool more = scan_char(body) == 1;
-        control_answer(c->parent->control, question, scan_lbytes(body), more);
+        enum answer_end end = (enum answer_end)scan_char(body);
+        control_answer(c->parent->control, question, scan_lbytes(body), end);
     } else if (type == LINK_HELD) {
         crashes_forget(&c->parent->crashes, scan_lbytes(body));
     }
@@ -727,7 +727,7 @@ static void look_tick(void *ctx) {
 static void save_counters(struct parent *p) {
     struct arena *a = arena_open();
     struct buf b = buf_grow(64 * 1024 * 1024);
-    counters_save(p->counters, &b, loop_wall(p->loop));
+    counters_save(p->counters, &b, loop_now(p->loop), loop_wall(p->loop));
     struct why why;
     if (files_write(layout_path(a, p->config, "counters"), buf_bytes(&b), FILES_MODE(0600), &why) !=
         OK) {
@@ -750,7 +750,7 @@ static void load_counters(struct parent *p) {
     struct bytes saved;
     struct why why;
     if (files_read(layout_path(a, p->config, "counters"), 64 * 1024 * 1024, a, &saved, &why) == OK)
-        counters_load(p->counters, saved, loop_wall(p->loop));
+        counters_load(p->counters, saved, loop_now(p->loop), loop_wall(p->loop));
     arena_close(&a);
 }
 

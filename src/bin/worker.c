@@ -295,11 +295,11 @@ static void operate(void *ctx, enum schedule_order order, struct message_id id, 
     pipeline_operate(w->pipeline, order, id, who, done, arg);
 }
 
-static void send_answer(void *ctx, uint64_t question, struct bytes lines, bool more) {
+static void send_answer(void *ctx, uint64_t question, struct bytes lines, enum answer_end end) {
     struct worker *w = ctx;
     struct buf b = buf_grow(LINK_MAX);
     buf_le64(&b, question);
-    buf_char(&b, more ? 1 : 0);
+    buf_char(&b, (char)end);
     buf_lbytes(&b, lines);
     link_send(w->link, LINK_ANSWER, buf_bytes(&b), -1);
     buf_free(&b);
@@ -408,8 +408,12 @@ static void start(struct worker *w) {
         w->config);
     for (size_t i = 0; i < w->hold_count; i++)
         pipeline_hold_back(w->pipeline, w->holds[i]);
-    w->answers = answers_open(&(struct answers_setup){
-        .store = spool_store(w->spool), .operate = operate, .send = send_answer, .ctx = w });
+    w->answers = answers_open(&(struct answers_setup){ .store = spool_store(w->spool),
+                                                       .counters = w->counters,
+                                                       .loop = w->loop,
+                                                       .operate = operate,
+                                                       .send = send_answer,
+                                                       .ctx = w });
     lease_missing(w);
     arena_close(&a);
 }

@@ -74,6 +74,7 @@ struct domain {
     enum recipients_mode recipients;
     struct deliver_to deliver;
     enum header_auth header_auth;
+    struct rates limit, limit_recipients; /* of mail from outside */
 };
 
 struct listener {
@@ -97,6 +98,7 @@ struct listener {
     uint64_t max_message_size;
     uint64_t max_recipients;
     int64_t idle_timeout;
+    struct rates limit_per_client, limit_recipients_per_client; /* strangers too */
 };
 struct certificate {
     struct place place;
@@ -181,6 +183,7 @@ struct config {
     struct arena *arena;
     bool incomplete;          /* syntax or values were broken: only good for reading the findings */
     struct map *domain_index; /* config_domain's own */
+    struct map *tenant_index; /* config_tenant_of's own */
     struct bytes file;
     struct bytes hostname, state_dir, mail_dir, run_as, keeper_as;
     unsigned workers;        /* resolved: at least 1 */
@@ -276,6 +279,8 @@ int64_t config_pop_window(const struct config *c);
 bool config_certificate_split(struct bytes entry, struct bytes *path_out, struct bytes *name_out);
 /* Is a client asked for its certificate here: could a grant or a login need it? */
 bool config_wants_certificate(const struct config *c, const struct listener *l);
+/* Whose domain this is: of a mailbox, or a domain itself; NULL: no tenant's. */
+const struct tenant *config_tenant_of(const struct config *c, struct bytes mailbox);
 bool strings_has(struct strings list, struct bytes text); /* ASCII case folded */
 bool networks_have(struct networks list, struct addr a);
 

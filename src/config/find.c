@@ -9,23 +9,39 @@ enum { DOMAIN_MAX = 255 };
 static void close_index(void *arg) {
     struct config *c = arg;
     map_close(&c->domain_index);
+    map_close(&c->tenant_index);
 }
 
 void find_index(struct config *c) {
     c->domain_index = map_open();
+    c->tenant_index = map_open();
     arena_defer(c->arena, close_index, c);
     for (size_t i = 0; i < c->domain_count; i++)
         if (!map_find(c->domain_index, c->domains[i].name))
             map_put(c->domain_index, c->domains[i].name, (void *)(uintptr_t)&c->domains[i]);
+    for (size_t i = 0; i < c->tenant_count; i++)
+        for (size_t j = 0; j < c->tenants[i].domains.count; j++)
+            if (!map_find(c->tenant_index, c->tenants[i].domains.list[j]))
+                map_put(c->tenant_index, c->tenants[i].domains.list[j],
+                        (void *)(uintptr_t)&c->tenants[i]);
 }
 
-const struct domain *config_domain(const struct config *c, struct bytes name) {
+static const void *find_domain(const struct map *index, struct bytes name) {
     char memory[DOMAIN_MAX + 1];
     struct buf lower = buf_fixed(memory, sizeof memory);
     buf_lower(&lower, name);
-    if (lower.full || name.len == 0 || !c->domain_index)
+    if (lower.full || name.len == 0 || !index)
         return NULL;
-    return map_find(c->domain_index, buf_bytes(&lower));
+    return map_find(index, buf_bytes(&lower));
+}
+
+const struct domain *config_domain(const struct config *c, struct bytes name) {
+    return find_domain(c->domain_index, name);
+}
+
+const struct tenant *config_tenant_of(const struct config *c, struct bytes mailbox) {
+    return find_domain(c->tenant_index,
+                       bytes_skip(mailbox, (size_t)(bytes_find_last(mailbox, '@') + 1)));
 }
 
 #define FIND(list, count, wanted)                                                                  \

@@ -102,6 +102,8 @@ static const struct storage domain_storage[] = {
     ENUM(domain, recipients, RECIPIENTS_PROBE),
     SUB(domain, deliver, deliver_storage),
     ENUM(domain, header_auth, HEADER_AUTH_ENFORCE),
+    RATES(domain, limit),
+    RATES(domain, limit_recipients),
     END,
 };
 static const struct storage listener_storage[] = {
@@ -126,6 +128,8 @@ static const struct storage listener_storage[] = {
     U64(listener, max_message_size),
     U64(listener, max_recipients),
     TIME(listener, idle_timeout),
+    RATES(listener, limit_per_client),
+    RATES(listener, limit_recipients_per_client),
     END,
 };
 static const struct storage certificate_storage[] = {
@@ -205,6 +209,7 @@ const struct storage config_storage[] = {
     F(config, arena, SKIPPED, .max = 0),
     F(config, incomplete, SKIPPED, .max = 0),
     F(config, domain_index, SKIPPED, .max = 0),
+    F(config, tenant_index, SKIPPED, .max = 0),
     BYTES(config, file),
     BYTES(config, hostname),
     BYTES(config, state_dir),

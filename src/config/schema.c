@@ -108,6 +108,10 @@ const struct setting schema[] = {
       .fallback = "off",
       .sentence = "Whether a message from outside with a From of this domain must be "
                   "authenticated." },
+    { "domain", "limit", &type_rates, IN(domain, limit), .max = 8, .fallback = "{}",
+      .sentence = "Messages to it from outside, all senders together." },
+    { "domain", "limit_recipients", &type_rates, IN(domain, limit_recipients), .max = 8,
+      .fallback = "{}", .sentence = "Recipients of it from outside, all senders together." },
 
     { "listener", "bind", &type_binds, IN(listener, bind), .min = 1, .max = 64,
       .otherwise = "required",
@@ -156,6 +160,12 @@ const struct setting schema[] = {
       .fallback = "500", .sentence = "Recipients of one message." },
     { "listener", "idle_timeout", &type_duration, IN(listener, idle_timeout), SECOND, HOUR,
       .fallback = "5min", .sentence = "How long a silent connection is kept." },
+    { "listener", "limit_per_client", &type_rates, IN(listener, limit_per_client), .max = 8,
+      .fallback = "{}",
+      .sentence = "Messages of one address, IPv6 of one /64, whoever it is: strangers too." },
+    { "listener", "limit_recipients_per_client", &type_rates,
+      IN(listener, limit_recipients_per_client), .max = 8, .fallback = "{}",
+      .sentence = "Recipients of one address, IPv6 of one /64, whoever it is." },
 
     { "certificate", "chain", &type_path, IN(certificate, chain), .otherwise = "required",
       .sentence = "PEM file of the certificate chain, the server's own first." },
@@ -291,9 +301,6 @@ static const struct not_built not_built[] = {
     { "tenant", NULL, "", "tenants" },
     { "connector", "tenant", "", "tenants" },
     { "connector", "pop_before_smtp", "", "grants by POP before SMTP" },
-    { "connector", "limit", "", "rate limits" },
-    { "connector", "limit_total", "", "rate limits" },
-    { "connector", "limit_recipients", "", "rate limits" },
     { "queue", "store", "spool", "a queue shared through PostgreSQL" },
     { "", "directory", "sqlite", "a directory in PostgreSQL" },
     { "", "logins", "directory", "logins that are not in the directory" },

@@ -16,21 +16,28 @@
 #include <string.h>
 
 enum {
-    GAUGES = 1 << 17, /* more than connections that can be open */
-    WINDOWS = 1 << 14,
-    SLOTS = 64, /* steps a rolling window forgets in */
+    GAUGES = 1 << 17,  /* more than connections that can be open */
+    WINDOWS = 1 << 16, /* half of them for keys that strangers can make */
+    PLACES = 32,       /* of a window, from the one its key points to */
+    SLOTS = 64,        /* steps a rolling window forgets in */
+    KEPT = SLOTS + 1,  /* the oldest step is kept whole, so that nothing is forgotten early */
     COLUMNS_MAX = 64,
     HAND_MAX = 32,
-    SAVE_VERSION = 2,
+    SAVE_VERSION = 3,
     SAVED_WINDOW = 1, /* what a record in the saved part begins with */
     SAVED_POP = 2,
 };
+
+/* Added to every time, so that what happened before this host was started has a number too. */
+static const int64_t before_boot = INT64_C(1) << 50;
 
 struct window {
     uint64_t key; /* 0: free */
     int64_t window_ms;
     int64_t step; /* number of the newest slot: time / (window / SLOTS) */
-    uint32_t slots[SLOTS];
+    uint32_t slots[KEPT];
+    uint32_t held_total; /* of messages under way, all workers' */
+    uint16_t held[COLUMNS_MAX];
 };
 
 struct gauge {
@@ -53,7 +60,7 @@ struct table {
 struct counters {
     struct table *table;
     unsigned column;
-    bool own_memory;
+    bool own_memory, down;
 };
 
 /* Room for all columns there can be, whatever their number now: what nobody touches costs nothing. */
@@ -83,7 +90,7 @@ static void init_table(struct table *t, unsigned columns) {
 static struct counters *wrap(void *memory, unsigned column, bool own) {
     struct counters *c = calloc(1, sizeof(*c));
     MUST(c);
-    *c = (struct counters){ memory, column, own };
+    *c = (struct counters){ .table = memory, .column = column, .own_memory = own };
     return c;
 }
 
@@ -217,9 +224,21 @@ void counters_client_key(struct addr client, char out[COUNTERS_CLIENT_KEY]) {
     buf_text(&b);
 }
 
+/* What it held for messages under way: nobody will ask to keep it. */
+static void give_back_held(struct table *t, unsigned column) {
+    for (size_t i = 0; i < WINDOWS; i++) {
+        struct window *w = &t->windows[i];
+        if (!(t->windows_used[i / 64] >> i % 64 & 1))
+            continue;
+        w->held_total -= w->held[column];
+        w->held[column] = 0;
+    }
+}
+
 void counters_worker_died(struct counters *c, unsigned column) {
     struct table *t = c->table;
     lock(t);
+    give_back_held(t, column);
     for (size_t at = 0; at < GAUGES; at++) {
         uint16_t n = *held(t, column, at);
         *held(t, column, at) = 0;
@@ -242,99 +261,323 @@ static int64_t step_ms(int64_t window_ms) {
     return window_ms > SLOTS ? window_ms / SLOTS : 1;
 }
 
-/* Forgets what is older than the window. */
+static int64_t step_at(int64_t window_ms, int64_t now) {
+    return (now + before_boot) / step_ms(window_ms);
+}
+
+static int64_t step_begins(int64_t window_ms, int64_t step) {
+    return step * step_ms(window_ms) - before_boot;
+}
+
+static uint32_t *slot_of(struct window *w, int64_t step) {
+    return &w->slots[step % KEPT];
+}
+
+/* The newest step gets another number; the ages of the others in relation to it stay. */
+static void renumber(struct window *w, int64_t step) {
+    struct window old = *w;
+    w->step = step;
+    for (int64_t age = 0; age < KEPT; age++)
+        *slot_of(w, step - age) = *slot_of(&old, old.step - age);
+}
+
+/* Forgets what is older than the window. A clock that went back makes nothing older, and nothing is
+ * kept until it has come there again. */
 static void roll(struct window *w, int64_t now) {
-    int64_t step = now / step_ms(w->window_ms);
+    int64_t step = step_at(w->window_ms, now);
     if (step < w->step && w->step - step < SLOTS)
-        return; /* the clock went back a little: nothing is forgotten early */
-    if (step < w->step || step - w->step >= SLOTS)
+        return;
+    if (step < w->step) {
+        renumber(w, step);
+        return;
+    }
+    if (step - w->step >= KEPT)
         memset(w->slots, 0, sizeof(w->slots));
     else
         for (int64_t i = w->step + 1; i <= step; i++)
-            w->slots[i % SLOTS] = 0;
+            *slot_of(w, i) = 0;
     w->step = step;
 }
 
 static uint64_t sum(const struct window *w) {
     uint64_t total = 0;
-    for (int i = 0; i < SLOTS; i++)
+    for (int i = 0; i < KEPT; i++)
         total += w->slots[i];
     return total;
 }
 
-/* Within a few places of its own; among strangers the one that was used longest ago gives way when
- * `make` asks for a new one. */
-static struct window *find_window(struct table *t, uint64_t key, struct rate rate, int64_t now,
-                                  bool make) {
-    struct window *oldest = NULL;
-    for (size_t i = 0; i < 16; i++) {
-        struct window *w = &t->windows[(key + i) % WINDOWS];
+static struct window *place(struct table *t, uint64_t key, bool crowd, size_t i) {
+    return &t->windows[(crowd ? WINDOWS / 2 : 0) + (key + i) % (WINDOWS / 2)];
+}
+
+/* Places are never emptied, so an empty one ends the search. */
+static struct window *find_window(struct table *t, uint64_t key, bool crowd) {
+    for (size_t i = 0; i < PLACES; i++) {
+        struct window *w = place(t, key, crowd, i);
         if (w->key == key)
             return w;
-        if (!w->key || !oldest ||
-            (oldest->key &&
-             w->step * step_ms(w->window_ms) < oldest->step * step_ms(oldest->window_ms)))
-            oldest = w;
         if (!w->key)
             break;
     }
-    if (!make)
-        return NULL;
-    *oldest = (struct window){ .key = key, .window_ms = rate.window_ms };
-    oldest->step = now / step_ms(rate.window_ms);
-    size_t at = (size_t)(oldest - t->windows);
-    t->windows_used[at / 64] |= 1ULL << at % 64;
+    return NULL;
+}
+
+static int64_t last_used(const struct window *w) {
+    return w->step * step_ms(w->window_ms);
+}
+
+/* Somebody else's place that may be taken: one with nothing left in it; in the crowd also the one
+ * used longest ago. What is held for a message under way stays. */
+static struct window *take_place(struct table *t, uint64_t key, bool crowd, int64_t now) {
+    struct window *oldest = NULL;
+    for (size_t i = 0; i < PLACES; i++) {
+        struct window *w = place(t, key, crowd, i);
+        if (!w->key)
+            return w;
+        if (w->held_total)
+            continue;
+        roll(w, now);
+        if (!sum(w))
+            return w;
+        if (crowd && (!oldest || last_used(w) < last_used(oldest)))
+            oldest = w;
+    }
     return oldest;
 }
 
-/* When so much will have been forgotten that n fit in. */
+/* NULL: the table has no place for one more. */
+static struct window *get_window(struct table *t, uint64_t key, bool crowd, int64_t window_ms,
+                                 int64_t now) {
+    struct window *w = find_window(t, key, crowd);
+    if (w)
+        return w;
+    w = take_place(t, key, crowd, now);
+    if (!w)
+        return NULL;
+    *w = (struct window){ .key = key, .window_ms = window_ms, .step = step_at(window_ms, now) };
+    size_t at = (size_t)(w - t->windows);
+    t->windows_used[at / 64] |= 1ULL << at % 64;
+    return w;
+}
+
+/* When so much will have been forgotten that n fit in. What is held may be counted yet, now. */
 static int64_t opens_at(const struct window *w, struct rate rate, uint64_t n) {
-    uint64_t used = sum(w);
-    for (int64_t i = w->step - SLOTS + 1; i <= w->step; i++) {
-        used -= i >= 0 ? w->slots[i % SLOTS] : 0;
+    uint64_t used = sum(w) + w->held_total;
+    for (int64_t i = w->step - SLOTS; i <= w->step; i++) {
+        used -= w->slots[i % KEPT];
         if (used + n <= rate.count)
-            return (i + SLOTS) * step_ms(rate.window_ms);
+            return step_begins(w->window_ms, i + KEPT);
     }
-    return (w->step + SLOTS) * step_ms(rate.window_ms);
+    return step_begins(w->window_ms, w->step + KEPT);
+}
+
+/* Two rates with one window share it: the first stands for both when something is counted. */
+static bool counted_before(struct rates rates, size_t i) {
+    for (size_t j = 0; j < i; j++)
+        if (rates.list[j].window_ms == rates.list[i].window_ms)
+            return true;
+    return false;
+}
+
+static bool has_room(struct table *t, struct bytes name, bool crowd, struct rate rate, uint64_t n,
+                     int64_t now, int64_t *opens_out) {
+    const struct window *found = find_window(t, window_key(name, rate), crowd);
+    if (!found && n <= rate.count)
+        return true;
+    /* A copy: a question about another time must not make the table forget. */
+    struct window w = found ? *found : (struct window){ .window_ms = rate.window_ms };
+    roll(&w, now);
+    if (sum(&w) + w.held_total + n <= rate.count)
+        return true;
+    *opens_out = opens_at(&w, rate, n);
+    return false;
+}
+
+/* The last to open of those that are full. */
+static bool all_have_room(struct table *t, struct bytes name, bool crowd, struct rates rates,
+                          uint64_t n, int64_t now, int64_t *opens_out, struct rate *which_out) {
+    bool room = true;
+    for (size_t i = 0; i < rates.count; i++) {
+        int64_t opens;
+        if (has_room(t, name, crowd, rates.list[i], n, now, &opens))
+            continue;
+        if (room || opens > *opens_out) {
+            *opens_out = opens;
+            *which_out = rates.list[i];
+        }
+        room = false;
+    }
+    return room;
 }
 
 bool counters_room(const struct counters *c, struct bytes name, struct rates rates, uint64_t n,
                    int64_t now, int64_t *opens_out, struct rate *which_out) {
     struct table *t = c->table;
-    bool room = true;
     lock(t);
-    for (size_t i = 0; i < rates.count && room; i++) {
-        struct rate rate = rates.list[i];
-        struct window *w = find_window(t, window_key(name, rate), rate, now, false);
-        if (!w && n <= rate.count)
-            continue;
-        if (w)
-            roll(w, now);
-        room = w && sum(w) + n <= rate.count;
-        if (!room) {
-            *opens_out = w ? opens_at(w, rate, n) : now + rate.window_ms;
-            *which_out = rate;
-        }
-    }
+    bool room = all_have_room(t, name, false, rates, n, now, opens_out, which_out);
     unlock(t);
     return room;
 }
 
-void counters_charge(struct counters *c, struct bytes name, struct rates rates, int64_t n,
-                     int64_t now) {
-    struct table *t = c->table;
-    lock(t);
+static void count(struct window *w, int64_t n, int64_t now) {
+    roll(w, now);
+    uint32_t *slot = slot_of(w, w->step);
+    if (n >= 0)
+        *slot += (uint32_t)n;
+    else
+        *slot -= *slot < (uint32_t)-n ? *slot : (uint32_t)-n;
+}
+
+static void charge(struct table *t, struct bytes name, struct rates rates, int64_t n, int64_t now) {
     for (size_t i = 0; i < rates.count; i++) {
         struct rate rate = rates.list[i];
-        struct window *w = find_window(t, window_key(name, rate), rate, now, true);
-        roll(w, now);
-        uint32_t *slot = &w->slots[w->step % SLOTS];
-        if (n >= 0)
-            *slot += (uint32_t)n;
-        else
-            *slot -= *slot < (uint32_t)-n ? *slot : (uint32_t)-n;
+        if (counted_before(rates, i))
+            continue;
+        struct window *w = get_window(t, window_key(name, rate), false, rate.window_ms, now);
+        if (w)
+            count(w, n, now);
     }
-    unlock(t);
+}
+
+void counters_charge(struct counters *c, struct bytes name, struct rates rates, int64_t n,
+                     int64_t now) {
+    lock(c->table);
+    charge(c->table, name, rates, n, now);
+    unlock(c->table);
+}
+
+bool counters_charge_if_room(struct counters *c, struct bytes name, struct rates rates, int64_t now,
+                             int64_t *opens_out) {
+    struct rate which;
+    lock(c->table);
+    bool room = all_have_room(c->table, name, false, rates, 1, now, opens_out, &which);
+    if (room)
+        charge(c->table, name, rates, 1, now);
+    unlock(c->table);
+    return room;
+}
+
+/* --- limits ------------------------------------------------------------------------------ */
+
+void counters_set_down(struct counters *c, bool down) {
+    c->down = down;
+}
+
+static void answer_down(counters_answered *on_answer, void *ctx, const char *text) {
+    struct why why;
+    why_set(&why, TEMP, 0, NULL, "backend.counters", "%s", text);
+    on_answer(ctx, TEMP, &why);
+}
+
+/* False when one is full. */
+static bool look(struct table *t, struct counters_limit *limits, size_t count, int64_t now) {
+    bool room = true;
+    for (size_t i = 0; i < count; i++) {
+        struct counters_limit *l = &limits[i];
+        l->full = !all_have_room(t, l->key, l->crowd, l->rates, 1 + l->besides, now, &l->opens,
+                                 &l->which);
+        room &= !l->full;
+    }
+    return room;
+}
+
+void counters_look(struct counters *c, struct counters_limit *limits, size_t count, int64_t now,
+                   counters_answered *on_answer, void *ctx) {
+    if (c->down) {
+        answer_down(on_answer, ctx, "The counters cannot be reached");
+        return;
+    }
+    lock(c->table);
+    look(c->table, limits, count, now);
+    unlock(c->table);
+    on_answer(ctx, OK, NULL);
+}
+
+static void let_go(struct table *t, unsigned column, const struct counters_limit *limit, uint64_t n,
+                   bool counted, int64_t now) {
+    for (size_t i = 0; i < limit->rates.count; i++) {
+        if (counted_before(limit->rates, i))
+            continue;
+        struct window *w =
+            find_window(t, window_key(limit->key, limit->rates.list[i]), limit->crowd);
+        uint64_t held = w ? w->held[column] : 0;
+        uint64_t these = n < held ? n : held;
+        if (!these)
+            continue;
+        w->held[column] -= (uint16_t)these;
+        w->held_total -= (uint32_t)these;
+        if (counted)
+            count(w, (int64_t)these, now);
+    }
+}
+
+/* One in each window of the limit; false, and none, when the table has no place for it. */
+static bool hold_one(struct table *t, unsigned column, const struct counters_limit *limit,
+                     int64_t now) {
+    for (size_t i = 0; i < limit->rates.count; i++) {
+        struct rate rate = limit->rates.list[i];
+        if (counted_before(limit->rates, i))
+            continue;
+        struct window *w =
+            get_window(t, window_key(limit->key, rate), limit->crowd, rate.window_ms, now);
+        if (!w || w->held[column] == UINT16_MAX) {
+            struct counters_limit done = { .key = limit->key,
+                                           .rates = { i, limit->rates.list },
+                                           .crowd = limit->crowd };
+            let_go(t, column, &done, 1, false, now);
+            return false;
+        }
+        w->held[column]++;
+        w->held_total++;
+    }
+    return true;
+}
+
+static bool hold_all(struct table *t, unsigned column, const struct counters_limit *limits,
+                     size_t count, int64_t now) {
+    for (size_t i = 0; i < count; i++) {
+        if (hold_one(t, column, &limits[i], now))
+            continue;
+        while (i--)
+            let_go(t, column, &limits[i], 1, false, now);
+        return false;
+    }
+    return true;
+}
+
+void counters_hold(struct counters *c, struct counters_limit *limits, size_t count, int64_t now,
+                   counters_answered *on_answer, void *ctx) {
+    if (c->down) {
+        answer_down(on_answer, ctx, "The counters cannot be reached");
+        return;
+    }
+    lock(c->table);
+    bool room = look(c->table, limits, count, now);
+    bool held = room && hold_all(c->table, c->column, limits, count, now);
+    unlock(c->table);
+    if (room && !held)
+        answer_down(on_answer, ctx, "The table of counters is full");
+    else
+        on_answer(ctx, room ? OK : MORE, NULL);
+}
+
+/* This table has answered before anybody could wish to cancel. */
+void counters_cancel(struct counters *c, void *ctx) {
+    (void)c;
+    (void)ctx;
+}
+
+void counters_keep(struct counters *c, const struct counters_limit *limit, uint64_t n,
+                   int64_t now) {
+    lock(c->table);
+    let_go(c->table, c->column, limit, n, true, now);
+    unlock(c->table);
+}
+
+void counters_drop(struct counters *c, const struct counters_limit *limit, uint64_t n) {
+    lock(c->table);
+    let_go(c->table, c->column, limit, n, false, 0);
+    unlock(c->table);
 }
 
 /* --- POP before SMTP ----------------------------------------------------------------------- */
@@ -370,17 +613,24 @@ bool counters_pop_next(const struct counters *c, uint32_t *cursor, struct arena 
 
 /* --- kept over a restart ----------------------------------------------------------------- */
 
-static void save_windows(struct table *t, struct buf *out) {
+static bool is_crowd(const struct table *t, const struct window *w) {
+    return w - t->windows >= WINDOWS / 2;
+}
+
+static void save_windows(struct table *t, int64_t now, struct buf *out) {
     for (size_t i = 0; i < WINDOWS; i++) {
-        const struct window *w = &t->windows[i];
-        if (!(t->windows_used[i / 64] >> i % 64 & 1) || !sum(w))
+        struct window *w = &t->windows[i];
+        if (!(t->windows_used[i / 64] >> i % 64 & 1))
+            continue;
+        roll(w, now);
+        if (!sum(w))
             continue;
         buf_char(out, SAVED_WINDOW);
+        buf_char(out, is_crowd(t, w) ? 1 : 0);
         buf_le64(out, w->key);
         buf_le64(out, (uint64_t)w->window_ms);
-        buf_le64(out, (uint64_t)w->step);
-        for (int s = 0; s < SLOTS; s++)
-            buf_le32(out, w->slots[s]);
+        for (int64_t age = 0; age < KEPT; age++)
+            buf_le32(out, *slot_of(w, w->step - age));
     }
 }
 
@@ -393,49 +643,56 @@ static void save_pop(struct table *t, struct buf *out) {
     }
 }
 
-void counters_save(const struct counters *c, struct buf *out, int64_t wall_ms) {
+void counters_save(const struct counters *c, struct buf *out, int64_t now, int64_t wall_ms) {
     struct table *t = c->table;
     buf_char(out, SAVE_VERSION);
     buf_le64(out, (uint64_t)wall_ms);
     lock(t);
-    save_windows(t, out);
+    save_windows(t, now, out);
     save_pop(t, out);
     unlock(t);
 }
 
-static bool load_window(struct table *t, struct scan *s, int64_t wall_ms) {
-    struct window read = { .key = scan_le64(s) };
-    read.window_ms = (int64_t)scan_le64(s);
-    read.step = (int64_t)scan_le64(s);
-    for (int i = 0; i < SLOTS; i++)
-        read.slots[i] = scan_le32(s);
-    if (s->bad || !read.key || read.window_ms <= 0 || read.step < 0)
+/* Slots by age at the time of saving; `down` ms have passed since. */
+static bool load_window(struct table *t, struct scan *s, int64_t now, int64_t down) {
+    char crowd = scan_char(s);
+    uint64_t key = scan_le64(s);
+    int64_t window_ms = (int64_t)scan_le64(s);
+    uint32_t slots[KEPT];
+    for (int i = 0; i < KEPT; i++)
+        slots[i] = scan_le32(s);
+    if (s->bad || !key || window_ms <= 0 || window_ms > before_boot || (crowd != 0 && crowd != 1))
         return false;
-    struct rate rate = { 0, read.window_ms };
-    *find_window(t, read.key, rate, wall_ms, true) = read;
+    struct window *w = get_window(t, key, crowd, window_ms, now);
+    int64_t passed = down / step_ms(window_ms);
+    if (!w)
+        return true;
+    w->step = step_at(window_ms, now);
+    for (int64_t age = 0; passed + age < KEPT; age++)
+        *slot_of(w, w->step - passed - age) = slots[age];
     return true;
 }
 
-static bool load_record(struct table *t, struct scan *s, int64_t wall_ms) {
-    int kind = scan_char(s);
-    if (kind == SAVED_WINDOW)
-        return load_window(t, s, wall_ms);
-    if (kind == SAVED_POP)
-        pop_load_row(&t->pop, s, wall_ms);
-    return kind == SAVED_POP;
-}
-
-bool counters_load(struct counters *c, struct bytes saved, int64_t wall_ms) {
+/* A clock that was set back meanwhile makes nothing older. */
+bool counters_load(struct counters *c, struct bytes saved, int64_t now, int64_t wall_ms) {
     struct scan s = scan_of(saved);
-    if (scan_char(&s) != SAVE_VERSION || (int64_t)scan_le64(&s) > wall_ms + 86400000)
+    if (scan_char(&s) != SAVE_VERSION)
         return false;
-    struct table *t = c->table;
-    bool good = true;
-    lock(t);
-    while (good && !scan_done(&s) && !s.bad)
-        good = load_record(t, &s, wall_ms);
-    unlock(t);
-    return good && !s.bad && scan_done(&s);
+    int64_t saved_at = (int64_t)scan_le64(&s);
+    int64_t down = saved_at >= 0 && wall_ms > saved_at ? wall_ms - saved_at : 0;
+    bool good = !s.bad;
+    lock(c->table);
+    while (good && !scan_done(&s)) {
+        int kind = scan_char(&s);
+        good = kind == SAVED_WINDOW || kind == SAVED_POP;
+        if (kind == SAVED_WINDOW)
+            good = load_window(c->table, &s, now, down);
+        else if (kind == SAVED_POP)
+            pop_load_row(&c->table->pop, &s, wall_ms);
+        good &= !s.bad;
+    }
+    unlock(c->table);
+    return good;
 }
 
 /* --- the message in hand ----------------------------------------------------------------- */

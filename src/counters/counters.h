@@ -19,9 +19,10 @@ enum rc counters_map(int fd, unsigned column, struct counters **out, struct why 
 struct counters *counters_local(void);
 void counters_close(struct counters **c);
 void counters_worker_died(struct counters *c, unsigned column);
-/* The saved part (rolling windows, POP windows, login failures). */
-void counters_save(const struct counters *c, struct buf *out, int64_t wall_ms);
-bool counters_load(struct counters *c, struct bytes saved, int64_t wall_ms);
+/* The saved part (rolling windows). now: as everywhere below; wall_ms says how long the server was
+ * down, and is believed only as far as it goes forward. */
+void counters_save(const struct counters *c, struct buf *out, int64_t now, int64_t wall_ms);
+bool counters_load(struct counters *c, struct bytes saved, int64_t now, int64_t wall_ms);
 
 /* --- gauges: things open now; given back by the same worker or when it dies ---------------- */
 /* Takes one if the whole server has fewer than max open under this key. False: full. `key` is
@@ -34,12 +35,51 @@ enum { COUNTERS_CLIENT_KEY = 64 };
 void counters_client_key(struct addr client, char out[COUNTERS_CLIENT_KEY]);
 
 /* --- rolling windows ------------------------------------------------------------------------ */
-/* Has `n` more room in every one of these rates? *opens_out: when (wall ms), *which_out: the rate
- * that is full. Sixty-four slots a window, so it forgets in steps of 1/64. */
+/* `now` is loop_now: all processes of a host share that clock, and it neither jumps nor goes back
+ * when the time of day is set. A window forgets in steps of 1/64, never early: what was counted is
+ * forgotten between one window and 65/64 of it later. */
+
+/* Has `n` more room in every one of these rates? *opens_out: when, *which_out: the rate that is
+ * full. */
 bool counters_room(const struct counters *c, struct bytes key, struct rates rates, uint64_t n,
                    int64_t now, int64_t *opens_out, struct rate *which_out);
 void counters_charge(struct counters *c, struct bytes key, struct rates rates, int64_t n,
                      int64_t now); /* n < 0 gives back */
+/* Both in one step: nobody else comes between. False: full, nothing was counted. */
+bool counters_charge_if_room(struct counters *c, struct bytes key, struct rates rates, int64_t now,
+                             int64_t *opens_out);
+
+/* --- limits: windows that are looked at, held while a message is under way, kept when it is taken
+ *
+ * However many sessions and workers ask at once, held and kept together never exceed a limit. What a
+ * worker held when it died is given back by counters_worker_died. The calls that ask answer through
+ * on_answer, exactly once: this table does so before they return, a shared store may do it later. */
+struct counters_limit {
+    struct bytes key; /* "connector/people/login/anna@example.com" ... */
+    struct rates rates;
+    bool
+        crowd; /* strangers can make any number of such keys: they have a part of the table of their
+                   own, where the key that was used longest ago gives way to a new one */
+    uint64_t besides; /* as if so many more were counted already */
+    /* the answer */
+    bool full;         /* no room for one more */
+    struct rate which; /* of the rates, one that is full */
+    int64_t opens;     /* when all of them have room again */
+};
+/* OK: the limits were looked at (hold: and one is held in each); MORE, from hold only: one or more
+ * are full, and nothing is held; TEMP: the counters cannot tell, and nothing is held. */
+typedef void counters_answered(void *ctx, enum rc rc, const struct why *why);
+void counters_look(struct counters *c, struct counters_limit *limits, size_t count, int64_t now,
+                   counters_answered *on_answer, void *ctx);
+void counters_hold(struct counters *c, struct counters_limit *limits, size_t count, int64_t now,
+                   counters_answered *on_answer, void *ctx);
+/* No answer with this ctx any more; what a hold under way gets is given back. */
+void counters_cancel(struct counters *c, void *ctx);
+/* n that were held are counted from now on, or given back. */
+void counters_keep(struct counters *c, const struct counters_limit *limit, uint64_t n, int64_t now);
+void counters_drop(struct counters *c, const struct counters_limit *limit, uint64_t n);
+/* Tests: as if the counters could not be reached. */
+void counters_set_down(struct counters *c, bool down);
 
 /* --- POP before SMTP: logins and the exact addresses they came from, IPv4-mapped folded --------
  *

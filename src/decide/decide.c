@@ -127,6 +127,8 @@ bool decide_refuse(struct decision *d, enum refusal refusal, struct bytes what,
 }
 
 bool decide_accept(struct decision *d, struct bytes because) {
+    if (d->step == STEP_RCPT && decide_limits(d))
+        return true;
     d->out->rc = why_set(&d->out->why, OK, 250, d->step == STEP_RCPT ? "2.1.5" : "2.0.0", "",
                          "%.*s", BYTES_FMT(because));
     return true;

@@ -48,6 +48,9 @@ struct decision {
     size_t change_cap;
     enum recipient_class to; /* STEP_RCPT */
     const struct domain *domain;
+    const bool *passes; /* one a connector: it grants this recipient, but for its limits */
+    bool granting;      /* one passes at least: it is charged */
+    bool limited;       /* decide_limits has spoken */
 };
 typedef bool decide_rule(struct decision *d);
 
@@ -83,7 +86,8 @@ enum refusal {
     REFUSE_COUNTERS_DOWN,
     REFUSE_GATEWAYS_DOWN,
 };
-/* Each ends the decision and returns true. `remedy` is left out of the reply when explain = brief. */
+/* Each ends the decision and returns true; at RCPT what is accepted must have room in its limits
+ * first, and may be refused for that. `remedy` is left out of the reply when explain = brief. */
 bool decide_refuse(struct decision *d, enum refusal refusal, struct bytes what,
                    struct bytes remedy);
 bool decide_accept(struct decision *d, struct bytes because);
@@ -133,6 +137,11 @@ decide_rule decide_rule_tenant_network, decide_rule_recipient_count, decide_rule
 decide_rule decide_rule_login_live, decide_rule_maildrop; /* rules.c */
 decide_rule decide_rule_bare_newline, decide_rule_hops, decide_rule_one_from,
     decide_rule_header_senders, decide_rule_blocked_header;
+
+/* --- limits.c ---------------------------------------------------------------------------------
+ * Before a recipient is accepted: have all limits that count it room? Chooses the connector that is
+ * charged. True when the decision is ended, by a refusal or a question. */
+bool decide_limits(struct decision *d);
 
 /* --- changes.c: what would turn a refusal into acceptance -------------------------------------- */
 /* The listener to send a person to who should log in, or NULL: none, or a login would not help. */

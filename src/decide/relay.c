@@ -1,6 +1,5 @@
 /* relay: RCPT. Whose the recipient is, who may send it there, and who is charged for it: the
  * connectors' union, as postern.conf tells it. */
-#include "base/num.h"
 #include "decide/internal.h"
 
 #include <string.h>
@@ -225,86 +224,10 @@ static bool poll_expired(struct decision *d, struct poll *p) {
     return false;
 }
 
-static const struct count *find_count(const struct facts *f, struct bytes name) {
-    for (size_t i = 0; i < f->count_count; i++)
-        if (bytes_equal(f->counts[i].name, name))
-            return &f->counts[i];
-    return NULL;
-}
-
-/* The limit that is full, or NULL. A message that was charged already is not counted again. */
-static const struct count *full_count(const struct facts *f, struct bytes name) {
-    const struct count *n = find_count(f, name);
-    if (!n)
-        return NULL;
-    bool messages = n->messages_full && !strings_has(f->charged, name);
-    return messages || n->recipients_full ? n : NULL;
-}
-
-static struct bytes tenant_key(struct decision *d) {
-    const struct tenant *t = decide_tenant(d);
-    return t && (t->limit.count || t->limit_recipients.count)
-               ? SAY(d, "tenant %.*s", BYTES_FMT(t->name))
-               : BYTES_NONE;
-}
-
-static bool ask_counters(struct decision *d, const struct poll *p, struct bytes tenant) {
-    struct bytes *names = ARENA_ARRAY(d->arena, d->config->connector_count + 1, struct bytes);
-    size_t count = 0;
-    for (size_t i = 0; i < d->config->connector_count; i++)
-        if (p->passes[i] && has_limits(&d->config->connectors[i]))
-            names[count++] = d->config->connectors[i].name;
-    if (tenant.len)
-        names[count++] = tenant;
-    d->out->charge_candidates = (struct strings){ count, names };
-    return decide_ask(d, FACT_COUNTERS);
-}
-
-static bool refuse_quota(struct decision *d, const struct count *n) {
-    char text[64], opens[40];
-    struct buf rate = buf_fixed(text, sizeof text), when = buf_fixed(opens, sizeof opens);
-    buf_u64(&rate, n->which.count);
-    buf_str(&rate, n->messages_full ? " messages in " : " recipients in ");
-    num_format_duration(&rate, n->which.window_ms);
-    num_format_rfc3339(&when, n->opens);
-    decide_change(d, "wait", true, arena_copy(d->arena, buf_bytes(&when)),
-                  SAY(d, "wait until %s", buf_text(&when)));
-    decide_change(d, "raise-limit", false, n->name,
-                  SAY(d, "raise the limit of %.*s: unsafe if the account or machine was taken over",
-                      BYTES_FMT(n->name)));
-    return decide_refuse(d, n->messages_full ? REFUSE_MESSAGES_QUOTA : REFUSE_RECIPIENTS_QUOTA,
-                         SAY(d, "The limit of %s is reached", buf_text(&rate)),
-                         SAY(d, "There is room again at %s", buf_text(&when)));
-}
-
-/* Of those that pass, the first with room in file order is charged; none has: the first to open
- * says when. Sets out->connector, or ends the decision. */
-static bool charge(struct decision *d, const struct poll *p) {
-    const struct facts *f = d->facts;
-    struct bytes tenant = tenant_key(d);
-    const struct count *full = NULL;
-    if (f->counts_state != FACT_KNOWN && tenant.len)
-        return ask_counters(d, p, tenant);
-    if (tenant.len && (full = full_count(f, tenant)))
-        return refuse_quota(d, full);
-    for (size_t i = 0; i < d->config->connector_count; i++) {
-        const struct connector *c = &d->config->connectors[i];
-        if (!p->passes[i])
-            continue;
-        if (has_limits(c) && f->counts_state != FACT_KNOWN)
-            return ask_counters(d, p, tenant);
-        const struct count *n = full_count(f, c->name);
-        if (!n) {
-            d->out->connector = c->name;
-            return false;
-        }
-        decide_trace(d, SAY(d, "connector %.*s: limit", BYTES_FMT(c->name)), false,
-                     B("its limit is reached"));
-        if (!full || n->opens < full->opens)
-            full = n;
-    }
-    MUST(full);
-    return refuse_quota(d, full);
+/* Who passes is charged at the end, when the recipient is accepted: decide_limits. */
+static void note_passes(struct decision *d, const struct poll *p) {
+    d->passes = p->passes;
+    d->granting = p->senders;
 }
 
 /* --- a sender that is bound ----------------------------------------------------------------------- */
@@ -366,8 +289,9 @@ bool decide_rule_bound_sender(struct decision *d) {
     struct poll p = { 0 };
     if (poll_connectors(d, &p))
         return true;
+    note_passes(d, &p);
     if (p.senders)
-        return charge(d, &p);
+        return false;
     if (!p.in_play && d->facts->login.len)
         return bound_to_own(d);
     return d->to != TO_POSTMASTER && refuse_sender(d);
@@ -487,7 +411,8 @@ bool decide_rule_relay(struct decision *d) {
         return poll_expired(d, &p) || refuse_no_grant(d, &p);
     if (!p.senders)
         return refuse_sender(d);
-    if (charge(d, &p))
+    note_passes(d, &p);
+    if (decide_limits(d))
         return true;
     return decide_accept(d,
                          SAY(d, "connector %.*s grants the relay", BYTES_FMT(d->out->connector)));

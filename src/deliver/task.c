@@ -172,13 +172,11 @@ static void fail_at_once(struct task *t, enum rc rc, const char *status, const c
 static int64_t charge(struct task *t) {
     struct hop *h = t->hop;
     struct counters *counters = t->deliver->setup.counters;
-    int64_t now = loop_wall(t->deliver->setup.loop), opens;
-    struct rate which;
+    int64_t now = loop_now(t->deliver->setup.loop), opens;
     if (!h->rate.count || t->charged)
         return 0;
-    if (!counters_room(counters, h->rate_key, h->rate, 1, now, &opens, &which))
+    if (!counters_charge_if_room(counters, h->rate_key, h->rate, now, &opens))
         return opens > now ? opens - now : 1;
-    counters_charge(counters, h->rate_key, h->rate, 1, now);
     t->charged = true;
     return 0;
 }

@@ -25,18 +25,28 @@ enum fact {                     /* bits of verdict.missing */
             FACT_RECIPIENT = 2, /* facts.recipient_entry */
             FACT_GATEWAY =
                 4, /* facts.gateway: is the client's address a default gateway or bridge */
-            FACT_COUNTERS =
-                8, /* facts.counts for the connectors named in verdict.charge_candidates */
+            FACT_COUNTERS = 8,      /* facts.counts for verdict.limits */
             FACT_SENDER_ENTRY = 16, /* facts.sender_entry: whom the sender address belongs to */
             FACT_POPPED = 32,       /* the entries of all in facts.popped */
 };
 
-/* How much of a limit is used, for one connector, tenant or listener. */
+/* One limit that counts a message, once, or each of its recipients. */
+struct limit {
+    struct bytes name;   /* whose setting: "connector people", "domain proseware.com" ... */
+    const char *setting; /* "limit" "limit_total" "limit_recipients" ... */
+    struct bytes key;    /* what is counted together: "connector/people/login/anna@example.com" */
+    struct bytes whose;  /* for sentences: "for login anna@example.com" */
+    struct rates rates;
+    bool recipients;
+    bool crowd; /* strangers can make any number of such keys */
+    bool alarm; /* who reaches it may have been taken over */
+};
+/* How full it is. */
 struct count {
-    struct bytes name; /* the connector's (or "tenant NAME") */
-    bool messages_full, recipients_full;
-    int64_t opens;     /* wall ms when the one that is full has room again */
-    struct rate which; /* the limit that is full */
+    struct bytes key;
+    bool full;         /* no room for one more */
+    struct rate which; /* the rate that is full */
+    int64_t opens;     /* wall ms when there is room again */
 };
 
 struct mailbox_header {   /* of From, Sender or Reply-To; see message/header.h */
@@ -104,6 +114,7 @@ struct facts {
     const struct directory_entry *sender_entry;
     size_t recipients_so_far; /* accepted in this transaction */
     struct strings charged;   /* connectors charged so far in it */
+    struct strings counted;   /* keys of limits that have counted this message */
     struct bytes recipient;
     bool recipient_postmaster; /* <postmaster> without a domain */
     enum fact_state recipient_state;
@@ -136,10 +147,13 @@ struct change { /* one that would turn the refusal into acceptance, safest first
 };
 
 struct verdict {
-    enum rc rc;                       /* OK accept, MORE, TEMP try later, PERM refuse */
-    struct why why;                   /* the reply; for OK code 250 and what granted it */
-    uint32_t missing;                 /* with MORE: enum fact bits */
-    struct strings charge_candidates; /* with FACT_COUNTERS */
+    enum rc rc;                 /* OK accept, MORE, TEMP try later, PERM refuse */
+    struct why why;             /* the reply; for OK code 250 and what granted it */
+    uint32_t missing;           /* with MORE: enum fact bits */
+    size_t limit_count;         /* with FACT_COUNTERS: to be looked at; OK at RCPT: to be */
+    const struct limit *limits; /* held before 250 is said, kept when the message is taken */
+    struct limit *full;         /* refused because of it, or NULL */
+    struct count full_count;
     struct bytes login; /* that it was made for: the session's, or the one whose POP window stands
                            for the sender; FACT_LOGIN asks for its entry */
     bool relay;         /* OK at RCPT: the recipient is not ours */

@@ -469,10 +469,21 @@ static void close_server(struct world *w) {
     tls_client_close(&w->tls);
 }
 
+/* What the parent wrote to disk is all that is left of them. */
+static void restart_counters(struct world *w) {
+    struct buf saved = buf_grow(64 * 1024 * 1024);
+    counters_save(w->counters, &saved, loop_now(w->loop), loop_wall(w->loop));
+    counters_close(&w->counters);
+    w->counters = counters_local();
+    MUST(counters_load(w->counters, buf_bytes(&saved), loop_now(w->loop), loop_wall(w->loop)));
+    buf_free(&saved);
+}
+
 bool world_restart(struct world *w, bool crash, const char **error_out) {
     w->crashed = crash;
     close_server(w);
     sim_run(w->loop);
+    restart_counters(w);
     w->crashed = false;
     return world_start(w, error_out);
 }
@@ -646,6 +657,8 @@ bool world_break(struct world *w, struct bytes what, bool broken) {
         w->sync_eio = broken;
     else if (bytes_equal(what, B("routes")))
         w->routes_unknown = broken;
+    else if (bytes_equal(what, B("counters")))
+        counters_set_down(w->counters, broken);
     else if (bytes_equal(what, B("directory")))
         hide(w, "directory.db", broken);
     else if (bytes_equal(what, B("secrets")))

@@ -134,15 +134,15 @@ static void kept_over_a_restart(void **state) {
     struct buf saved = buf_grow(1 << 20);
     counters_pop_open(b->c, at("192.0.2.7"), B("anna@a.example"), T0);
     counters_pop_open(b->c, at("2001:db8::1"), B("bob@a.example"), T0 + 5000);
-    counters_save(b->c, &saved, T0 + 5000);
+    counters_save(b->c, &saved, 0, T0 + 5000);
     counters_close(&b->c);
     b->c = counters_local();
-    assert_true(counters_load(b->c, buf_bytes(&saved), T0 + 1000));
+    assert_true(counters_load(b->c, buf_bytes(&saved), 0, T0 + 1000));
     assert_int_equal(find(b, "192.0.2.7", T0), 1);
     assert_int_equal(find(b, "2001:db8::1", 0), 0); /* the clock went back: it is yet to come */
     for (size_t cut = 10; cut < saved.len; cut++)
-        counters_load(b->c, bytes_first(buf_bytes(&saved), cut), T0 + 9000);
-    assert_true(counters_load(b->c, buf_bytes(&saved), T0 + 9000));
+        counters_load(b->c, bytes_first(buf_bytes(&saved), cut), 0, T0 + 9000);
+    assert_true(counters_load(b->c, buf_bytes(&saved), 0, T0 + 9000));
     assert_int_equal(find(b, "2001:db8::1", 0), 1);
     buf_free(&saved);
 }

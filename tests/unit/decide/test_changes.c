@@ -87,8 +87,8 @@ static void down(struct lab *l) {
 }
 
 static void over_quota(struct lab *l) {
-    static const struct count full = { .name = B("billing"),
-                                       .messages_full = true,
+    static const struct count full = { .key = B("connector/billing/client/203.0.113.9"),
+                                       .full = true,
                                        .opens = LAB_NOW + 5000,
                                        .which = { 60, 3600000 } };
     l->counts = &full;

@@ -465,11 +465,10 @@ static void test_limits(void **state) {
 
 static void test_quota(void **state) {
     (void)state;
-    struct count full = { .name = B("billing"),
-                          .messages_full = true,
-                          .opens = LAB_NOW + 60000,
-                          .which = { 60, 3600000 } };
-    const struct bytes charged = B("billing");
+    const struct bytes key = B("connector/billing/client/203.0.113.9");
+    struct count full = {
+        .key = key, .full = true, .opens = LAB_NOW + 60000, .which = { 60, 3600000 }
+    };
     struct lab l;
     open_case(&l, "203.0.113.9", "internet", NULL, "x@adatum.com");
     assert_int_equal(lab_try(&l)->rc, OK);
@@ -477,12 +476,14 @@ static void test_quota(void **state) {
     l.count_count = 1;
     l.f.counts_state = FACT_UNKNOWN;
     REFUSED(lab_try(&l), 450, "limit.messages");
-    assert_non_null(strstr(l.v.why.text, "2026-12-"));
-    l.f.charged = (struct strings){ 1, &charged }; /* this very message was counted already */
+    assert_non_null(strstr(l.v.why.text,
+                           "The limit of 60 messages in 1h for client 203.0.113.9 is reached until "
+                           "2026-12-"));
+    assert_true(bytes_equal(l.v.full->key, key) && l.v.full->alarm);
+    assert_int_equal(l.v.full_count.opens, full.opens);
+    l.f.counted = (struct strings){ 1, &key }; /* this very message was counted already */
     assert_int_equal(lab_try(&l)->rc, OK);
-    full.messages_full = false;
-    full.recipients_full = true;
-    REFUSED(lab_try(&l), 450, "limit.recipients");
+    assert_int_equal(l.v.limit_count, 0);
     lab_close(&l);
 }
 
@@ -495,8 +496,10 @@ static void test_quota_of_one_of_two(void **state) {
         "  limit = {\"1/hour\"} note = \"x\" }\n"
         "connector \"b\" { clients = {\"192.0.2.0/24\"} may_relay_to = {\"*\"} senders = any\n"
         "  limit = {\"5/hour\"} note = \"y\" }\n";
-    const struct count full[] = { { .name = B("a"), .messages_full = true, .opens = 2 },
-                                  { .name = B("b"), .messages_full = true, .opens = 1 } };
+    const struct count full[] = {
+        { .key = B("connector/a/client/192.0.2.5"), .full = true, .opens = 2 },
+        { .key = B("connector/b/client/192.0.2.5"), .full = true, .opens = 1 }
+    };
     struct lab l;
     lab_open(&l, conf);
     lab_caller(&l, OFFICE, "internet", NULL);
@@ -505,11 +508,13 @@ static void test_quota_of_one_of_two(void **state) {
     decide(l.config, STEP_RCPT, &l.f, l.arena, &l.v);
     assert_int_equal(l.v.rc, MORE);
     assert_int_equal(l.v.missing, FACT_COUNTERS);
-    assert_int_equal(l.v.charge_candidates.count, 2);
+    assert_int_equal(l.v.limit_count, 2);
     l.counts = full;
     l.count_count = 1;
     assert_int_equal(lab_try(&l)->rc, OK);
     assert_true(bytes_equal(l.v.connector, B("b")));
+    assert_int_equal(l.v.limit_count, 1);
+    assert_true(bytes_equal(l.v.limits[0].key, full[1].key));
     l.f.count_count = 2;
     REFUSED(lab_try(&l), 450, "limit.messages");
     assert_non_null(strstr(l.v.why.text, "00:00:00.001")); /* the first that opens */
