@@ -4,11 +4,7 @@
 
 #include <string.h>
 
-static const struct refusal_row {
-    enum rc rc;
-    int code;
-    const char *status, *reason;
-} refusals[] = {
+static const struct refusal_row refusals[REFUSE_COUNT] = {
     [REFUSE_CONNECTIONS] = { TEMP, 421, "4.7.0", "limit.connections" },
     [REFUSE_TLS_REQUIRED] = { PERM, 530, "5.7.0", "tls.required" },
     [REFUSE_AUTH_NOT_HERE] = { PERM, 502, "5.5.1", "auth.not-here" },
@@ -124,6 +120,12 @@ bool decide_refuse(struct decision *d, enum refusal refusal, struct bytes what,
     d->out->rc = why_set(&d->out->why, r->rc, r->code, r->status, r->reason, "%.*s%s%.*s",
                          BYTES_FMT(what), full ? ". " : "", BYTES_FMT(full ? remedy : BYTES_NONE));
     return true;
+}
+
+bool decide_refusal_row(size_t i, struct refusal_row *out) {
+    if (i < COUNT_OF(refusals))
+        *out = refusals[i];
+    return i < COUNT_OF(refusals);
 }
 
 bool decide_accept(struct decision *d, struct bytes because) {

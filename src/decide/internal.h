@@ -85,7 +85,15 @@ enum refusal {
     REFUSE_DIRECTORY_DOWN,
     REFUSE_COUNTERS_DOWN,
     REFUSE_GATEWAYS_DOWN,
+    REFUSE_COUNT,
 };
+/* The row of a refusal; false: there are not so many. For tests that none is left out. */
+struct refusal_row {
+    enum rc rc;
+    int code;
+    const char *status, *reason;
+};
+bool decide_refusal_row(size_t i, struct refusal_row *out);
 /* Each ends the decision and returns true; at RCPT what is accepted must have room in its limits
  * first, and may be refused for that. `remedy` is left out of the reply when explain = brief. */
 bool decide_refuse(struct decision *d, enum refusal refusal, struct bytes what,

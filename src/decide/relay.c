@@ -144,6 +144,7 @@ bool decide_rule_recipient_count(struct decision *d) {
 struct poll {
     bool *passes;    /* one a connector: in play, recipient and sender allowed */
     bool in_play;    /* one at least */
+    bool maybe;      /* one at least is, or would be if facts that change nothing were known */
     bool recipients; /* one in play allows the recipient */
     bool senders;    /* one of those the sender */
     bool expired;    /* one would pass, were its time not over */
@@ -191,6 +192,7 @@ static bool poll_connectors(struct decision *d, struct poll *p) {
         const struct standing *s = &decide_standings(d)[i];
         enum stands stands = decide_stands(s);
         p->in_play |= stands == STANDS_IN;
+        p->maybe |= stands == STANDS_IN || stands == STANDS_UNSURE;
         if (stands == STANDS_OUT || stands == STANDS_EXPIRED) {
             decide_trace(d, connector_name(d, i), false, s->because);
             continue;
@@ -370,7 +372,7 @@ static struct bytes no_grant_because(struct decision *d, const struct poll *p) {
         return SAY(d, "login %.*s may not send there", BYTES_FMT(decide_text_cut(d, f->login)));
     if (f->local_door)
         return SAY(d, "user %.*s of this host is not allowed to", BYTES_FMT(f->local_user));
-    if (p->in_play)
+    if (p->maybe)
         return B("this client may not send there");
     if (f->client_unknown)
         return B("not logged in, and the proxy in front did not say who is calling");
@@ -392,8 +394,10 @@ static bool refuse_no_grant(struct decision *d, const struct poll *p) {
                              SAY(d, "Ask the administrator of %.*s to renew it", BYTES_FMT(host)));
     struct bytes login = f->login.len ? BYTES_NONE : decide_login_words(d);
     struct bytes remedy =
-        f->login.len || f->local_door || p->in_play
+        f->login.len || f->local_door || (p->maybe && !login.len)
             ? SAY(d, "Ask the administrator of %.*s to allow it", BYTES_FMT(host))
+        : p->maybe ? SAY(d, "%.*s, or ask the administrator of %.*s to allow it", BYTES_FMT(login),
+                         BYTES_FMT(host))
         : login.len
             ? SAY(d, "%.*s, or use the outgoing server of the network you are in", BYTES_FMT(login))
             : B("Use the outgoing server of the network you are in");

@@ -1,6 +1,10 @@
-/* Every change that a refusal names is made, each by itself, and must turn the refusal into
- * acceptance: of the step that refused, and of those the caller has behind it. */
+/* Every refusal there is, brought about: each change it names is made by itself, and must turn the
+ * refusal into acceptance: of the step that refused, and of those the caller has behind it. And what
+ * the sender reads, in all its variants, is held against tests/golden/refusals.txt; with
+ * POSTERN_WRITE_GOLDEN=1 the file is written anew, to be read before it is committed. */
+#include "decide/internal.h"
 #include "lab.h"
+#include "smtp/smtp.h"
 
 #include <stdlib.h>
 
@@ -122,6 +126,59 @@ static void from_root(struct lab *l) {
     l->f.local_user = B("root");
 }
 
+static void counters_down(struct lab *l) {
+    l->down = FACT_COUNTERS;
+}
+
+static void gateways_down(struct lab *l) {
+    l->down = FACT_GATEWAY;
+}
+
+/* The same configuration, and more. */
+static void read_anew(struct lab *l, const char *more) {
+    char text[16384];
+    snprintf(text, sizeof text, "%s%s", lab_conf, more);
+    const struct listener *before = l->f.listener;
+    struct config *next = lab_config(text);
+    l->f.listener = before ? config_listener(next, before->name) : NULL;
+    config_close(&l->config);
+    l->config = next;
+}
+
+static void behind_gateway(struct lab *l) {
+    l->gateway = true;
+}
+
+static void behind_proxy(struct lab *l) {
+    l->f.client_unknown = true;
+}
+
+/* Reading mail where it is not kept. */
+static void at_pop3(struct lab *l) {
+    static const struct directory_entry elsewhere = { .kind = DIRECTORY_USER,
+                                                      .address = B("x@contoso.com") };
+    l->f.login_state = FACT_KNOWN;
+    l->f.login_entry = &elsewhere;
+}
+
+static void many_addresses(struct lab *l) {
+    static const struct count full = { .key = B("connector/daily/client/203.0.113.8/recipients"),
+                                       .full = true,
+                                       .opens = LAB_NOW + 3600000,
+                                       .which = { 5000, 86400000 } };
+    read_anew(l, "connector \"daily\" { clients = {\"203.0.113.8\"} may_relay_to = {\"*\"}\n"
+                 "  senders = any limit_recipients = {\"5000/day\"} note = \"news\" }\n");
+    l->counts = &full;
+    l->count_count = 1;
+}
+
+static void at_northwind(struct lab *l) {
+    read_anew(l, "domain \"northwind.example\" {}\n"
+                 "tenant \"northwind\" { domains = {\"northwind.example\"}\n"
+                 "  address = \"203.0.113.40\" clients = {\"192.0.2.0/24\"} }\n");
+    l->f.local = lab_addr("203.0.113.40");
+}
+
 static void from_nobody(struct lab *l) {
     from_root(l);
     l->f.local_user = B("nobody");
@@ -201,6 +258,20 @@ static const struct scene scenes[] = {
       NULL, 535, "enable-user" },
     { "login, none", HOTEL, "submission", "ghost@proseware.com", TERRI, CEO, STEP_LOGIN, 13, NULL,
       535, "add-user" },
+    { "tenant", HOTEL, "internet", NULL, "x@northwind.example", CEO, STEP_RCPT, 0, at_northwind,
+      550, "add-tenant-client" },
+    { "behind a gateway", "192.0.2.5", "internet", NULL, TERRI, "x@adatum.com", STEP_RCPT, 0,
+      behind_gateway, 550, "login" },
+    { "proxy says nothing", "192.0.2.5", "internet", NULL, TERRI, "x@adatum.com", STEP_RCPT, 0,
+      behind_proxy, 550, "login" },
+    { "mailbox elsewhere", HOTEL, "submission", TERRI, TERRI, CEO, STEP_MAILDROP, 13, at_pop3, 550,
+      "host-domain" },
+    { "recipients of the day", "203.0.113.8", "internet", NULL, TERRI, "x@adatum.com", STEP_RCPT, 0,
+      many_addresses, 450, "wait raise-limit" },
+    { "counters down", "203.0.113.9", "internet", NULL, TERRI, "x@adatum.com", STEP_RCPT, 0,
+      counters_down, 451, "wait" },
+    { "routes not known", "192.0.2.5", "internet", NULL, TERRI, "x@adatum.com", STEP_RCPT, 0,
+      gateways_down, 451, "wait" },
     { "From", HOTEL, "submission", TERRI, TERRI, CEO, STEP_CONTENT, 13, wrong_from, 550,
       "own-header allow-sender" },
     { "From, foreign", HOTEL, "submission", TERRI, TERRI, CEO, STEP_CONTENT, 13, wrong_from_foreign,
@@ -299,14 +370,9 @@ static void do_add_connector(struct lab *l, struct bytes argument) {
 
 /* A configuration that hosts the domain too: read anew, as an operator would. */
 static void do_host_domain(struct lab *l, struct bytes argument) {
-    char text[8192];
-    snprintf(text, sizeof text, "%sdomain \"%.*s\" {}\n", lab_conf, BYTES_FMT(argument));
-    const struct listener *before = l->f.listener;
-    struct config *next = lab_config(text);
-    if (before)
-        l->f.listener = config_listener(next, before->name);
-    config_close(&l->config);
-    l->config = next;
+    char more[400];
+    snprintf(more, sizeof more, "domain \"%.*s\" {}\n", BYTES_FMT(argument));
+    read_anew(l, more);
     l->any_recipient = true;
 }
 
@@ -379,6 +445,14 @@ static void do_wait(struct lab *l, struct bytes argument) {
     (void)argument;
     l->down = 0;
     l->count_count = 0;
+    l->f.gateway_state = FACT_UNKNOWN;
+}
+
+static void do_tenant_client(struct lab *l, struct bytes argument) {
+    struct bytes name, network = value(argument, &name);
+    const struct tenant *t = config_tenant(l->config, name);
+    assert_non_null(t);
+    add_network(l, &((struct tenant *)(uintptr_t)t)->clients, network);
 }
 
 static void do_local_user(struct lab *l, struct bytes argument) {
@@ -496,6 +570,7 @@ static const struct maker {
     { "wait", do_wait },
     { "raise-limit", do_wait },
     { "add-local-user", do_local_user },
+    { "add-tenant-client", do_tenant_client },
     { "unblock", do_unblock },
     { "smaller", do_smaller },
     { "raise-size", do_raise_size },
@@ -524,7 +599,8 @@ static const struct maker *find_maker(const char *kind) {
 
 /* --- the property ------------------------------------------------------------------------------- */
 
-static const struct verdict *open_scene(struct lab *l, const struct scene *s) {
+/* The caller, and what it wants, but for the decision. */
+static void set_scene(struct lab *l, const struct scene *s) {
     lab_open(l, lab_conf);
     lab_caller(l, s->client, s->listener, s->login);
     l->f.tls_version = s->tls;
@@ -532,6 +608,10 @@ static const struct verdict *open_scene(struct lab *l, const struct scene *s) {
         lab_message(l, s->from, s->to);
     if (s->arrange)
         s->arrange(l);
+}
+
+static const struct verdict *open_scene(struct lab *l, const struct scene *s) {
+    set_scene(l, s);
     return lab_ask(l, s->step);
 }
 
@@ -577,6 +657,10 @@ static void expect_kinds(const struct scene *s) {
     struct bytes kinds = bytes_str(s->kinds), kind;
     if (v->why.code != s->code)
         fail_msg("%s: %d %s", s->name, v->why.code, v->why.text);
+    size_t ours = 0; /* that can be made here, not at another server */
+    for (size_t i = 0; i < v->change_count; i++)
+        ours += find_maker(v->changes[i].kind)->make != NULL;
+    assert_true(ours > 0);
     while (bytes_split(&kinds, ' ', &kind)) {
         if (lab_change(v, arena_str(l.arena, kind)))
             continue;
@@ -630,10 +714,177 @@ static void test_every_combination(void **state) {
     }
 }
 
+/* --- every refusal ------------------------------------------------------------------------------- */
+
+static bool is_brought_about(const struct refusal_row *r) {
+    bool found = false;
+    for (size_t i = 0; i < COUNT_OF(scenes) && !found; i++) {
+        struct lab l;
+        char status[12];
+        const struct verdict *v = open_scene(&l, &scenes[i]);
+        status_format(v->why.status, status);
+        found = v->why.code == r->code && !strcmp(v->why.reason, r->reason) &&
+                !strcmp(status, r->status);
+        lab_close(&l);
+    }
+    return found;
+}
+
+static void test_every_refusal_has_a_scene(void **state) {
+    (void)state;
+    struct refusal_row r;
+    size_t missing = 0;
+    for (size_t i = 0; decide_refusal_row(i, &r); i++) {
+        assert_non_null(r.reason);
+        if (is_brought_about(&r))
+            continue;
+        fprintf(stderr, "no scene brings about %d %s %s\n", r.code, r.status, r.reason);
+        missing++;
+    }
+    assert_int_equal(missing, 0);
+}
+
+/* --- what the sender reads -------------------------------------------------------------------------- */
+
+static void as_it_is(struct lab *l) {
+    (void)l;
+}
+
+static void brief(struct lab *l) {
+    l->config->explain = EXPLAIN_BRIEF;
+}
+
+static void no_logins(struct lab *l) {
+    for (size_t i = 0; i < l->config->listener_count; i++) {
+        struct listener *one = (struct listener *)(uintptr_t)&l->config->listeners[i];
+        if (one != l->f.listener)
+            one->auth = AUTH_OFF;
+    }
+}
+
+static void over_ipv6(struct lab *l) {
+    if (l->f.client.family == 4 &&
+        !networks_have(config_connector(l->config, office)->clients, l->f.client))
+        l->f.client = lab_addr("2001:db8:1234:5678:9abc:def0:1234:5678");
+}
+
+/* As long as RFC 5321 section 4.5.3.1 allows: 64 octets before the @, 255 behind it. */
+static struct bytes longest(struct lab *l, struct bytes mailbox) {
+    char label[61], local[65];
+    ptrdiff_t at = bytes_find_last(mailbox, '@');
+    memset(label, 'l', sizeof label - 1);
+    memset(local, 'u', sizeof local - 1);
+    label[60] = local[64] = 0;
+    if (at < 0)
+        return mailbox;
+    struct bytes domain = bytes_skip(mailbox, (size_t)at + 1);
+    if (config_domain(l->config, domain))
+        return arena_printf(l->arena, "%s@%.*s", local, BYTES_FMT(domain));
+    return arena_printf(l->arena, "%s@%s.%s.%s.%.*s", local, label, label, label,
+                        BYTES_FMT(domain));
+}
+
+static void long_addresses(struct lab *l) {
+    l->f.sender = longest(l, l->f.sender);
+    if (!l->f.recipient_postmaster)
+        l->f.recipient = longest(l, l->f.recipient);
+    if (l->f.header_mailbox_count && header[0].mailbox.len)
+        header[0].mailbox = longest(l, header[0].mailbox);
+    l->config->hostname = longest(l, B("x@mail.proseware.net"));
+    l->config->hostname = bytes_skip(l->config->hostname, 65);
+}
+
+static const struct variant {
+    const char *name;
+    void (*make)(struct lab *l);
+} variants[] = {
+    { "full", as_it_is },       { "brief", brief },         { "no login port", no_logins },
+    { "over IPv6", over_ipv6 }, { "long", long_addresses },
+};
+
+static struct bytes reply_of(struct lab *l, const struct scene *s, const struct variant *how) {
+    set_scene(l, s);
+    how->make(l);
+    const struct verdict *v = lab_ask(l, s->step);
+    struct buf b = buf_grow(2000);
+    smtp_reply_format(&b, &v->why, arena_printf(l->arena, "[%s 4fq2w7k1x9c3]", v->why.reason),
+                      true);
+    struct bytes reply = arena_copy(l->arena, buf_bytes(&b));
+    buf_free(&b);
+    return reply;
+}
+
+static bool is_last_char_of_sentence(char c) {
+    return c != '.' && c != ' ' && c != ',' && c != ':' && c != ';';
+}
+
+/* One line of at most 510 octets and CR LF; printable; the words end without a full stop, for the
+ * reason and the session follow. */
+static void check_reply(const char *name, struct bytes reply) {
+    assert_true(reply.len <= 512 && bytes_ends_nocase(reply, B("\r\n")));
+    for (size_t i = 0; i + 2 < reply.len; i++)
+        assert_true(reply.at[i] >= ' ' && reply.at[i] < 127);
+    ptrdiff_t open = bytes_find_last(reply, '[');
+    assert_true(open > 12);
+    if (!is_last_char_of_sentence(reply.at[open - 2]))
+        fail_msg("%s: ends badly: %.*s", name, BYTES_FMT(reply));
+    for (size_t i = 0; i + 1 < reply.len; i++)
+        if ((reply.at[i] == ' ' && reply.at[i + 1] == ' ') ||
+            (reply.at[i] == '.' && reply.at[i + 1] == '.' &&
+             !bytes_starts(bytes_skip(reply, i), B("..."))))
+            assert_true(i > 0 && reply.at[i - 1] == '.');
+}
+
+/* Variants that read as the full text does are not repeated. */
+static void write_scene(struct buf *out, const struct scene *s) {
+    char full[600] = "";
+    buf_printf(out, "%s\n", s->name);
+    for (size_t i = 0; i < COUNT_OF(variants); i++) {
+        struct lab l;
+        struct bytes reply = reply_of(&l, s, &variants[i]);
+        check_reply(s->name, reply);
+        reply = bytes_first(reply, reply.len - 2);
+        bool refused = l.v.rc != OK && !bytes_equal(reply, bytes_str(full));
+        if (refused)
+            buf_printf(out, "  %-14s %.*s\n", variants[i].name, BYTES_FMT(reply));
+        if (i == 0)
+            snprintf(full, sizeof full, "%.*s", BYTES_FMT(reply));
+        lab_close(&l);
+    }
+}
+
+static void test_golden(void **state) {
+    (void)state;
+    static const char path[] = "tests/golden/refusals.txt";
+    struct buf b = buf_grow(1 << 20);
+    for (size_t i = 0; i < COUNT_OF(scenes); i++)
+        write_scene(&b, &scenes[i]);
+    if (getenv("POSTERN_WRITE_GOLDEN")) {
+        FILE *f = fopen(path, "wb");
+        assert_non_null(f);
+        assert_int_equal(fwrite(b.at, 1, b.len, f), b.len);
+        fclose(f);
+    }
+    char *expected = calloc(1, b.len + 2);
+    FILE *f = fopen(path, "rb");
+    assert_non_null(f);
+    size_t len = fread(expected, 1, b.len + 1, f);
+    fclose(f);
+    struct bytes was = bytes_of(expected, len), is = buf_bytes(&b), before, now;
+    while (bytes_split(&was, '\n', &before) && bytes_split(&is, '\n', &now))
+        if (!bytes_equal(before, now))
+            fail_msg("%s says\n%.*s\nnow it is\n%.*s", path, BYTES_FMT(before), BYTES_FMT(now));
+    assert_int_equal(len, b.len);
+    free(expected);
+    buf_free(&b);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_changes_lead_to_acceptance),
         cmocka_unit_test(test_every_combination),
+        cmocka_unit_test(test_every_refusal_has_a_scene),
+        cmocka_unit_test(test_golden),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
