@@ -212,7 +212,7 @@ static enum rc bind_listeners(struct parent *p, const struct config *c, struct w
     }
     for (size_t i = 0; i < c->listener_count; i++) {
         const struct listener *l = &c->listeners[i];
-        if (l->service != SERVICE_SMTP)
+        if (l->service == SERVICE_ADMIN)
             continue;
         for (size_t j = 0; j < l->address_count; j++) {
             struct socket_row *row = find_row(p, l->name, l->addresses[j]);

@@ -9,15 +9,19 @@
 #include "deliver/deliver.h"
 #include "report/report.h"
 #include "resolve/resolve.h"
+#include "retrieve/retrieve.h"
 
 #include <stdlib.h>
 
 enum { REPORT_ORIGINAL = 256 * 1024 }; /* of a failed message, read for its NDR */
 
+static const uint64_t RETRIEVE_SEED = 0xa5a5a5a55a5a5a5aULL; /* other session ids than accept's */
+
 struct pipeline {
     struct pipeline_setup setup;
     const struct config *config;
     struct accept *accept;
+    struct retrieve *retrieve; /* NULL: no POP3 */
     struct schedule *schedule;
     struct deliver *deliver;
     struct alarm *alarm;
@@ -231,6 +235,21 @@ struct pipeline *pipeline_open(const struct pipeline_setup *setup, const struct 
             .seed = setup->seed,
         },
         config);
+    if (setup->maildrops)
+        p->retrieve = retrieve_open(
+            &(struct retrieve_setup){
+                .loop = setup->loop,
+                .directory = setup->directory,
+                .auth = setup->auth,
+                .counters = setup->counters,
+                .maildrops = setup->maildrops,
+                .decide = decide,
+                .mechanisms = decide_mechanisms,
+                .is_gateway = gateway_for,
+                .ctx = p,
+                .seed = setup->seed ^ RETRIEVE_SEED,
+            },
+            config);
     p->deliver = deliver_open(
         &(struct deliver_setup){
             .loop = setup->loop,
@@ -261,18 +280,44 @@ struct pipeline *pipeline_open(const struct pipeline_setup *setup, const struct 
     return p;
 }
 
+/* A configuration that both ways in have left is given back. */
+struct retiring {
+    unsigned users;
+    void (*release)(void *ctx, const struct config *old);
+    void *ctx;
+};
+
+static void left(void *ctx, const struct config *old) {
+    struct retiring *r = ctx;
+    if (--r->users)
+        return;
+    r->release(r->ctx, old);
+    free(r);
+}
+
 void pipeline_reload(struct pipeline *p, const struct config *config,
                      void (*release)(void *ctx, const struct config *old), void *ctx) {
     p->config = config;
     alarm_reload(p->alarm, config->hostname, config->postmaster);
     schedule_reload(p->schedule, config);
     deliver_reload(p->deliver, config);
-    accept_reload(p->accept, config, release, ctx);
+    struct retiring *r = malloc(sizeof(*r));
+    MUST(r);
+    *r = (struct retiring){ p->retrieve ? 2 : 1, release, ctx };
+    if (p->retrieve)
+        retrieve_reload(p->retrieve, config, left, r);
+    accept_reload(p->accept, config, left, r);
 }
 
 void pipeline_session(struct pipeline *p, struct stream *s, struct bytes listener,
                       struct tls_server *tls) {
     accept_session(p->accept, s, listener, tls);
+}
+
+void pipeline_retrieval(struct pipeline *p, struct stream *s, struct bytes listener,
+                        struct tls_server *tls) {
+    MUST(p->retrieve);
+    retrieve_session(p->retrieve, s, listener, tls);
 }
 
 void pipeline_local(struct pipeline *p, struct stream *s, struct bytes user) {
@@ -299,9 +344,11 @@ static void one_idle(void *ctx) {
 void pipeline_drain(struct pipeline *p, int64_t ms, void (*on_idle)(void *ctx), void *ctx) {
     p->on_idle = on_idle;
     p->idle_ctx = ctx;
-    p->draining = 3;
+    p->draining = p->retrieve ? 4 : 3;
     schedule_drain(p->schedule, one_idle, p);
     deliver_drain(p->deliver, ms, one_idle, p);
+    if (p->retrieve)
+        retrieve_drain(p->retrieve, ms, one_idle, p);
     accept_drain(p->accept, ms, one_idle, p);
 }
 
@@ -314,6 +361,7 @@ void pipeline_close(struct pipeline **pp) {
     schedule_close(&p->schedule);
     deliver_close(&p->deliver);
     accept_close(&p->accept);
+    retrieve_close(&p->retrieve);
     free(p);
     *pp = NULL;
 }

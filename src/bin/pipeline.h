@@ -12,6 +12,7 @@
 #include "flow/store.h"
 #include "keeper/auth.h"
 #include "mailbox/maildir.h"
+#include "mailbox/maildrop.h"
 #include "schedule/schedule.h"
 #include "sys/stream.h"
 
@@ -26,6 +27,7 @@ struct pipeline_setup { /* none of it is owned */
     struct dns *dns;
     struct tls_client *tls;
     struct maildir *maildir;
+    struct maildrops *maildrops;                                     /* NULL: no POP3 */
     enum rc (*is_gateway)(void *ctx, struct addr client, bool *out); /* may be NULL */
     void *gateway_ctx;
     const struct addr *own_addresses; /* that we listen on: the loop rule */
@@ -41,6 +43,9 @@ void pipeline_reload(struct pipeline *p, const struct config *config,
                      void (*release)(void *ctx, const struct config *old), void *ctx);
 void pipeline_session(struct pipeline *p, struct stream *s, struct bytes listener,
                       struct tls_server *tls);
+/* As pipeline_session, for a listener of service pop3. */
+void pipeline_retrieval(struct pipeline *p, struct stream *s, struct bytes listener,
+                        struct tls_server *tls);
 void pipeline_local(struct pipeline *p, struct stream *s, struct bytes user);
 void pipeline_operate(struct pipeline *p, enum schedule_order order, struct message_id id,
                       struct bytes who,

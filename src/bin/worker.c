@@ -84,6 +84,7 @@ struct worker {
     struct dns *dns;
     struct tls_client *tls;
     struct maildir *maildir;
+    struct maildrops *maildrops;
     struct history *history;
     struct gateways *gateways;
     struct pipeline *pipeline;
@@ -110,7 +111,9 @@ static void on_accept(void *ctx, struct stream *s) {
     struct door *d = ctx;
     struct worker *w = d->worker;
     if (d->listener.len) {
-        pipeline_session(w->pipeline, s, d->listener, d->tls);
+        const struct listener *l = config_listener(w->config, d->listener);
+        bool pop3 = l && l->service == SERVICE_POP3;
+        (pop3 ? pipeline_retrieval : pipeline_session)(w->pipeline, s, d->listener, d->tls);
         return;
     }
     unsigned uid, gid;
@@ -359,6 +362,7 @@ static void open_services(struct worker *w, struct arena *a) {
     w->auth = auth_open_channel(w->loop, layout_path(a, c, "run/keeper.sock").at);
     w->dns = dns_open_channel(w->loop, layout_path(a, c, "run/resolver.sock").at);
     w->maildir = maildir_open(w->loop, arena_str(a, c->mail_dir), arena_str(a, c->hostname));
+    w->maildrops = maildrops_open(w->loop, arena_str(a, c->mail_dir), MAILDROP_MOST);
     if (history_open(layout_path(a, c, "history").at, c->history_keep, c->history_max_size,
                      w->index, &w->history, &why) != OK)
         give_up("history", &why);
@@ -397,6 +401,7 @@ static void start(struct worker *w) {
             .dns = w->dns,
             .tls = w->tls,
             .maildir = w->maildir,
+            .maildrops = w->maildrops,
             .is_gateway = is_gateway,
             .gateway_ctx = w,
             .own_addresses = w->own,
@@ -501,6 +506,7 @@ static void close_all(struct worker *w) {
     if (w->dns)
         dns_close(&w->dns);
     maildir_close(&w->maildir);
+    maildrops_close(&w->maildrops);
     tls_client_close(&w->tls);
     gateways_close(&w->gateways);
     if (w->history) {

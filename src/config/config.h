@@ -54,6 +54,7 @@ struct map;
 
 enum tls_mode { TLS_OFF, TLS_OFFER, TLS_REQUIRE, TLS_IMPLICIT };
 enum auth_mode { AUTH_OFF, AUTH_OFFER, AUTH_REQUIRE };
+enum { POP3_IDLE_MIN = 10 * 60 * 1000 }; /* RFC 1939 section 3 */
 enum service { SERVICE_SMTP, SERVICE_POP3, SERVICE_ADMIN };
 enum explain { EXPLAIN_FULL, EXPLAIN_BRIEF };
 enum bare_newline { BARE_REFUSE, BARE_FIX };

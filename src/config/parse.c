@@ -385,6 +385,8 @@ static void finish_listener(struct reading *r, size_t i) {
         l->auth = l->service != SERVICE_SMTP ? AUTH_REQUIRE
                   : has_port(l, 25)          ? AUTH_OFF
                                              : AUTH_OFFER;
+    if (l->service == SERVICE_POP3 && !syntax_find(from, "idle_timeout"))
+        l->idle_timeout = POP3_IDLE_MIN;
     read_pair(r, from, "certificate", l->certificate, &l->chain_pem, l->key, &l->key_pem);
 }
 

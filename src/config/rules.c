@@ -150,12 +150,32 @@ static void check_bound_once(struct reading *r, struct map *bound, const struct 
     }
 }
 
+/* What is for a way in is refused where mail is only read: it would be taken to mean something. */
+static void check_pop3(struct reading *r, const struct listener *l,
+                       const struct syntax_section *from) {
+    static const char *const smtp[] = { "xclient_from", "bare_newline", "max_message_size",
+                                        "max_recipients" };
+    if (l->service != SERVICE_POP3)
+        return;
+    for (size_t i = 0; i < sizeof smtp / sizeof smtp[0]; i++)
+        if (given(from, smtp[i]))
+            ERROR(r, from, smtp[i], "config.conflict",
+                  "this is for service = smtp; expected it to be left out");
+    if (l->auth != AUTH_REQUIRE)
+        ERROR(r, from, "auth", "config.conflict",
+              "a mailbox is read by its owner only; expected require, the default for pop3");
+    if (l->idle_timeout < POP3_IDLE_MIN)
+        WARNING(r, from, "idle_timeout",
+                "RFC 1939 wants at least 10min for POP3; slow clients will be cut off");
+}
+
 static void check_listener(struct reading *r, struct map *bound, size_t i) {
     const struct listener *l = &r->config->listeners[i];
     const struct syntax_section *from = reading_origin(r, "listener", i);
     require(r, from, "bind");
     require_both(r, from, "certificate", "key");
     check_bound_once(r, bound, l, from);
+    check_pop3(r, l, from);
     if (l->tls == TLS_OFF && given(from, "certificate"))
         ERROR(r, from, "certificate", "config.conflict",
               "this listener has tls = off; expected no certificate, or TLS");
@@ -301,6 +321,17 @@ static void check_connector_tenant(struct reading *r, const struct syntax_sectio
               "there is no tenant \"%.*s\"; expected the title of one", BYTES_FMT(c->tenant));
 }
 
+static void check_pop_listeners(struct reading *r, const struct syntax_section *from,
+                                const struct connector *c) {
+    for (size_t i = 0; i < c->listeners.count; i++) {
+        const struct listener *l = config_listener(r->config, c->listeners.list[i]);
+        if (l && l->service == SERVICE_POP3)
+            WARNING(r, from, "listeners",
+                    "no mail comes in at listener \"%.*s\": it has service = pop3",
+                    BYTES_FMT(l->name));
+    }
+}
+
 static void check_connector(struct reading *r, size_t i) {
     const struct connector *c = &r->config->connectors[i];
     const struct syntax_section *from = reading_origin(r, "connector", i);
@@ -310,6 +341,7 @@ static void check_connector(struct reading *r, size_t i) {
     check_waiver(r, from, "without_tls_on", c, c->without_tls_on);
     check_senders(r, from, c);
     check_client_certificate(r, from, c);
+    check_pop_listeners(r, from, c);
     check_connector_tenant(r, from, c);
 }
 

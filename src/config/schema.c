@@ -159,7 +159,8 @@ const struct setting schema[] = {
     { "listener", "max_recipients", &type_count, IN(listener, max_recipients), 1, 100000,
       .fallback = "500", .sentence = "Recipients of one message." },
     { "listener", "idle_timeout", &type_duration, IN(listener, idle_timeout), SECOND, HOUR,
-      .fallback = "5min", .sentence = "How long a silent connection is kept." },
+      .fallback = "5min",
+      .sentence = "How long a silent connection is kept; for pop3 at least and by default 10min." },
     { "listener", "limit_per_client", &type_rates, IN(listener, limit_per_client), .max = 8,
       .fallback = "{}",
       .sentence = "Messages of one address, IPv6 of one /64, whoever it is: strangers too." },
@@ -293,14 +294,13 @@ const size_t schema_count = COUNT_OF(schema);
 
 /* Whoever builds a feature deletes its row. */
 static const struct not_built not_built[] = {
-    { "listener", "service", "smtp", "the POP3 server and the admin page" },
+    { "listener", "service", "smtp pop3", "the admin page" },
     { "listener", "mechanisms", "SCRAM-SHA-256-PLUS SCRAM-SHA-256 PLAIN LOGIN",
       "this way to log in" },
     { "domain", "recipients", "directory any", "asking the deliver target about recipients" },
     { "domain", "header_auth", "off", "checking the authentication of From" },
     { "tenant", NULL, "", "tenants" },
     { "connector", "tenant", "", "tenants" },
-    { "connector", "pop_before_smtp", "", "grants by POP before SMTP" },
     { "queue", "store", "spool", "a queue shared through PostgreSQL" },
     { "", "directory", "sqlite", "a directory in PostgreSQL" },
     { "", "logins", "directory", "logins that are not in the directory" },

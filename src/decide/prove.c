@@ -311,6 +311,37 @@ static void prove_pairs(struct proof *p) {
                 prove_void(p, &c->connectors[i], &c->connectors[j]);
 }
 
+/* --- POP before SMTP ---------------------------------------------------------------------------------- */
+
+enum { POP_WINDOW_WIDE = 60 * 60 * 1000 };
+
+static bool serves_pop3(const struct config *c) {
+    for (size_t i = 0; i < c->listener_count; i++)
+        if (c->listeners[i].service == SERVICE_POP3)
+            return true;
+    return false;
+}
+
+/* A window outlives its client at the address: the hotel's next guest has what is left of it. */
+static void prove_pop(struct proof *p) {
+    for (size_t i = 0; i < p->config->connector_count; i++) {
+        const struct connector *c = &p->config->connectors[i];
+        if (!c->pop_before_smtp || decide_expired(c, p->now))
+            continue;
+        if (c->pop_before_smtp > POP_WINDOW_WIDE)
+            find(p, FINDING_WARNING, c->place, "proof.pop-window",
+                 setting_of(p, c, "pop_before_smtp"),
+                 B("whoever has the address within that time may send as the one who read mail "
+                   "there: some minutes are enough, an hour is long"));
+        if (!serves_pop3(p->config) && !c->note.len)
+            find(
+                p, FINDING_WARNING, c->place, "proof.pop-source",
+                setting_of(p, c, "pop_before_smtp"),
+                B("no listener has service = pop3, so that only `postern pop open` opens a window: "
+                  "make one, or say in note who opens them"));
+    }
+}
+
 static void prove_expired(struct proof *p) {
     for (size_t i = 0; i < p->config->connector_count; i++) {
         const struct connector *c = &p->config->connectors[i];
@@ -330,4 +361,5 @@ void decide_prove(const struct config *config, const struct networks *gateways, 
     prove_domains(&p);
     prove_pairs(&p);
     prove_expired(&p);
+    prove_pop(&p);
 }

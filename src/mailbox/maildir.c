@@ -311,7 +311,8 @@ static void next_piece(struct delivery *d) {
     c->read(c->ctx, d->offset, rest < PIECE ? (size_t)rest : PIECE, on_piece, d);
 }
 
-static void set_names(struct delivery *d, struct bytes mailbox) {
+/* The message's id behind the I lets a POP3 session tell which message was fetched. */
+static void set_names(struct delivery *d, struct bytes mailbox, struct message_id id) {
     struct maildir *m = d->maildir;
     int64_t now = loop_wall(m->loop);
     char path[PATH_SIZE];
@@ -319,10 +320,10 @@ static void set_names(struct delivery *d, struct bytes mailbox) {
     maildir_path(&folder, mailbox);
     MUST(!folder.full); /* an address has at most 254 octets */
     d->folder = arena_str(d->arena, buf_bytes(&folder));
-    d->unique =
-        arena_printf(d->arena, "%lld.M%03lldR%sQ%llu.%s", (long long)(now / 1000),
-                     (long long)(now % 1000), m->tag, (unsigned long long)++m->counter, m->hostname)
-            .at;
+    d->unique = arena_printf(d->arena, "%lld.M%03lldR%sQ%lluI%s.%s", (long long)(now / 1000),
+                             (long long)(now % 1000), m->tag, (unsigned long long)++m->counter,
+                             id.text, m->hostname)
+                    .at;
     d->tmp = arena_printf(d->arena, "%s/tmp/%s", d->folder, d->unique).at;
 }
 
@@ -340,6 +341,6 @@ void maildir_deliver(struct maildir *m, const struct job *job, struct bytes mail
     /* RFC 5321 section 4.4: final delivery tells the reverse-path. */
     d->front = arena_printf(a, "Return-Path: <%.*s>\nDelivered-To: %.*s\n",
                             BYTES_FMT(job->envelope->sender), BYTES_FMT(mailbox));
-    set_names(d, mailbox);
+    set_names(d, mailbox, job->id);
     next_piece(d);
 }

@@ -4,6 +4,7 @@
 #include "mailbox/maildrop.h"
 
 #include "base/must.h"
+#include "flow/message_id.h"
 #include "mailbox/maildir.h"
 #include "sys/disk.h"
 
@@ -610,6 +611,19 @@ void maildrop_uid(const struct maildrop *d, uint32_t i, struct buf *out) {
     for (size_t k = 0; k < base.len && k < MAILDROP_UID - 17; k++)
         buf_char(out, base.at[k] >= '!' && base.at[k] <= '~' ? base.at[k] : '_');
     buf_printf(out, "~%016llx", (unsigned long long)bytes_hash(base));
+}
+
+/* "1797811200.M042Rk3v0q9x2abQ7I1x-0.mail.example,S=..." */
+void maildrop_message(const struct maildrop *d, uint32_t i, struct buf *out) {
+    MUST(i < d->count);
+    struct bytes rest = base_of(d, &d->entries[i]), part;
+    struct message_id id;
+    bytes_split(&rest, '.', &part);
+    bytes_split(&rest, '.', &part);
+    ptrdiff_t at = bytes_find(part, 'I');
+    if (bytes_starts(part, B("M")) && at > 0 &&
+        message_id_parse(bytes_skip(part, (size_t)at + 1), &id))
+        buf_add(out, message_id_bytes(&id));
 }
 
 void maildrop_fetch(struct maildrop *d, uint32_t i, maildrop_done *on_done, void *ctx) {

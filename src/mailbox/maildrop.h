@@ -42,6 +42,8 @@ uint32_t maildrop_count(const struct maildrop *d);
 uint64_t maildrop_size(const struct maildrop *d, uint32_t i);
 /* The file's name without flags; one that is too long or no good begins so and ends in a hash. */
 void maildrop_uid(const struct maildrop *d, uint32_t i, struct buf *out);
+/* The queue's id of the message, or nothing: maildir.h did not deliver it. */
+void maildrop_message(const struct maildrop *d, uint32_t i, struct buf *out);
 
 /* Opens message i for reading. TEMP mailbox.gone: somebody else has removed it. */
 void maildrop_fetch(struct maildrop *d, uint32_t i, maildrop_done *on_done, void *ctx);

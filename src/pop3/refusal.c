@@ -41,14 +41,16 @@ void pop3_write_refusal(struct pop3_server *s, const struct why *why) {
     char line[REPLY_LINE + 1];
     struct buf b = buf_fixed(line, sizeof line);
     const char *code = code_of(why);
-    struct bytes id = bytes_first(s->id, 80);
+    struct bytes id = bytes_first(s->id, 80), reason = bytes_str(why->reason);
     buf_str(&b, "-ERR ");
     if (code)
         buf_printf(&b, "[%s] ", code);
-    size_t room = REPLY_LINE - b.len - (id.len ? id.len + 3 : 0);
+    size_t room = REPLY_LINE - b.len - (id.len ? reason.len + id.len + 4 : 0);
     add_ascii(&b, bytes_first(bytes_str(why->text), room));
     if (id.len) {
         buf_str(&b, " [");
+        add_ascii(&b, reason);
+        buf_str(&b, reason.len ? " " : "");
         add_ascii(&b, id);
         buf_char(&b, ']');
     }

@@ -287,10 +287,8 @@ static const struct wrong rules[] = {
 };
 
 static const struct wrong not_built[] = {
-    { "listener \"a\" { bind = {\"*:110\"}\n service = pop3 }\n", 2, "listener a: service",
-      "config.not-built", "expected no other value than: smtp" },
-    { "listener \"a\" { bind = {\"127.0.0.1:8025\"} service = admin }\n", 1, "listener a: service",
-      "config.not-built", "not built yet" },
+    { "listener \"a\" { bind = {\"127.0.0.1:8025\"}\n service = admin }\n", 2,
+      "listener a: service", "config.not-built", "expected no other value than: smtp pop3" },
     { L "mechanisms = {\"PLAIN\", \"CRAM-MD5\"} }\n", 1, "listener a: mechanisms",
       "config.not-built", "SCRAM-SHA-256-PLUS" },
     { "domain \"a.example\" { recipients = probe }\n", 1, "domain a.example: recipients",
@@ -303,8 +301,6 @@ static const struct wrong not_built[] = {
       "section to be left out" },
     { C "auth = any tenant = \"t\" }\n", 1, "connector c: tenant", "config.not-built",
       "the setting to be left out" },
-    { C "pop_before_smtp = 15min }\n", 1, "connector c: pop_before_smtp", "config.not-built",
-      "POP before SMTP" },
     { C "auth = any limit = {\"0/hour\"} }\n", 1, "connector c: limit", "config.value",
       "rates such as" },
     { "queue { store = \"postgresql://db/postern\" }\n", 1, "queue: store", "config.not-built",
@@ -323,6 +319,10 @@ static const struct wrong not_built[] = {
 /* Rules about what is not built yet: they hold once it is. */
 #define T "domain \"a.example\" { }\ntenant \"t\" { domains = {\"a.example\"} "
 static const struct wrong later[] = {
+    { "listener \"p\" { bind = {\"*:110\"} service = pop3 auth = off }\n", 1, "listener p: auth",
+      "config.conflict", "expected require" },
+    { "listener \"p\" { bind = {\"*:110\"} service = pop3\n xclient_from = {\"127.0.0.1\"} }\n", 2,
+      "listener p: xclient_from", "config.conflict", "service = smtp" },
     { C "pop_before_smtp = 15min\nsenders = any }\n", 2, "connector c: senders", "config.conflict",
       "expected own" },
     { C "auth = any tenant = \"t\" }\n", 1, "connector c: tenant", "config.reference",

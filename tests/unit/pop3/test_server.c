@@ -361,23 +361,24 @@ static void test_login(void **state) {
            LOGIN_TRACE " update quit");
     SCRIPT("QUIT\r\nNOOP\r\n", "+OK mx.test closing\r\n", "quit");
     SCRIPT("user anna@proseware.com  \r\npass  two blanks \r\n",
-           "+OK Now PASS\r\n-ERR [AUTH] Because of auth.failed [S1]\r\n",
+           "+OK Now PASS\r\n-ERR [AUTH] Because of auth.failed [auth.failed S1]\r\n",
            "login(anna@proseware.com, two blanks )");
     SCRIPT(
         "PASS x\r\nUSER a\r\nPASS wrong\r\nPASS secret\r\n" LOG_IN("a") "USER b\r\nAUTH PLAIN\r\n",
-        "-ERR Say USER first [S1]\r\n+OK Now PASS\r\n"
-        "-ERR [AUTH] Because of auth.failed [S1]\r\n-ERR Say USER first [S1]\r\n" LOGGED_IN
-        "-ERR This session is logged in already [S1]\r\n"
-        "-ERR This session is logged in already [S1]\r\n",
+        "-ERR Say USER first [syntax.sequence S1]\r\n+OK Now PASS\r\n"
+        "-ERR [AUTH] Because of auth.failed [auth.failed S1]\r\n-ERR Say USER first [syntax.sequence S1]\r\n" LOGGED_IN
+        "-ERR This session is logged in already [syntax.sequence S1]\r\n"
+        "-ERR This session is logged in already [syntax.sequence S1]\r\n",
         "login(a,wrong) " LOGIN_TRACE);
     SCRIPT("USER a\r\nPASS down\r\nUSER a\r\nPASS closing\r\nNOOP\r\n",
-           "+OK Now PASS\r\n-ERR [SYS/TEMP] Because of backend.keeper [S1]\r\n"
-           "+OK Now PASS\r\n-ERR [AUTH] Because of auth.failed [S1]\r\n",
+           "+OK Now PASS\r\n-ERR [SYS/TEMP] Because of backend.keeper [backend.keeper S1]\r\n"
+           "+OK Now PASS\r\n-ERR [AUTH] Because of auth.failed [auth.failed S1]\r\n",
            "login(a,down) login(a,closing) quit");
-    SCRIPT(LOG_IN("locked") "STAT\r\n" LOG_IN("broken") LOG_IN("a"),
-           "+OK Now PASS\r\n-ERR [IN-USE] Because of mailbox.in-use [S1]\r\n"
-           "-ERR Log in first [S1]\r\n"
-           "+OK Now PASS\r\n-ERR [SYS/PERM] Because of mailbox.read [S1]\r\n" LOGGED_IN);
+    SCRIPT(
+        LOG_IN("locked") "STAT\r\n" LOG_IN("broken") LOG_IN("a"),
+        "+OK Now PASS\r\n-ERR [IN-USE] Because of mailbox.in-use [mailbox.in-use S1]\r\n"
+        "-ERR Log in first [syntax.sequence S1]\r\n"
+        "+OK Now PASS\r\n-ERR [SYS/PERM] Because of mailbox.read [mailbox.read S1]\r\n" LOGGED_IN);
     SCRIPT("USER j\xc3\xbcrgen\r\nPASS \xff\r\nAPOP a b\r\n", NULL, "login(j\xc3\xbcrgen,\xff)");
 }
 
@@ -388,23 +389,26 @@ static void test_auth(void **state) {
     SCRIPT("AUTH CHALLENGE\r\nZ29vZA==\r\n",
            "+ d2hvPw==\r\n+OK Logged in: 4 messages (80 octets)\r\n",
            "auth(CHALLENGE) response(good) maildrop");
-    SCRIPT("AUTH CHALLENGE =\r\n\r\n", "+ d2hvPw==\r\n-ERR [AUTH] Because of auth.failed [S1]\r\n",
+    SCRIPT("AUTH CHALLENGE =\r\n\r\n",
+           "+ d2hvPw==\r\n-ERR [AUTH] Because of auth.failed [auth.failed S1]\r\n",
            "auth(CHALLENGE ) response()");
-    SCRIPT("AUTH CHALLENGE\r\n*\r\nNOOP\r\n",
-           "+ d2hvPw==\r\n-ERR AUTH cancelled [S1]\r\n-ERR Log in first [S1]\r\n",
-           "auth(CHALLENGE) cancel");
+    SCRIPT(
+        "AUTH CHALLENGE\r\n*\r\nNOOP\r\n",
+        "+ d2hvPw==\r\n-ERR AUTH cancelled [syntax.argument S1]\r\n-ERR Log in first [syntax.sequence S1]\r\n",
+        "auth(CHALLENGE) cancel");
     SCRIPT("AUTH CHALLENGE\r\nQUIT!\r\n",
-           "+ d2hvPw==\r\n-ERR AUTH: the response is not valid base64 [S1]\r\n",
+           "+ d2hvPw==\r\n-ERR AUTH: the response is not valid base64 [syntax.argument S1]\r\n",
            "auth(CHALLENGE) cancel");
-    SCRIPT("AUTH CHALLENGE\r\nZ29v\nZA==\r\nQUIT\r\n",
-           "+ d2hvPw==\r\n-ERR A line must end in CRLF and hold no bare CR, LF or NUL [S1]\r\n"
-           "+OK mx.test closing\r\n",
-           "auth(CHALLENGE) cancel quit");
+    SCRIPT(
+        "AUTH CHALLENGE\r\nZ29v\nZA==\r\nQUIT\r\n",
+        "+ d2hvPw==\r\n-ERR A line must end in CRLF and hold no bare CR, LF or NUL [syntax.line S1]\r\n"
+        "+OK mx.test closing\r\n",
+        "auth(CHALLENGE) cancel quit");
     SCRIPT("AUTH\r\nAUTH PLAIN a b\r\nAUTH PLAIN %\r\nAUTH ABCDEFGHIJKLMNOPQRSTU\r\n",
            "+OK Mechanisms follow\r\nPLAIN\r\nCHALLENGE\r\n.\r\n"
-           "-ERR AUTH: the initial response is not valid base64 [S1]\r\n"
-           "-ERR AUTH: the initial response is not valid base64 [S1]\r\n"
-           "-ERR That is no SASL mechanism [S1]\r\n",
+           "-ERR AUTH: the initial response is not valid base64 [syntax.argument S1]\r\n"
+           "-ERR AUTH: the initial response is not valid base64 [syntax.argument S1]\r\n"
+           "-ERR That is no SASL mechanism [syntax.argument S1]\r\n",
            "");
 }
 
@@ -414,29 +418,31 @@ static void test_listing(void **state) {
            "+OK 4 messages (80 octets)\r\n1 28\r\n2 34\r\n3 0\r\n4 18\r\n.\r\n"
            "+OK 4 messages (80 octets)\r\n1 uid-0\r\n2 uid-1\r\n3 uid-2\r\n4 uid-3\r\n.\r\n"
            "+OK 2 34\r\n+OK 4 uid-3\r\n+OK 4 80\r\n+OK Nothing done\r\n");
-    SCRIPT(LOG_IN("a") "DELE 2\r\nDELE 2\r\nLIST 2\r\nRETR 2\r\nLIST\r\nSTAT\r\nRSET\r\nDELE 4\r\n"
-                       "DELE 1\r\nQUIT\r\n",
-           LOGGED_IN "+OK Message 2 will be deleted at QUIT\r\n-ERR Message 2 is deleted [S1]\r\n"
-                     "-ERR Message 2 is deleted [S1]\r\n-ERR Message 2 is deleted [S1]\r\n"
-                     "+OK 3 messages (46 octets)\r\n1 28\r\n3 0\r\n4 18\r\n.\r\n+OK 3 46\r\n"
-                     "+OK 4 messages (80 octets)\r\n+OK Message 4 will be deleted at QUIT\r\n"
-                     "+OK Message 1 will be deleted at QUIT\r\n"
-                     "+OK mx.test closing; messages left: 2\r\n",
-           LOGIN_TRACE " update 0 3 quit");
+    SCRIPT(
+        LOG_IN("a") "DELE 2\r\nDELE 2\r\nLIST 2\r\nRETR 2\r\nLIST\r\nSTAT\r\nRSET\r\nDELE 4\r\n"
+                    "DELE 1\r\nQUIT\r\n",
+        LOGGED_IN
+        "+OK Message 2 will be deleted at QUIT\r\n-ERR Message 2 is deleted [message.deleted S1]\r\n"
+        "-ERR Message 2 is deleted [message.deleted S1]\r\n-ERR Message 2 is deleted [message.deleted S1]\r\n"
+        "+OK 3 messages (46 octets)\r\n1 28\r\n3 0\r\n4 18\r\n.\r\n+OK 3 46\r\n"
+        "+OK 4 messages (80 octets)\r\n+OK Message 4 will be deleted at QUIT\r\n"
+        "+OK Message 1 will be deleted at QUIT\r\n"
+        "+OK mx.test closing; messages left: 2\r\n",
+        LOGIN_TRACE " update 0 3 quit");
     SCRIPT(LOG_IN("stuck") "DELE 1\r\nQUIT\r\n",
            LOGGED_IN "+OK Message 1 will be deleted at QUIT\r\n"
-                     "-ERR [SYS/TEMP] Because of mailbox.write [S1]\r\n",
+                     "-ERR [SYS/TEMP] Because of mailbox.write [mailbox.write S1]\r\n",
            "login(stuck,secret) maildrop update 0 quit");
     SCRIPT(LOG_IN("a") "LIST 0\r\nRETR 5\r\nDELE -1\r\nUIDL x\r\nRETR\r\nSTAT 1\r\n"
                        "RETR 4294967297\r\nDELE 1 2\r\n",
-           LOGGED_IN "-ERR There is no message 0: the maildrop has 4 [S1]\r\n"
-                     "-ERR There is no message 5: the maildrop has 4 [S1]\r\n"
-                     "-ERR Expected a message number [S1]\r\n"
-                     "-ERR Expected a message number [S1]\r\n"
-                     "-ERR This command needs an argument [S1]\r\n"
-                     "-ERR This command takes no argument [S1]\r\n"
-                     "-ERR Expected a message number [S1]\r\n"
-                     "-ERR Expected a message number [S1]\r\n");
+           LOGGED_IN "-ERR There is no message 0: the maildrop has 4 [message.unknown S1]\r\n"
+                     "-ERR There is no message 5: the maildrop has 4 [message.unknown S1]\r\n"
+                     "-ERR Expected a message number [syntax.argument S1]\r\n"
+                     "-ERR Expected a message number [syntax.argument S1]\r\n"
+                     "-ERR This command needs an argument [syntax.argument S1]\r\n"
+                     "-ERR This command takes no argument [syntax.argument S1]\r\n"
+                     "-ERR Expected a message number [syntax.argument S1]\r\n"
+                     "-ERR Expected a message number [syntax.argument S1]\r\n");
 }
 
 static void test_content(void **state) {
@@ -453,13 +459,14 @@ static void test_content(void **state) {
                      "+OK Top of message 2 follows\r\nSubject: two\r\n\r\n...\r\nx\r\n.\r\n"
                      "+OK Top of message 1 follows\r\nSubject: one\r\n\r\n..dot\r\nline\r\n.\r\n"
                      "+OK Top of message 3 follows\r\n.\r\n");
-    SCRIPT(LOG_IN("a") "TOP 1\r\nTOP 1 x\r\nTOP x 1\r\nTOP 9 1\r\nTOP 1 -1\r\n", LOGGED_IN
-           "-ERR Expected a number of lines [S1]\r\n-ERR Expected a number of lines [S1]\r\n"
-           "-ERR Expected a message number [S1]\r\n"
-           "-ERR There is no message 9: the maildrop has 4 [S1]\r\n"
-           "-ERR Expected a number of lines [S1]\r\n");
+    SCRIPT(
+        LOG_IN("a") "TOP 1\r\nTOP 1 x\r\nTOP x 1\r\nTOP 9 1\r\nTOP 1 -1\r\n", LOGGED_IN
+        "-ERR Expected a number of lines [syntax.argument S1]\r\n-ERR Expected a number of lines [syntax.argument S1]\r\n"
+        "-ERR Expected a message number [syntax.argument S1]\r\n"
+        "-ERR There is no message 9: the maildrop has 4 [message.unknown S1]\r\n"
+        "-ERR Expected a number of lines [syntax.argument S1]\r\n");
     SCRIPT(LOG_IN("gone") "RETR 1\r\nSTAT\r\n",
-           LOGGED_IN "-ERR [SYS/TEMP] Because of mailbox.gone [S1]\r\n+OK 4 80\r\n");
+           LOGGED_IN "-ERR [SYS/TEMP] Because of mailbox.gone [mailbox.gone S1]\r\n+OK 4 80\r\n");
 }
 
 /* What fails in the middle of a message must not look like its end, nor remove anything. */
@@ -488,20 +495,23 @@ static void test_lines(void **state) {
     memset(line + 253, 'x', 2);
     memcpy(line + 254, "\r\n", 2);
     s.input = bytes_of(line, 256);
-    s.output = "-ERR The line is too long [S1]\r\n";
+    s.output = "-ERR The line is too long [syntax.line S1]\r\n";
     check(&s);
-    SCRIPT("STAT\nQUIT\r\nCAPA\rX\r\nQ\0IT\r\nSTAT\tx\r\n\r\nFOO\r\nAPOP a\r\nQUIT\r\n",
-           "-ERR A line must end in CRLF and hold no bare CR, LF or NUL [S1]\r\n"
-           "-ERR A line must end in CRLF and hold no bare CR, LF or NUL [S1]\r\n"
-           "-ERR A line must end in CRLF and hold no bare CR, LF or NUL [S1]\r\n"
-           "-ERR The line holds a control character [S1]\r\n"
-           "-ERR Unknown command [S1]\r\n-ERR Unknown command [S1]\r\n"
-           "-ERR APOP is not offered: use AUTH, or USER and PASS [S1]\r\n+OK mx.test closing\r\n");
-    SCRIPT("POST / HTTP/1.1\r\nUSER a\r\n", "-ERR This is POP3, not HTTP [S1]\r\n", "quit");
-    SCRIPT("X\r\nX\r\nX\r\nQUIT\r\n",
-           "-ERR Unknown command [S1]\r\n-ERR Unknown command [S1]\r\n"
-           "-ERR [SYS/TEMP] Too many [S1]\r\n",
-           "quit", .abort_at = 2);
+    SCRIPT(
+        "STAT\nQUIT\r\nCAPA\rX\r\nQ\0IT\r\nSTAT\tx\r\n\r\nFOO\r\nAPOP a\r\nQUIT\r\n",
+        "-ERR A line must end in CRLF and hold no bare CR, LF or NUL [syntax.line S1]\r\n"
+        "-ERR A line must end in CRLF and hold no bare CR, LF or NUL [syntax.line S1]\r\n"
+        "-ERR A line must end in CRLF and hold no bare CR, LF or NUL [syntax.line S1]\r\n"
+        "-ERR The line holds a control character [syntax.line S1]\r\n"
+        "-ERR Unknown command [syntax.command S1]\r\n-ERR Unknown command [syntax.command S1]\r\n"
+        "-ERR APOP is not offered: use AUTH, or USER and PASS [auth.not-here S1]\r\n+OK mx.test closing\r\n");
+    SCRIPT("POST / HTTP/1.1\r\nUSER a\r\n", "-ERR This is POP3, not HTTP [syntax.command S1]\r\n",
+           "quit");
+    SCRIPT(
+        "X\r\nX\r\nX\r\nQUIT\r\n",
+        "-ERR Unknown command [syntax.command S1]\r\n-ERR Unknown command [syntax.command S1]\r\n"
+        "-ERR [SYS/TEMP] Too many [limit.errors S1]\r\n",
+        "quit", .abort_at = 2);
 }
 
 static void test_endless_line(void **state) {
@@ -537,18 +547,18 @@ static void test_capa(void **state) {
     assert_string_equal(buf_text(&w.out),
                         GREETING "+OK Capabilities follow\r\nTOP\r\nUIDL\r\nRESP-CODES\r\n"
                                  "AUTH-RESP-CODE\r\nPIPELINING\r\nEXPIRE NEVER\r\nUTF8\r\n.\r\n"
-                                 "-ERR USER and PASS are not offered here [S1]\r\n"
-                                 "-ERR USER and PASS are not offered here [S1]\r\n"
-                                 "-ERR AUTH is not offered here [S1]\r\n"
-                                 "-ERR STLS is not offered here [S1]\r\n");
+                                 "-ERR USER and PASS are not offered here [auth.not-here S1]\r\n"
+                                 "-ERR USER and PASS are not offered here [auth.not-here S1]\r\n"
+                                 "-ERR AUTH is not offered here [auth.not-here S1]\r\n"
+                                 "-ERR STLS is not offered here [tls.not-here S1]\r\n");
     world_close(&w);
 }
 
 static void test_utf8(void **state) {
     (void)state;
     SCRIPT("UTF8\r\nSTLS\r\n" LOG_IN("a") "UTF8\r\n",
-           "+OK UTF-8 it is\r\n-ERR STLS must come before UTF8 [S1]\r\n" LOGGED_IN
-           "-ERR This session is logged in already [S1]\r\n");
+           "+OK UTF-8 it is\r\n-ERR STLS must come before UTF8 [syntax.sequence S1]\r\n" LOGGED_IN
+           "-ERR This session is logged in already [syntax.sequence S1]\r\n");
     struct world w = { .piece = 1 };
     world_open(&w);
     pop3_server_begin(w.server, NULL);
@@ -571,10 +581,11 @@ static void test_stls(void **state) {
         w.count = 1;
         pop3_server_secured(w.server);
         feed(&w, B("PASS secret\r\nSTLS\r\n" LOG_IN("a")), 1);
-        assert_string_equal(buf_text(&w.out), GREETING
-                            "-ERR Say STLS first [S1]\r\n+OK Ready to start TLS\r\n"
-                            "-ERR Say USER first [S1]\r\n-ERR TLS is active already [S1]\r\n"
-                            "+OK Now PASS\r\n+OK Logged in: 1 messages (28 octets)\r\n");
+        assert_string_equal(
+            buf_text(&w.out), GREETING
+            "-ERR Say STLS first [tls.required S1]\r\n+OK Ready to start TLS\r\n"
+            "-ERR Say USER first [syntax.sequence S1]\r\n-ERR TLS is active already [syntax.sequence S1]\r\n"
+            "+OK Now PASS\r\n+OK Logged in: 1 messages (28 octets)\r\n");
         world_close(&w);
     }
 }
@@ -586,8 +597,8 @@ static void test_stls_injection(void **state) {
         world_open(&w);
         pop3_server_begin(w.server, NULL);
         feed(&w, B("STLS\r\nUSER a\r\n"), 100);
-        assert_string_equal(buf_text(&w.out),
-                            GREETING "-ERR Plain text came behind STLS: closing [S1]\r\n");
+        assert_string_equal(buf_text(&w.out), GREETING
+                            "-ERR Plain text came behind STLS: closing [tls.injection S1]\r\n");
         assert_true(w.closed && !w.securing);
         world_close(&w);
     }
@@ -673,7 +684,8 @@ static void test_greeting_refused(void **state) {
     world_open(&w);
     pop3_server_begin(w.server, &why);
     assert_true(w.closed);
-    assert_string_equal(buf_text(&w.out), "-ERR [SYS/TEMP] Too many connections, J??rgen [S1]\r\n");
+    assert_string_equal(buf_text(&w.out),
+                        "-ERR [SYS/TEMP] Too many connections, J??rgen [limit.connections S1]\r\n");
     world_close(&w);
 }
 
