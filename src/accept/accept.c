@@ -84,13 +84,6 @@ static void inner_resolved(void *ctx, enum rc rc, const struct envelope *envelop
     store_commit(&in->draft, BYTES_NONE, envelope, inner_committed, in);
 }
 
-static bool has_8bit(struct bytes text) {
-    for (size_t i = 0; i < text.len; i++)
-        if ((unsigned char)text.at[i] >= 0x80)
-            return true;
-    return false;
-}
-
 void accept_report(struct accept *a, struct bytes to, struct bytes message,
                    void (*on_done)(void *ctx, enum rc rc, const struct message_id *id), void *ctx) {
     struct arena *arena = arena_open();
@@ -102,7 +95,8 @@ void accept_report(struct accept *a, struct bytes to, struct bytes message,
     header_summarise(message, &summary);
     in->envelope = (struct envelope){
         .flags = ENVELOPE_REPORT | (summary.has_8bit ? ENVELOPE_UTF8 : 0) |
-                 (has_8bit(message) ? ENVELOPE_8BIT : 0),
+                 (bytes_is_ascii(message) ? 0 : ENVELOPE_8BIT | ENVELOPE_FOUND_8BIT) |
+                 ENVELOPE_LOOKED,
         .arrived = loop_wall(a->setup.loop),
         .message_header_id = arena_copy(arena, bytes_trim(summary.message_id)),
         .session = B("report"),

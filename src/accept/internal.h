@@ -61,7 +61,7 @@ struct transaction {
     bool submitted;
     struct store_draft *draft;
     uint64_t received; /* octets of content */
-    bool too_big, header_done, header_too_big, has_8bit_header;
+    bool too_big, header_done, header_too_big, has_8bit;
     struct buf header; /* until it is complete */
     unsigned hops;
     struct mailbox_header *mailboxes;

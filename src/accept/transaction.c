@@ -219,6 +219,7 @@ static void room_again(void *ctx) {
 }
 
 static void put(struct session *s, struct bytes data) {
+    s->tx->has_8bit = s->tx->has_8bit || !bytes_is_ascii(data);
     if (store_append(s->tx->draft, data))
         return;
     smtp_server_hold_content(s->machine, true);
@@ -461,6 +462,7 @@ static void fill_envelope(struct session *s) {
     e->helo = s->facts.helo;
     e->login = s->facts.local_door ? s->facts.local_user : s->facts.login;
     e->client = s->facts.client;
+    e->flags |= ENVELOPE_LOOKED | (tx->has_8bit ? ENVELOPE_FOUND_8BIT : 0);
     if (tx->submitted)
         e->flags |= ENVELOPE_SUBMITTED;
     if (tx->no_tls_required)

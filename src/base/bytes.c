@@ -180,6 +180,19 @@ uint64_t bytes_hash(struct bytes all) {
     return hash;
 }
 
+bool bytes_is_ascii(struct bytes all) {
+    uint64_t any = 0;
+    size_t i = 0;
+    for (; all.len - i >= sizeof any; i += sizeof any) { /* content passes through here */
+        uint64_t eight;
+        memcpy(&eight, all.at + i, sizeof eight);
+        any |= eight;
+    }
+    for (; i < all.len; i++)
+        any |= (unsigned char)all.at[i];
+    return !(any & 0x8080808080808080u);
+}
+
 char ascii_lower(char c) {
     return (char)fold[(unsigned char)c];
 }

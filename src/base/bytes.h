@@ -63,6 +63,9 @@ bool bytes_equal_secret(struct bytes a, struct bytes b);
 /* 64-bit FNV-1a hash, for tables of our own data; not for secrets. */
 uint64_t bytes_hash(struct bytes all);
 
+/* No octet is above 127. */
+bool bytes_is_ascii(struct bytes all);
+
 /* ASCII classes, not the locale's. */
 char ascii_lower(char c);
 bool ascii_is_digit(char c);

@@ -386,6 +386,10 @@ static void transaction_or_end(struct conn *c, bool begun) {
     task_session_over(t);
 }
 
+void conn_go_on(struct conn *c) {
+    transaction_or_end(c, transaction_begin(c));
+}
+
 static void on_ready(void *ctx) {
     struct conn *c = ctx;
     switch (c->phase) {
@@ -397,7 +401,7 @@ static void on_ready(void *ctx) {
             return;
         enter(c, next);
         if (next == CONN_MAIL)
-            transaction_or_end(c, transaction_begin(c));
+            conn_go_on(c);
         break;
     }
     case CONN_MAIL:
@@ -663,5 +667,6 @@ void conn_reuse(struct conn *c, struct task *t) {
     c->reused = true;
     t->conn = c;
     enter(c, CONN_MAIL);
-    transaction_or_end(c, transaction_begin(c));
+    c->transaction = (struct transaction){ 0 };
+    conn_go_on(c);
 }

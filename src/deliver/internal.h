@@ -9,6 +9,7 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "deliver/deliver.h"
+#include "message/downgrade.h"
 #include "sasl/sasl.h"
 #include "smtp/client.h"
 
@@ -122,8 +123,11 @@ struct task {
     struct timer timer;
     int64_t waiting_since;
     bool waited, charged, finishing, orphan;
-    bool reading, read_stale; /* content.read is under way; its reader is gone */
-    struct outcome failure;   /* of the session: the one that says most */
+    bool reading, read_stale;    /* content.read is under way; its reader is gone */
+    struct downgrade *downgrade; /* see convert.c */
+    const struct downgrade_finding *finding;
+    uint64_t looked;        /* octets of content */
+    struct outcome failure; /* of the session: the one that says most */
     bool failed;
     char tried_text[1024];
     struct buf tried;
@@ -150,6 +154,8 @@ void task_later(struct task *t, void (*what)(void *task));
 void task_connected_elsewhere(struct task *t); /* a reused connection was dead: not an attempt */
 void task_session_failed(struct task *t, const struct outcome *failure);
 void task_session_over(struct task *t); /* the connection let go of it; all is settled */
+/* To begin with in content.read's callback; false: the task is over, and may be freed by now. */
+bool task_read_over(struct task *t);
 
 void targets_next(void *task); /* tries the next one; in the end task_exhausted */
 void targets_again_plain(struct task *t, const struct target *target);
@@ -177,6 +183,8 @@ struct transaction {
     bool sent_all; /* the final dot went out */
     uint64_t offset;
     bool window, blocked, pumping;
+    bool waits;    /* the content is being looked through; nothing has been sent */
+    bool converts; /* this server does not take the content as it is */
 };
 struct conn {
     struct list_node node;      /* deliver.conns */
@@ -209,6 +217,8 @@ void conn_flush(struct conn *c);
 void conn_watch(struct conn *c); /* sets the timer for the reply that is awaited */
 /* Done with its task: kept for the next one, or closed. */
 void conn_let_go(struct conn *c);
+/* Begins the next transaction, or ends when there is none. */
+void conn_go_on(struct conn *c);
 /* The session is of no further use: tells the task. */
 void conn_fail(struct conn *c, struct outcome *failure);
 void conn_fail_why(struct conn *c, const char *command, const struct why *why);
@@ -226,7 +236,23 @@ void transaction_reply(struct conn *c, enum smtp_stage stage, size_t index,
 /* The machine is ready again: true when another transaction was begun. */
 bool transaction_over(struct conn *c);
 void transaction_pump(struct conn *c);
+/* No read is under way any more: what waited for that goes on. */
+void transaction_read_again(struct conn *c);
+/* The store does not give the content: none of it, or no more of it, is sent. */
+void transaction_unreadable(struct conn *c, const char *text);
 /* The connection broke: settles what was sent without an answer. */
 void transaction_broken(struct conn *c, const struct outcome *failure);
+
+/* --- convert.c: 8-bit content and servers that do not take it --------------------------------- */
+/* Must the content be looked through before it is known what this server can be given? */
+bool convert_must_look(const struct conn *c);
+/* Looks; false: the transaction begins when it is done. */
+bool convert_look(struct conn *c);
+bool convert_needs_utf8(const struct task *t);
+bool convert_is_needed(const struct conn *c);
+void convert_begin(struct conn *c); /* of a transaction */
+uint64_t convert_size(const struct conn *c);
+/* A piece for the client machine; false: it is not what was looked at, and nothing was given. */
+bool convert_give(struct conn *c, struct bytes piece, bool last);
 
 #endif

@@ -70,6 +70,18 @@ static void finish(void *ctx) {
     deliver_check_idle(d);
 }
 
+bool task_read_over(struct task *t) {
+    t->reading = false;
+    if (t->orphan) { /* deliver was closed meanwhile */
+        struct arena *a = t->arena;
+        arena_close(&a);
+        return false;
+    }
+    if (t->finishing)
+        task_session_over(t);
+    return !t->finishing;
+}
+
 void task_session_over(struct task *t) {
     MUST(!t->conn);
     t->finishing = true;

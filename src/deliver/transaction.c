@@ -2,7 +2,8 @@
  * 4 of the design; RFC 5321 section 4.5.3.1.10 for recipients beyond a server's number). */
 #include "base/must.h"
 #include "deliver/internal.h"
-#include "message/header.h"
+
+#include <string.h>
 
 static size_t position(const struct conn *c, size_t index) {
     return c->transaction.positions[index];
@@ -13,24 +14,6 @@ static const struct recipient *recipient_at(const struct task *t, size_t at) {
 }
 
 /* --- may this message go to this server at all ------------------------------------------------ */
-
-static bool is_ascii(struct bytes text) {
-    for (size_t i = 0; i < text.len; i++)
-        if ((unsigned char)text.at[i] > 127)
-            return false;
-    return true;
-}
-
-/* A client may ask for SMTPUTF8 and then send a message that does without (RFC 6531 section 3.4);
- * that is known when the header is at hand. */
-static bool needs_utf8(const struct job *job) {
-    if (!is_ascii(job->envelope->sender))
-        return true;
-    if (!(job->envelope->flags & ENVELOPE_UTF8))
-        return false;
-    size_t header = header_length(job->content.memory);
-    return !header || !is_ascii(bytes_first(job->content.memory, header));
-}
 
 static void refuse(struct conn *c, size_t at, const char *status, const char *reason,
                    const char *text) {
@@ -47,26 +30,41 @@ static void refuse_all(struct conn *c, const char *status, const char *reason, c
             refuse(c, i, status, reason, text);
 }
 
-/* Content is never converted: with 8-bit content and a server without 8BITMIME it goes as it is. */
-static void refuse_what_cannot_go(struct conn *c) {
+static void refuse_utf8(struct conn *c) {
     static const char no_utf8[] =
         "the message needs SMTPUTF8 (an address or header field is not ASCII), which the next "
         "server does not speak";
-    const struct smtp_peer *peer = smtp_client_peer(c->client);
     struct task *t = c->task;
-    if (peer->has_size && peer->size && t->job->content.size > peer->size) {
-        refuse_all(c, "5.3.4", "size.next-hop", "the message is larger than the next server takes");
-        return;
-    }
-    if (peer->smtputf8)
-        return;
-    if (needs_utf8(t->job)) {
+    if (convert_needs_utf8(t)) {
         refuse_all(c, "5.6.7", "utf8.next-hop", no_utf8);
         return;
     }
     for (size_t i = 0; i < t->job->count; i++)
-        if (t->steps[i] != STEP_DONE && !is_ascii(recipient_at(t, i)->final))
+        if (t->steps[i] != STEP_DONE && !bytes_is_ascii(recipient_at(t, i)->final))
             refuse(c, i, "5.6.7", "utf8.next-hop", no_utf8);
+}
+
+/* RFC 6152 section 3: what cannot be converted is returned. */
+static void refuse_eightbit(struct conn *c) {
+    const struct downgrade_finding *f = c->task->finding;
+    bool address = !strcmp(f->status, "5.6.7");
+    struct bytes text = arena_printf(
+        c->task->arena,
+        "the next server takes 7-bit content only (it does not offer 8BITMIME), and the "
+        "message cannot be converted: %s",
+        f->obstacle);
+    refuse_all(c, f->status, address ? "utf8.next-hop" : "eightbit.next-hop", text.at);
+}
+
+static void refuse_what_cannot_go(struct conn *c) {
+    const struct smtp_peer *peer = smtp_client_peer(c->client);
+    struct task *t = c->task;
+    if (peer->has_size && peer->size && t->job->content.size > peer->size)
+        refuse_all(c, "5.3.4", "size.next-hop", "the message is larger than the next server takes");
+    if (!peer->smtputf8)
+        refuse_utf8(c);
+    if (convert_is_needed(c) && t->finding->obstacle)
+        refuse_eightbit(c);
 }
 
 /* --- sending ---------------------------------------------------------------------------------- */
@@ -99,25 +97,28 @@ static const struct smtp_client_rcpt *gather(struct conn *c) {
 /* An alias may have led to an address that the client's message did not need SMTPUTF8 for. */
 static bool ask_utf8(const struct conn *c, const struct smtp_client_rcpt *rcpts) {
     const struct envelope *e = c->task->job->envelope;
-    bool needed = (e->flags & ENVELOPE_UTF8) || !is_ascii(e->sender);
+    bool needed = (e->flags & ENVELOPE_UTF8) || !bytes_is_ascii(e->sender);
     for (size_t i = 0; i < c->transaction.count && !needed; i++)
-        needed = !is_ascii(rcpts[i].mailbox);
+        needed = !bytes_is_ascii(rcpts[i].mailbox);
     return needed;
 }
 
 bool transaction_begin(struct conn *c) {
     struct task *t = c->task;
     const struct envelope *e = t->job->envelope;
+    if (convert_must_look(c) && !convert_look(c))
+        return true;
     refuse_what_cannot_go(c);
     if (!t->left)
         return false;
     const struct smtp_client_rcpt *rcpts = gather(c);
     MUST(c->transaction.count);
+    convert_begin(c);
     c->messages++;
     struct smtp_client_mail mail = {
         .sender = e->sender,
-        .size = t->job->content.size,
-        .eightbit = e->flags & (ENVELOPE_8BIT | ENVELOPE_UTF8),
+        .size = convert_size(c),
+        .eightbit = e->flags & (ENVELOPE_8BIT | ENVELOPE_UTF8 | ENVELOPE_FOUND_8BIT),
         .smtputf8 = ask_utf8(c, rcpts),
         .ret = e->flags & ENVELOPE_RET_FULL   ? 1
                : e->flags & ENVELOPE_RET_HDRS ? 2
@@ -132,6 +133,33 @@ bool transaction_begin(struct conn *c) {
     return true;
 }
 
+void transaction_read_again(struct conn *c) {
+    bool waited = c->transaction.waits;
+    c->transaction.waits = false;
+    if (waited)
+        conn_go_on(c);
+    else
+        transaction_pump(c);
+}
+
+void transaction_unreadable(struct conn *c, const char *text) {
+    struct why said;
+    why_set(&said, TEMP, 0, "4.3.0", "backend.spool", "the message could not be read: %s", text);
+    conn_fail_why(c, "DATA", &said);
+}
+
+/* The last piece is marked as sent before it goes: its answer may be there at once. */
+static void give(struct conn *c, struct bytes piece, uint64_t size) {
+    struct transaction *x = &c->transaction;
+    x->offset += piece.len;
+    x->window = false;
+    x->sent_all = x->offset == size;
+    if (!convert_give(c, piece, x->sent_all)) {
+        x->sent_all = false;
+        transaction_unreadable(c, "it is not what it was when it was looked through");
+    }
+}
+
 static void send_piece(struct task *t, enum rc rc, struct bytes data, const struct why *why) {
     struct conn *c = t->conn;
     bool stale = t->read_stale;
@@ -139,23 +167,17 @@ static void send_piece(struct task *t, enum rc rc, struct bytes data, const stru
     if (!c || c->phase != CONN_MAIL)
         return;
     if (stale) { /* read for a connection that is gone */
-        transaction_pump(c);
+        transaction_read_again(c);
         return;
     }
     struct transaction *x = &c->transaction;
     uint64_t size = t->job->content.size;
     /* Less than there must be would go out as a whole message: never. */
     if (rc != OK || !data.len || data.len > size - x->offset) {
-        struct why said;
-        why_set(&said, TEMP, 0, "4.3.0", "backend.spool", "the message could not be read: %s",
-                rc != OK && why ? why->text : "it is shorter than recorded");
-        conn_fail_why(c, "DATA", &said);
+        transaction_unreadable(c, rc != OK && why ? why->text : "it is shorter than recorded");
         return;
     }
-    x->offset += data.len;
-    x->sent_all = x->offset == size;
-    x->window = false;
-    smtp_client_content(c->client, data, x->sent_all);
+    give(c, data, size);
     if (t->conn == c && c->phase == CONN_MAIL) {
         conn_flush(c);
         conn_watch(c);
@@ -165,16 +187,8 @@ static void send_piece(struct task *t, enum rc rc, struct bytes data, const stru
 
 static void on_piece(void *arg, enum rc rc, struct bytes data, const struct why *why) {
     struct task *t = arg;
-    t->reading = false;
-    if (t->orphan) { /* deliver was closed meanwhile */
-        struct arena *a = t->arena;
-        arena_close(&a);
+    if (!task_read_over(t))
         return;
-    }
-    if (t->finishing) {
-        task_session_over(t);
-        return;
-    }
     struct deliver *d = t->deliver;
     deliver_in_hand(d, t);
     send_piece(t, rc, data, why);
@@ -184,11 +198,9 @@ static void on_piece(void *arg, enum rc rc, struct bytes data, const struct why 
 static void give_from_memory(struct conn *c) {
     struct transaction *x = &c->transaction;
     struct bytes all = c->task->job->content.memory;
-    struct bytes piece = bytes_slice(all, (size_t)x->offset, (size_t)x->offset + PIECE);
-    x->offset += piece.len;
-    x->sent_all = x->offset == all.len;
-    smtp_client_content(c->client, piece, x->sent_all);
-    conn_flush(c);
+    give(c, bytes_slice(all, (size_t)x->offset, (size_t)x->offset + PIECE), all.len);
+    if (c->phase == CONN_MAIL)
+        conn_flush(c);
 }
 
 /* Gives content as long as the machine wants it and the connection takes it. */
@@ -201,7 +213,6 @@ void transaction_pump(struct conn *c) {
     while (t && t->conn == c && x->window && !x->blocked && !x->sent_all && !t->reading) {
         const struct content *content = &t->job->content;
         if (content->memory.len || !content->size) {
-            x->window = false;
             give_from_memory(c);
         } else {
             uint64_t rest = content->size - x->offset;

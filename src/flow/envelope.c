@@ -6,7 +6,7 @@
 #include <string.h>
 
 enum { VERSION = 1 };
-enum { FLAGS_KNOWN = 127, NOTIFY_KNOWN = 15 };
+enum { FLAGS_KNOWN = 511, NOTIFY_KNOWN = 15 };
 /* Which of a recipient's fields differ from the usual. */
 enum { HAS_FINAL = 1, HAS_ORCPT = 2, HAS_CONNECTOR = 4, HAS_NOTIFY = 8, HAS_KNOWN = 15 };
 /* The least a recipient takes: its octet of HAS_ and two lengths. */

@@ -18,6 +18,8 @@ enum envelope_flag {
     ENVELOPE_REPORT = 16,    /* an NDR, delay notice or alarm of our own */
     ENVELOPE_SUBMITTED = 32, /* from a login, a connector or this host: ours to complete and sign */
     ENVELOPE_NO_TLS_REQUIRED = 64, /* header TLS-Required: No (RFC 8689) */
+    ENVELOPE_LOOKED = 128,         /* the content was looked through as it came */
+    ENVELOPE_FOUND_8BIT = 256,     /* and octets above 127 were in it, whatever BODY= said */
 };
 
 /* NOTIFY= (RFC 3461 section 4.1); 0 means not given. */

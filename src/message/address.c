@@ -30,13 +30,6 @@ static bool is_clean_utf8(struct bytes text) {
     return bytes_equal(buf_bytes(&b), text);
 }
 
-static bool has_8bit(struct bytes text) {
-    for (size_t i = 0; i < text.len; i++)
-        if (is_8bit(text.at[i]))
-            return true;
-    return false;
-}
-
 /* Dot-string: atoms with single dots between them. */
 static bool is_dot_string(struct bytes text) {
     bool dot = true;
@@ -144,7 +137,7 @@ static const char *bare(struct bytes text, struct address *out) {
 static const char *read_domain(struct bytes text, struct arena *a, struct bytes *domain,
                                struct address *out) {
     out->literal = text.len && text.at[0] == '[';
-    out->utf8 = has_8bit(text);
+    out->utf8 = !bytes_is_ascii(text);
     return out->literal ? read_literal(text, a, domain) : address_parse_domain(text, a, domain);
 }
 
@@ -152,7 +145,7 @@ const char *address_parse(struct bytes text, struct arena *a, struct address *ou
     *out = (struct address){ 0 };
     if (text.len > MAILBOX_MAX)
         return "it is longer than 254 octets";
-    if (has_8bit(text) && !is_clean_utf8(text))
+    if (!bytes_is_ascii(text) && !is_clean_utf8(text))
         return "it is not valid UTF-8";
     char memory[MAILBOX_MAX + 1];
     struct buf local = buf_fixed(memory, sizeof memory);
@@ -169,7 +162,7 @@ const char *address_parse(struct bytes text, struct arena *a, struct address *ou
     wrong = read_domain(s.rest, a, &domain, out);
     if (wrong)
         return wrong;
-    out->utf8 = out->utf8 || has_8bit(buf_bytes(&local));
+    out->utf8 = out->utf8 || !bytes_is_ascii(buf_bytes(&local));
     return compose(buf_bytes(&local), domain, a, out);
 }
 

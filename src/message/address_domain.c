@@ -10,13 +10,6 @@
 
 enum { DOMAIN_MAX = 255, LABEL_MAX = 63 }; /* RFC 5321 section 4.5.3.1.2, RFC 1035 2.3.4 */
 
-static bool is_ascii(struct bytes text) {
-    for (size_t i = 0; i < text.len; i++)
-        if ((unsigned char)text.at[i] >= 0x80)
-            return false;
-    return true;
-}
-
 /* The grammar has no underscore, but DNS takes it, and machines with such names do send mail. */
 static const char *check_label(struct bytes label) {
     if (label.len == 0)
@@ -72,7 +65,7 @@ const char *address_parse_domain(struct bytes text, struct arena *a, struct byte
     *out = BYTES_NONE;
     if (text.len > DOMAIN_MAX)
         return "the domain is longer than 255 octets";
-    if (!is_ascii(text)) {
+    if (!bytes_is_ascii(text)) {
         /* libidn2 takes C strings: what follows a NUL would go unseen. */
         return bytes_find(text, '\0') >= 0 ? "the domain has a character that is not allowed there"
                                            : to_alabels(text, a, out);

@@ -161,13 +161,6 @@ static void note_field(struct header_summary *s, const struct header_field *f) {
     }
 }
 
-static bool has_8bit(struct bytes text) {
-    unsigned char all = 0;
-    for (size_t i = 0; i < text.len; i++)
-        all |= (unsigned char)text.at[i];
-    return all & 0x80;
-}
-
 /* Does it end in a line end that stands at the start of a line? */
 static bool ends_in_empty_line(struct bytes text) {
     if (!is_complete(text))
@@ -189,5 +182,5 @@ void header_summarise(struct bytes text, struct header_summary *out) {
     }
     out->length = text.len - rest.len;
     out->complete = ends_in_empty_line(bytes_first(text, out->length));
-    out->has_8bit = has_8bit(bytes_first(text, out->length));
+    out->has_8bit = !bytes_is_ascii(bytes_first(text, out->length));
 }

@@ -71,13 +71,6 @@ static struct bytes choose(struct notice *n, const struct outcome *outcomes, siz
 
 /* --- what is known of the original ---------------------------------------------------------- */
 
-static bool is_ascii(struct bytes text) {
-    for (size_t i = 0; i < text.len; i++)
-        if ((unsigned char)text.at[i] >= 128)
-            return false;
-    return true;
-}
-
 /* Only what is one message id may stand in In-Reply-To. */
 static bool is_message_id(struct bytes id) {
     if (id.len < 5 || id.len > 900 || id.at[0] != '<' || id.at[id.len - 1] != '>')
@@ -85,7 +78,7 @@ static bool is_message_id(struct bytes id) {
     for (size_t i = 1; i + 1 < id.len; i++)
         if (id.at[i] <= ' ' || id.at[i] == 127 || id.at[i] == '<' || id.at[i] == '>')
             return false;
-    return is_ascii(id) && bytes_find(id, '@') > 0;
+    return bytes_is_ascii(id) && bytes_find(id, '@') > 0;
 }
 
 static void read_original(struct notice *n, struct bytes original) {
@@ -96,10 +89,11 @@ static void read_original(struct notice *n, struct bytes original) {
         n->message_id = n->envelope->message_header_id;
     /* What is longer than this is no subject, and need not be decoded. */
     n->subject = header_decode(bytes_first(summary.subject, 2000), n->arena);
-    n->utf8 = !is_ascii(n->envelope->sender);
+    n->utf8 = !bytes_is_ascii(n->envelope->sender);
     for (size_t i = 0; i < n->count; i++) {
         const struct recipient *r = notice_recipient(n, n->outcomes[i]);
-        n->utf8 = n->utf8 || !is_ascii(r->original) || !is_ascii(r->final) || !is_ascii(r->orcpt);
+        n->utf8 = n->utf8 || !bytes_is_ascii(r->original) || !bytes_is_ascii(r->final) ||
+                  !bytes_is_ascii(r->orcpt);
     }
 }
 
@@ -139,7 +133,7 @@ static void put_subject(struct buf *b, const struct notice *n) {
     struct buf text = buf_grow(2048);
     buf_printf(&text, "%s%s: ", n->doubled ? "Notice " : "",
                n->doubled ? "not delivered" : outcome_words(n));
-    if (is_ascii(to))
+    if (bytes_is_ascii(to))
         buf_add(&text, to);
     else
         put_encoded(&text, to);
@@ -206,7 +200,7 @@ static void begin_part(struct buf *b, struct bytes boundary, const char *descrip
 }
 
 static void put_words(struct buf *b, struct bytes words, struct bytes boundary) {
-    bool ascii = is_ascii(words);
+    bool ascii = bytes_is_ascii(words);
     begin_part(b, boundary, "What happened",
                ascii ? "text/plain; charset=us-ascii" : "text/plain; charset=utf-8", !ascii);
     buf_add(b, words);
@@ -217,21 +211,21 @@ static void put_status(struct buf *b, const struct notice *n, struct bytes statu
                        struct bytes boundary) {
     begin_part(b, boundary, "The same for programs",
                n->utf8 ? "message/global-delivery-status" : "message/delivery-status",
-               !is_ascii(status));
+               !bytes_is_ascii(status));
     buf_add(b, status);
     buf_str(b, "\r\n");
 }
 
 static void put_original(struct buf *b, const struct notice *n, struct bytes part, bool all,
                          struct bytes boundary) {
-    bool global = n->envelope->flags & ENVELOPE_UTF8 && !is_ascii(header_of(part));
+    bool global = n->envelope->flags & ENVELOPE_UTF8 && !bytes_is_ascii(header_of(part));
     const char *type = all      ? global ? "message/global" : "message/rfc822"
                        : global ? "message/global-headers"
                                 : "text/rfc822-headers";
     if (!part.len)
         return;
     begin_part(b, boundary, all ? "The message" : "The header of the message", type,
-               !is_ascii(part));
+               !bytes_is_ascii(part));
     line_copy(b, part);
     buf_str(b, "\r\n");
 }
@@ -278,7 +272,8 @@ void report_write(const struct report_setup *setup, const struct job *job,
     bool all = returns_all(&n, original, whole);
     struct bytes part = all ? original : header_of(original);
     put_header(message_out, &n, *to_out, boundary,
-               !is_ascii(buf_bytes(&words)) || !is_ascii(buf_bytes(&status)) || !is_ascii(part));
+               !bytes_is_ascii(buf_bytes(&words)) || !bytes_is_ascii(buf_bytes(&status)) ||
+                   !bytes_is_ascii(part));
     buf_str(message_out, "\r\nThis is a report in MIME format.\r\n\r\n");
     put_words(message_out, buf_bytes(&words), boundary);
     put_status(message_out, &n, buf_bytes(&status), boundary);

@@ -7,13 +7,6 @@
 
 enum { FIELD_MAX = 1200, MANY = 100, DIAGNOSTIC_MAX = 900, DIAGNOSTIC_SHORT = 160 };
 
-static bool is_ascii(struct bytes text) {
-    for (size_t i = 0; i < text.len; i++)
-        if ((unsigned char)text.at[i] >= 128)
-            return false;
-    return true;
-}
-
 static struct bytes field_text(const struct notice *n, struct bytes text, size_t max) {
     return n->utf8 ? line_clean(n->arena, text, max) : line_ascii(n->arena, text, max);
 }
@@ -37,7 +30,7 @@ static void put_date(struct buf *b, const char *name, int64_t wall_ms) {
 
 static void put_address(struct buf *b, const struct notice *n, const char *name,
                         struct bytes address) {
-    put_typed(b, n, name, is_ascii(address) ? "rfc822" : "utf-8", address);
+    put_typed(b, n, name, bytes_is_ascii(address) ? "rfc822" : "utf-8", address);
 }
 
 static void put_message_fields(struct buf *b, const struct notice *n) {

@@ -28,13 +28,6 @@ void client_write_ehlo(struct smtp_client *c, const char *verb) {
     end_line(&c->output);
 }
 
-static bool is_ascii(struct bytes text) {
-    for (size_t i = 0; i < text.len; i++)
-        if ((unsigned char)text.at[i] >= 0x80)
-            return false;
-    return true;
-}
-
 void client_write_mail(struct smtp_client *c) {
     static const char *const ret[] = { "", "FULL", "HDRS" };
     const struct smtp_client_mail *m = &c->mail;
@@ -77,7 +70,8 @@ static void write_orcpt(struct smtp_client *c, struct bytes orcpt) {
     struct bytes type = bytes_first(orcpt, at < 0 ? 0 : (size_t)at);
     struct bytes address = bytes_skip(orcpt, (size_t)(at + 1));
     bool utf8 = bytes_equal_nocase(type, B("utf-8"));
-    if (type.len == 0 || (!is_ascii(address) && !(utf8 && c->mail.smtputf8 && c->peer.smtputf8)))
+    if (type.len == 0 ||
+        (!bytes_is_ascii(address) && !(utf8 && c->mail.smtputf8 && c->peer.smtputf8)))
         return;
     buf_str(&c->output, " ORCPT=");
     add_clean(&c->output, type);

@@ -116,8 +116,24 @@ static void test_ascii(void **state) {
     }
 }
 
+static void test_ascii_only(void **state) {
+    (void)state;
+    char text[40];
+    memset(text, 'a', sizeof text);
+    assert_true(bytes_is_ascii(BYTES_NONE));
+    for (size_t len = 0; len <= sizeof text; len++) {
+        assert_true(bytes_is_ascii(bytes_of(text, len)));
+        for (size_t at = 0; at < len; at++) {
+            text[at] = (char)0x80;
+            assert_false(bytes_is_ascii(bytes_of(text, len)));
+            text[at] = 0x7f;
+        }
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_ascii_only),
         cmocka_unit_test(test_equal_and_compare),
         cmocka_unit_test(test_prefix_and_suffix),
         cmocka_unit_test(test_find_and_search),

@@ -143,6 +143,7 @@ static const char content[] = "Subject: x\r\n\r\n.hello\r\n";
 static struct order *order(const char *next_hop, size_t count) {
     struct order *o = calloc(1, sizeof *o);
     o->envelope = (struct envelope){ .sender = B("a@proseware.com"),
+                                     .flags = ENVELOPE_LOOKED,
                                      .recipients = o->recipients,
                                      .count = count };
     for (size_t i = 0; i < count; i++) {
@@ -541,7 +542,11 @@ static void utf8(void **state) {
     w->peer.hello = "250 peer.example\r\n";
     reopen(w);
     o = order("route:r", 1);
-    o->envelope.flags = ENVELOPE_UTF8; /* asked for, and not needed */
+    o->envelope.flags = ENVELOPE_LOOKED | ENVELOPE_UTF8; /* asked for, and not needed */
+    carry(w, o);
+    assert_string_equal(w->text, "relayed 250 2.0.0 end of data message");
+    o = order("route:r", 1);
+    o->envelope.flags = ENVELOPE_UTF8; /* the same, from a spool of before it was noted */
     carry(w, o);
     assert_string_equal(w->text, "relayed 250 2.0.0 end of data message");
     o = order("route:r", 1);
@@ -745,6 +750,79 @@ static void damaged_content_is_never_sent_short(void **state) {
     free(s.text);
 }
 
+/* What nobody has looked at is looked at, once, where it matters. */
+static void unknown_content(void **state) {
+    struct world *w = *state;
+    struct source s;
+    make_source(w, &s);
+    struct order *o = big_order(&s);
+    o->envelope.flags = 0;
+    carry(w, o);
+    assert_string_equal(w->text, "relayed 250 2.0.0 end of data message");
+    assert_int_equal(s.reads, 2 * ((BIG + 128 * 1024 - 1) / (128 * 1024)));
+    w->peer.hello = "250-peer.example\r\n250 8BITMIME\r\n";
+    reopen(w);
+    s.reads = 0;
+    o = big_order(&s);
+    o->envelope.flags = 0;
+    carry(w, o);
+    assert_string_equal(w->text, "relayed 250 2.0.0 end of data message");
+    assert_int_equal(s.reads, (BIG + 128 * 1024 - 1) / (128 * 1024));
+    free(s.text);
+}
+
+static struct order *eightbit_order(struct source *s, size_t count) {
+    struct order *o = order("route:r", count);
+    o->job.content = (struct content){ .size = BIG, .read = read_piece, .ctx = s };
+    o->envelope.flags = ENVELOPE_LOOKED | ENVELOPE_FOUND_8BIT;
+    memcpy(s->text, "Subject: x\r\n\r\n", 14);
+    s->text[BIG - 100] = (char)0xfc;
+    return o;
+}
+
+static void eightbit_content(void **state) {
+    struct world *w = *state;
+    struct source s;
+    make_source(w, &s);
+    carry(w, eightbit_order(&s, 2));
+    assert_non_null(strstr(w->text, "relayed 250 2.0.0 end of data message"));
+    assert_int_equal(w->peer.messages, 1);
+    assert_true(bytes_is_ascii(buf_bytes(&w->peer.data)));
+    assert_true(bytes_search(buf_bytes(&w->peer.data), B("quoted-printable")) > 0);
+    assert_false(said(w, "BODY="));
+    w->peer.hello = "250-peer.example\r\n250 8BITMIME\r\n";
+    reopen(w);
+    carry(w, eightbit_order(&s, 1));
+    assert_true(said(w, "BODY=8BITMIME"));
+    assert_false(bytes_is_ascii(buf_bytes(&w->peer.data)));
+    free(s.text);
+}
+
+static void damaged_while_looked_at(void **state) {
+    struct world *w = *state;
+    struct source s;
+    make_source(w, &s);
+    s.fails_at = BIG / 2;
+    carry(w, eightbit_order(&s, 1));
+    assert_string_equal(w->text, "deferred 0 4.3.0 DATA session backend.spool alarm");
+    assert_false(said(w, "MAIL"));
+    free(s.text);
+}
+
+static void obstacle(void **state) {
+    struct world *w = *state;
+    static const char text[] =
+        "Content-Type: multipart/signed; boundary=b\r\n\r\n--b\r\n\r\n\xfc\r\n";
+    struct order *o = order("route:r", 2);
+    o->envelope.flags = ENVELOPE_LOOKED | ENVELOPE_FOUND_8BIT;
+    o->job.content =
+        (struct content){ .size = sizeof text - 1, .memory = bytes_of(text, sizeof text - 1) };
+    carry(w, o);
+    assert_string_equal(w->text, "failed 0 5.6.3 EHLO message eightbit.next-hop; "
+                                 "failed 0 5.6.3 EHLO message eightbit.next-hop");
+    assert_false(said(w, "MAIL"));
+}
+
 /* --- whatever a server says ---------------------------------------------------------------------
  */
 
@@ -873,6 +951,10 @@ int main(void) {
         TEST(logins),
         TEST(large_content),
         TEST(damaged_content_is_never_sent_short),
+        TEST(unknown_content),
+        TEST(eightbit_content),
+        TEST(damaged_while_looked_at),
+        TEST(obstacle),
         TEST(whatever_it_says),
         TEST(draining),
         TEST(closing_in_the_midst),
