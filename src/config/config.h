@@ -172,6 +172,7 @@ struct route {
     struct addr source_address;
     uint64_t max_connections; /* default 20 */
     struct rates rate;
+    bool chunking; /* BDAT where the next hop offers it; default on */
 };
 
 /* Of the connectors' "ca:PATH name:NAME", each file once. */

@@ -197,6 +197,7 @@ static const struct storage route_storage[] = {
     ADDR(route, source_address),
     U64(route, max_connections),
     RATES(route, rate),
+    BOOL(route, chunking),
     END,
 };
 static const struct storage client_authority_storage[] = {

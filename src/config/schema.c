@@ -261,6 +261,8 @@ const struct setting schema[] = {
       .fallback = "20", .sentence = "Open connections to the next hop." },
     { "route", "rate", &type_rates, IN(route, rate), .max = 8, .fallback = "{}",
       .sentence = "Messages handed to the next hop." },
+    { "route", "chunking", &type_switch, IN(route, chunking), .choices = "off on", .fallback = "on",
+      .sentence = "Whether large messages go by BDAT where the next hop offers CHUNKING." },
 
     { "queue", "store", &type_one_of, IN(config, queue.store), .choices = "spool postgresql://",
       .fallback = "spool", .restart = true,

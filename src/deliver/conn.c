@@ -447,6 +447,18 @@ static void refused_session(struct conn *c, enum smtp_stage stage, const struct 
     conn_fail(c, &o);
 }
 
+/* It offers CHUNKING, and does not know BDAT. What it makes of the chunk's octets is not known, so the
+ * message goes on another connection, by DATA, as does all that follows. */
+static void go_on_without_chunks(struct conn *c) {
+    struct task *t = c->task;
+    struct outcome nothing = { .kind = OUTCOME_DEFERRED };
+    struct target target = c->target;
+    c->hop->no_chunking = t->hop->no_chunking = true;
+    transaction_broken(c, &nothing);
+    conn_abort(c);
+    targets_again(t, &target);
+}
+
 static void on_broken(struct conn *c, enum smtp_stage stage, const struct why *why) {
     struct why said;
     why_set(&said, TEMP, 0, "4.5.0", "deliver.protocol", "the server's reply makes no sense: %s",
@@ -491,6 +503,10 @@ static void on_stage(void *ctx, enum smtp_stage stage, size_t index, const struc
             transaction_reply(c, stage, index, reply);
         break;
     case SMTP_STAGE_END_OF_DATA: {
+        if (transaction_chunk_unknown(c, reply)) {
+            go_on_without_chunks(c);
+            break;
+        }
         /* 421, or a refusal in the midst of the content: an answer, and the end of the session. */
         bool ends = reply->code == 421 || !c->transaction.sent_all;
         transaction_reply(c, stage, index, reply);
@@ -614,7 +630,6 @@ static void on_connect(void *ctx, enum rc rc, struct stream *s, const struct why
                                  &(struct smtp_client_setup){
                                      .hostname = c->hop->hostname,
                                      .lmtp = c->hop->kind == HOP_LMTP,
-                                     .no_chunking = true,
                                  });
     if (c->target.implicit) {
         enter(c, CONN_SECURING_FIRST);

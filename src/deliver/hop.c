@@ -63,6 +63,7 @@ static bool read_route(struct hop *h, struct bytes name) {
     h->login_password = arena_copy(h->arena, r->login_password);
     h->source_address = r->source_address;
     h->max_connections = r->max_connections ? r->max_connections : MX_CONNECTIONS;
+    h->no_chunking = !r->chunking;
     h->rate = copy_rates(h->arena, r->rate);
     h->rate_key = arena_printf(h->arena, "route/%.*s", BYTES_FMT(name));
     h->source_count = r->via_count;

@@ -19,11 +19,13 @@ enum {
     CONNECT_MS = 30000,
     HANDSHAKE_MS = 60000,
     QUIT_MS = 2000,
-    TARGETS_MAX = 16,      /* addresses tried in one attempt */
-    RECIPIENTS_STEP = 100, /* in one transaction (RFC 5321 section 4.5.3.1.8) */
-    RECIPIENTS_MAX = 1000, /* the same, when the server announces more */
-    PIECE = 128 * 1024,    /* of content, read at once */
-    WAIT_MS = 200,         /* for a free connection, before looking again */
+    TARGETS_MAX = 16,         /* addresses tried in one attempt */
+    RECIPIENTS_STEP = 100,    /* in one transaction (RFC 5321 section 4.5.3.1.8) */
+    RECIPIENTS_MAX = 1000,    /* the same, when the server announces more */
+    CHUNKED_FROM = 64 * 1024, /* octets of content: less goes by DATA */
+    FIRST_CHUNK = 8,          /* "Received": see smtp_client_content_goes */
+    PIECE = 128 * 1024,       /* of content, read at once */
+    WAIT_MS = 200,            /* for a free connection, before looking again */
     WAIT_MAX_MS = 60000,
     SPARE_ARENAS = 64,
 };
@@ -78,6 +80,7 @@ struct hop {
     struct addr source_address;
     uint64_t max_connections;
     struct rates rate;
+    bool no_chunking;    /* the route says so, or a server of it refused what it offers */
     struct list idle;    /* connections, last used first */
     struct list waiting; /* tasks, for a connection */
     unsigned users;      /* tasks and connections */
@@ -159,6 +162,7 @@ bool task_read_over(struct task *t);
 
 void targets_next(void *task); /* tries the next one; in the end task_exhausted */
 void targets_again_plain(struct task *t, const struct target *target);
+void targets_again(struct task *t, const struct target *target);
 void targets_cancel(struct task *t);
 bool targets_own(const struct deliver *d, struct addr address);
 
@@ -233,6 +237,8 @@ struct outcome conn_fault(const struct conn *c, enum outcome_kind kind, const ch
 bool transaction_begin(struct conn *c);
 void transaction_reply(struct conn *c, enum smtp_stage stage, size_t index,
                        const struct smtp_reply *reply);
+/* Was it BDAT itself that this reply to content refused? */
+bool transaction_chunk_unknown(const struct conn *c, const struct smtp_reply *reply);
 /* The machine is ready again: true when another transaction was begun. */
 bool transaction_over(struct conn *c);
 void transaction_pump(struct conn *c);

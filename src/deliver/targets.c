@@ -189,16 +189,24 @@ void targets_next(void *task) {
     }
 }
 
-/* The same address once more, without TLS. */
+/* The same address once more. A connection that was kept from another task has none in the list. */
+void targets_again(struct task *t, const struct target *target) {
+    if (t->targets.next > 0) {
+        struct target again = *target;
+        again.host = arena_copy(t->arena, target->host);
+        again.tls_name = arena_copy(t->arena, target->tls_name);
+        again.path = arena_copy(t->arena, target->path);
+        t->targets.list[--t->targets.next] = again;
+        t->targets.tried--;
+    }
+    task_later(t, targets_next);
+}
+
 void targets_again_plain(struct task *t, const struct target *target) {
     struct target plain = *target;
-    plain.host = arena_copy(t->arena, target->host);
-    plain.tls_name = arena_copy(t->arena, target->tls_name);
     plain.plain = true;
     MUST(t->targets.next > 0);
-    t->targets.list[--t->targets.next] = plain;
-    t->targets.tried--;
-    task_later(t, targets_next);
+    targets_again(t, &plain);
 }
 
 void targets_cancel(struct task *t) {

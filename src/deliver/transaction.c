@@ -120,6 +120,8 @@ bool transaction_begin(struct conn *c) {
         .size = convert_size(c),
         .eightbit = e->flags & (ENVELOPE_8BIT | ENVELOPE_UTF8 | ENVELOPE_FOUND_8BIT),
         .smtputf8 = ask_utf8(c, rcpts),
+        .whole =
+            t->job->content.size < CHUNKED_FROM || c->hop->no_chunking || c->transaction.converts,
         .ret = e->flags & ENVELOPE_RET_FULL   ? 1
                : e->flags & ENVELOPE_RET_HDRS ? 2
                                               : 0,
@@ -195,10 +197,17 @@ static void on_piece(void *arg, enum rc rc, struct bytes data, const struct why 
     deliver_in_hand(d, NULL);
 }
 
+static size_t piece_size(const struct conn *c) {
+    uint64_t rest = c->task->job->content.size - c->transaction.offset;
+    size_t most =
+        smtp_client_content_goes(c->client) == SMTP_CONTENT_FIRST_CHUNK ? FIRST_CHUNK : PIECE;
+    return rest < most ? (size_t)rest : most;
+}
+
 static void give_from_memory(struct conn *c) {
     struct transaction *x = &c->transaction;
     struct bytes all = c->task->job->content.memory;
-    give(c, bytes_slice(all, (size_t)x->offset, (size_t)x->offset + PIECE), all.len);
+    give(c, bytes_slice(all, (size_t)x->offset, (size_t)x->offset + piece_size(c)), all.len);
     if (c->phase == CONN_MAIL)
         conn_flush(c);
 }
@@ -215,10 +224,8 @@ void transaction_pump(struct conn *c) {
         if (content->memory.len || !content->size) {
             give_from_memory(c);
         } else {
-            uint64_t rest = content->size - x->offset;
             t->reading = true;
-            content->read(content->ctx, x->offset, rest < PIECE ? (size_t)rest : PIECE, on_piece,
-                          t);
+            content->read(content->ctx, x->offset, piece_size(c), on_piece, t);
         }
     }
     x->pumping = false;
@@ -299,6 +306,11 @@ static struct outcome final_outcome(const struct conn *c, const struct smtp_repl
     o.blast = c->hop->kind == HOP_LMTP ? BLAST_RECIPIENT : BLAST_MESSAGE;
     o.dsn_passed_on = kind == OUTCOME_RELAYED && smtp_client_peer(c->client)->dsn;
     return o;
+}
+
+bool transaction_chunk_unknown(const struct conn *c, const struct smtp_reply *reply) {
+    return smtp_client_content_goes(c->client) == SMTP_CONTENT_FIRST_CHUNK && reply->code >= 500 &&
+           reply->code <= 504;
 }
 
 static void on_final(struct conn *c, size_t index, const struct smtp_reply *reply) {

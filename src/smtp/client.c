@@ -286,6 +286,7 @@ static void write_content(struct smtp_client *c, struct bytes piece, bool last) 
 
 /* A chunk before the last one was answered. */
 static enum client_state on_content(struct smtp_client *c, const struct smtp_reply *reply) {
+    c->chunks_taken |= is_positive(reply);
     if (is_positive(reply))
         return c->state;
     enum client_state next = c->owed ? DRAIN : CLEAR;
@@ -438,7 +439,7 @@ static void read_replies(struct smtp_client *c, struct bytes data, const bool *g
 static bool window_open(const struct smtp_client *c) {
     if (c->state != CONTENT)
         return true;
-    bool in_step = !c->chunked || c->pipelined || c->owed == 0;
+    bool in_step = !c->chunked || (c->pipelined && c->chunks_taken) || c->owed == 0;
     return in_step && c->output.len < WINDOW;
 }
 
@@ -589,12 +590,18 @@ void smtp_client_mail(struct smtp_client *c, const struct smtp_client_mail *mail
     c->mail_refused = c->held_cr = false;
     c->data = (struct smtp_data_out){ 0 };
     c->pipelined = c->peer.pipelining && !c->no_pipelining;
-    c->chunked = c->peer.chunking && !c->no_chunking && !c->lmtp;
+    c->chunked = c->peer.chunking && !c->no_chunking && !c->lmtp && !mail->whole;
     buf_clear(&c->taken);
     memset(buf_room(&c->taken, mail->count), 0, mail->count);
     write_transaction(c);
     enter(c, MAIL);
     run(c, BYTES_NONE);
+}
+
+enum smtp_content smtp_client_content_goes(const struct smtp_client *c) {
+    if (!c->chunked)
+        return SMTP_CONTENT_DATA;
+    return c->chunks_taken ? SMTP_CONTENT_CHUNKS : SMTP_CONTENT_FIRST_CHUNK;
 }
 
 void smtp_client_content(struct smtp_client *c, struct bytes piece, bool last) {

@@ -102,6 +102,7 @@ struct smtp_client_mail {
     struct bytes sender;
     uint64_t size;
     bool eightbit, smtputf8;
+    bool whole;  /* DATA even where BDAT is offered */
     uint8_t ret; /* 0, 1 FULL, 2 HDRS */
     struct bytes envid;
     size_t count;
@@ -115,6 +116,11 @@ struct smtp_client_rcpt {
 void smtp_client_mail(struct smtp_client *c, const struct smtp_client_mail *mail);
 /* Dot-stuffs and mends newlines itself. The last piece goes out in one write with the final dot. */
 void smtp_client_content(struct smtp_client *c, struct bytes piece, bool last);
+/* How the content of this transaction goes. The first chunk of a connection is waited for before more
+ * is asked for, and a server that offers BDAT and does not know it after all (RFC 3030) takes its octets
+ * for commands: so it had better be small, and hold no line end. */
+enum smtp_content { SMTP_CONTENT_DATA, SMTP_CONTENT_FIRST_CHUNK, SMTP_CONTENT_CHUNKS };
+enum smtp_content smtp_client_content_goes(const struct smtp_client *c);
 /* A connection kept for reuse is probed with RSET. */
 void smtp_client_rset(struct smtp_client *c);
 void smtp_client_quit(struct smtp_client *c);

@@ -54,7 +54,8 @@ struct smtp_client {
     size_t index;     /* the recipient whose reply is awaited */
     size_t accepted;
     bool mail_refused, pipelined, chunked;
-    bool held_cr; /* chunked: a CR waits for what follows it */
+    bool held_cr;      /* chunked: a CR waits for what follows it */
+    bool chunks_taken; /* on this connection: what follows need not wait */
     struct smtp_data_out data;
 };
 

@@ -114,9 +114,26 @@ void client_write_base64(struct smtp_client *c, struct bytes data) {
     end_line(&c->output);
 }
 
+static void write_chunk(struct smtp_client *c, struct bytes chunk, bool last) {
+    buf_room(&c->output, chunk.len + 32);
+    buf_printf(&c->output, "BDAT %zu%s\r\n", chunk.len, last ? " LAST" : "");
+    buf_add(&c->output, chunk);
+}
+
+/* As nearly all content is: in whole lines, or going on within one, with nothing to mend. */
+static bool write_clean_chunk(struct smtp_client *c, struct bytes piece, bool last) {
+    char end = piece.len ? piece.at[piece.len - 1] : 0;
+    if (c->held_cr || end == '\r' || (last && end != '\n') || !smtp_data_out_clean(&c->data, piece))
+        return false;
+    write_chunk(c, piece, last);
+    return true;
+}
+
 /* A chunk's size comes before it, so it is mended first. No chunk ends between CR and LF, or the
  * wire would show a bare one of each. */
 bool client_write_chunk(struct smtp_client *c, struct bytes piece, bool last) {
+    if (write_clean_chunk(c, piece, last))
+        return true;
     struct buf chunk = buf_grow(2 * piece.len + 8);
     if (c->held_cr)
         buf_char(&chunk, '\r');
@@ -126,10 +143,8 @@ bool client_write_chunk(struct smtp_client *c, struct bytes piece, bool last) {
     MUST(!chunk.full);
     c->held_cr = chunk.len && chunk.at[chunk.len - 1] == '\r';
     buf_cut(&chunk, chunk.len - c->held_cr);
-    if (chunk.len || last) {
-        buf_printf(&c->output, "BDAT %zu%s\r\n", chunk.len, last ? " LAST" : "");
-        buf_add(&c->output, buf_bytes(&chunk));
-    }
+    if (chunk.len || last)
+        write_chunk(c, buf_bytes(&chunk), last);
     bool written = chunk.len || last;
     buf_free(&chunk);
     return written;

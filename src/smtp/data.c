@@ -181,6 +181,13 @@ void smtp_data_out_bdat_end(struct smtp_data_out *s, struct buf *out) {
     s->state = LINE;
 }
 
+bool smtp_data_out_clean(struct smtp_data_out *s, struct bytes content) {
+    if (!content.len || plain_run((enum state)s->state, content, false) < content.len)
+        return false;
+    s->state = (uint8_t)state_after(content.at[content.len - 1]);
+    return true;
+}
+
 void smtp_data_out_finish(struct smtp_data_out *s, struct buf *out) {
     smtp_data_out_bdat_end(s, out);
     buf_str(out, ".\r\n");

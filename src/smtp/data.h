@@ -30,5 +30,8 @@ void smtp_data_out_finish(struct smtp_data_out *s, struct buf *out);
 /* The same for BDAT: without dots; end closes the last line. */
 void smtp_data_out_bdat(struct smtp_data_out *s, struct bytes content, struct buf *out);
 void smtp_data_out_bdat_end(struct smtp_data_out *s, struct buf *out);
+/* True, and the state moves on, when this content would go out by BDAT as it is; else nothing has
+ * happened. */
+bool smtp_data_out_clean(struct smtp_data_out *s, struct bytes content);
 
 #endif

@@ -673,6 +673,10 @@ static bool sink_line(struct script *s, struct bytes line) {
         return sink_connections(s->sink->sink) == n ||
                fail(s, "%zu connections", sink_connections(s->sink->sink));
     }
+    if (bytes_equal(verb, B("chunks")) && bytes_to_u64(bytes_trim(line), 1000000, &n)) {
+        sim_run(s->world->loop);
+        return sink_chunks(s->sink->sink) == n || fail(s, "%zu chunks", sink_chunks(s->sink->sink));
+    }
     return fail(s, "a sink has \"got\" and \"connections\"");
 }
 

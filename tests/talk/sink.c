@@ -8,11 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { STAGES = 9, HEARD_MAX = 64 * 1024 * 1024, RECIPIENTS_MAX = 2000 };
+enum { STAGES = 10, HEARD_MAX = 64 * 1024 * 1024, RECIPIENTS_MAX = 2000 };
 
 static const char *const stage_names[STAGES] = { "banner", "ehlo", "starttls", "auth", "mail",
-                                                 "rcpt",   "data", "dot",      "rset" };
-enum stage { BANNER, EHLO, STARTTLS, AUTH, MAIL, RCPT, DATA, DOT, RSET };
+                                                 "rcpt",   "data", "dot",      "rset", "bdat" };
+enum stage { BANNER, EHLO, STARTTLS, AUTH, MAIL, RCPT, DATA, DOT, RSET, BDAT };
 
 struct rule { /* a reply other than the usual one */
     struct list_node node;
@@ -28,7 +28,7 @@ struct sink {
     struct bytes name;
     struct stream_listener *listener;
     struct list rules, messages, connections;
-    size_t connected;
+    size_t connected, chunks;
     struct tls_server *tls;
     bool lmtp, implicit;
     struct bytes login, password, mechanisms;
@@ -41,6 +41,9 @@ struct connection {
     struct stream *stream;
     struct buf in;
     bool in_data, hung, secured, in_mail;
+    bool in_chunk, last_chunk;
+    uint64_t chunk_left;
+    struct buf chunks; /* of the message, so far */
     struct bytes from, parameters, user;
     struct buf to;
     struct bytes accepted[RECIPIENTS_MAX]; /* mailboxes */
@@ -93,7 +96,8 @@ static void reset(struct connection *c) {
     c->from = c->parameters = BYTES_NONE;
     buf_clear(&c->to);
     c->count = 0;
-    c->in_data = c->in_mail = false;
+    c->in_data = c->in_mail = c->in_chunk = false;
+    buf_clear(&c->chunks);
 }
 
 static void on_ehlo(struct connection *c, struct bytes line) {
@@ -218,6 +222,19 @@ static void on_data(struct connection *c, struct bytes line) {
     reply(c, "354 go on");
 }
 
+/* A refused chunk's octets are commands, as they are to a server that knows no BDAT. */
+static void on_bdat(struct connection *c, struct bytes line) {
+    struct bytes words = line, verb, size;
+    bytes_split(&words, ' ', &verb);
+    bytes_split(&words, ' ', &size);
+    if (ruled(c, BDAT, BYTES_NONE))
+        return;
+    c->sink->chunks++;
+    MUST(bytes_to_u64(size, HEARD_MAX, &c->chunk_left));
+    c->last_chunk = bytes_equal_nocase(words, B("LAST"));
+    c->in_chunk = true;
+}
+
 static void on_rset(struct connection *c, struct bytes line) {
     (void)line;
     reset(c);
@@ -241,7 +258,7 @@ static const struct {
 } verbs[] = {
     { "EHLO", on_ehlo }, { "LHLO", on_ehlo }, { "HELO", on_helo }, { "STARTTLS", on_starttls },
     { "AUTH", on_auth }, { "MAIL", on_mail }, { "RCPT", on_rcpt }, { "DATA", on_data },
-    { "RSET", on_rset }, { "QUIT", on_quit }, { "NOOP", on_noop },
+    { "BDAT", on_bdat }, { "RSET", on_rset }, { "QUIT", on_quit }, { "NOOP", on_noop },
 };
 
 static void on_line(struct connection *c, struct bytes line) {
@@ -255,7 +272,7 @@ static void on_line(struct connection *c, struct bytes line) {
 
 /* --- content ----------------------------------------------------------------------------- */
 
-static void take_content(struct connection *c, struct bytes stuffed) {
+static void take_content(struct connection *c, struct bytes stuffed, bool dots) {
     struct sink *s = c->sink;
     struct sink_message *m = ARENA_NEW(s->world->arena, struct sink_message);
     struct buf content = buf_grow(HEARD_MAX);
@@ -264,7 +281,7 @@ static void take_content(struct connection *c, struct bytes stuffed) {
         ptrdiff_t at = bytes_search(rest, B("\r\n"));
         size_t end = at < 0 ? rest.len : (size_t)at + 2;
         line = bytes_first(rest, end);
-        buf_add(&content, bytes_starts(line, B(".")) ? bytes_skip(line, 1) : line);
+        buf_add(&content, dots && bytes_starts(line, B(".")) ? bytes_skip(line, 1) : line);
         rest = bytes_skip(rest, end);
     }
     m->from = c->from;
@@ -289,6 +306,42 @@ static bool is_strict(struct bytes data) {
     return true;
 }
 
+static void content_over(struct connection *c, struct bytes content, bool dots) {
+    if (!is_strict(content)) {
+        reply(c, "554 5.6.0 BARE CR OR LF SENT");
+        world_zone(c->sink->world, B("violation"), B("txt"), B("bare newline sent"));
+    }
+    size_t replies = c->sink->lmtp ? c->count : 1;
+    bool taken = false;
+    for (size_t i = 0; i < replies && c->stream && !c->hung; i++)
+        if (!ruled(c, DOT, c->sink->lmtp ? c->accepted[i] : BYTES_NONE)) {
+            if (!taken)
+                take_content(c, content, dots);
+            taken = true;
+            reply(c, "250 2.0.0 taken");
+        }
+}
+
+/* False: more of the chunk is to come. No chunk of ours ends between CR and LF. */
+static bool end_of_chunk(struct connection *c) {
+    size_t n = c->in.len < c->chunk_left ? c->in.len : (size_t)c->chunk_left;
+    buf_add(&c->chunks, bytes_first(buf_bytes(&c->in), n));
+    buf_drop(&c->in, n);
+    c->chunk_left -= n;
+    if (c->chunk_left)
+        return false;
+    struct bytes all = buf_bytes(&c->chunks);
+    c->in_chunk = false;
+    if (!c->last_chunk) {
+        bool split = all.len && all.at[all.len - 1] == '\r';
+        reply(c, split ? "554 5.6.0 CHUNK ENDS IN CR" : "250 2.0.0 chunk taken");
+        return true;
+    }
+    content_over(c, all, false);
+    reset(c);
+    return true;
+}
+
 static bool end_of_content(struct connection *c) {
     struct bytes in = buf_bytes(&c->in);
     ptrdiff_t at = bytes_search(bytes_skip(in, c->looked), B("\r\n.\r\n"));
@@ -299,19 +352,7 @@ static bool end_of_content(struct connection *c) {
     }
     size_t length = empty ? 0 : c->looked + (size_t)at + 2;
     c->looked = 0;
-    if (!is_strict(bytes_first(in, length))) {
-        reply(c, "554 5.6.0 BARE CR OR LF SENT");
-        world_zone(c->sink->world, B("violation"), B("txt"), B("bare newline sent"));
-    }
-    size_t replies = c->sink->lmtp ? c->count : 1;
-    bool taken = false;
-    for (size_t i = 0; i < replies && c->stream && !c->hung; i++)
-        if (!ruled(c, DOT, c->sink->lmtp ? c->accepted[i] : BYTES_NONE)) {
-            if (!taken)
-                take_content(c, bytes_first(in, length));
-            taken = true;
-            reply(c, "250 2.0.0 taken");
-        }
+    content_over(c, bytes_first(in, length), true);
     buf_drop(&c->in, length + 3);
     reset(c);
     return true;
@@ -321,6 +362,11 @@ static bool end_of_content(struct connection *c) {
 
 static void handle(struct connection *c) {
     while (c->stream && !c->hung) {
+        if (c->in_chunk) {
+            if (!end_of_chunk(c))
+                return;
+            continue;
+        }
         if (c->in_data) {
             if (!end_of_content(c))
                 return;
@@ -375,6 +421,7 @@ static void on_accept(void *ctx, struct stream *stream) {
     c->stream = stream;
     c->in = buf_grow(HEARD_MAX);
     c->to = buf_grow(1 << 20);
+    c->chunks = buf_grow(HEARD_MAX);
     s->connected++;
     list_append(&s->connections, &c->node);
     stream_attach(stream, &handler, c);
@@ -505,6 +552,10 @@ struct list *sink_messages(struct sink *s) {
     return &s->messages;
 }
 
+size_t sink_chunks(const struct sink *s) {
+    return s->chunks;
+}
+
 size_t sink_connections(const struct sink *s) {
     return s->connected;
 }
@@ -517,6 +568,7 @@ void sink_close(struct sink *s) {
             stream_abort(&c->stream);
         login_close(&c->exchange);
         buf_free(&c->in);
+        buf_free(&c->chunks);
         buf_free(&c->to);
         free(c);
     }

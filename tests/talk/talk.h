@@ -114,6 +114,7 @@ struct sink *sink_open(struct world *w, struct bytes name, struct addr at, struc
                        const char **error_out);
 struct list *sink_messages(struct sink *s);
 size_t sink_connections(const struct sink *s);
+size_t sink_chunks(const struct sink *s); /* BDAT commands that it took */
 void sink_close(struct sink *s);
 
 bool glob_match(struct bytes pattern, struct bytes text);

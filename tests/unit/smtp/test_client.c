@@ -584,8 +584,10 @@ static void test_chunks(void **state) {
     say("220 mx\r\n");
     say(CHUNK_EHLO);
     say("250 ok\r\n250 ok\r\n250 ok\r\n");
-    assert_string_equal(buf_text(&world.sent), "BDAT 1\r\naBDAT 1\r\nbBDAT 3 LAST\r\nc\r\n");
-    say("250 ok\r\n452 no\r\n503 no\r\n");
+    assert_string_equal(buf_text(&world.sent), "BDAT 1\r\na"); /* the first is waited for */
+    say("250 ok\r\n");
+    assert_string_equal(buf_text(&world.sent), "BDAT 1\r\nbBDAT 3 LAST\r\nc\r\n");
+    say("452 no\r\n503 no\r\n");
     assert_string_equal(buf_text(&world.sent), "RSET\r\n");
     say("250 ok\r\n");
     assert_non_null(strstr(buf_text(&world.trace), "RCPT[1]250 end of data[0]452 ready"));
