@@ -101,6 +101,7 @@ static const struct row rows[] = {
     { "route", "login", "\"file:@/provider.login\"", "\"joe:secret\"" },
     { "route", "source_address", "\"203.0.113.41\"", "\"203.0.113\"" },
     { "route", "max_connections", "5", "10001" },
+    { "route", "chunking", "off", "maybe" },
     { "route", "rate", "{\"1000/1h\"}", "{\"1000 an hour\"}" },
     { "queue", "store", "\"postgresql://db/q\"", "\"postgresql://\"" },
     { "queue", "retry", "{\"10s\", \"1h\"}", "{\"2d\"}" },
