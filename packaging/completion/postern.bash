@@ -3,7 +3,7 @@
 
 _postern_words() {
 	case $1 in
-		'') echo 'serve check why user alias queue trace send explain --help --version' ;;
+		'') echo 'serve check why user alias pop queue trace send explain --help --version' ;;
 		serve) echo '-c --help' ;;
 		check) echo '-c --live --json --help' ;;
 		why) echo '-c --client --listener --tls --user --mechanism --certificate --local-user --popped --helo
@@ -12,6 +12,7 @@ _postern_words() {
 		user) echo 'add passwd list show remove disable enable allow-sender deny-sender
 			-c --json --password-stdin --help' ;;
 		alias) echo 'add list show remove -c --json --help' ;;
+		pop) echo 'open close list -c --all --json --help' ;;
 		queue) echo 'list show retry hold release bounce remove stats
 			-c --sender --recipient --domain --next-hop --state --older --newer --all --json --help' ;;
 		trace) echo '-c --json --help' ;;

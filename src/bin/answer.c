@@ -1,35 +1,15 @@
 /* answer: requests of the control socket, as a table of commands. */
 #include "bin/answer.h"
-#include "base/list.h"
 #include "base/must.h"
 #include "base/num.h"
+#include "bin/question.h"
 
-#include <jansson.h>
+#include <stdarg.h>
 #include <stdlib.h>
 
-enum { PAGE_MESSAGES = 100, PAGE_OCTETS = 120 * 1024, LIMITS_MAX = 400, RATES_MAX = 8 };
+enum { PAGE_MESSAGES = 100, LIMITS_MAX = 400, RATES_MAX = 8 };
 
-struct answers {
-    struct answers_setup setup;
-    struct list questions;
-};
-
-struct question {
-    struct list_node node;
-    struct answers *answers;
-    uint64_t number;
-    struct arena *arena;
-    struct store_filter filter;
-    struct buf cursor;
-    struct buf lines;
-    size_t limit;  /* messages of the page under way */
-    size_t fitted; /* of them, those that found room */
-    bool over;     /* one did not: the page is made again, with a smaller limit */
-    bool owed;     /* the store owes a page, or schedule the end of an order */
-    bool stopped;
-};
-
-static void free_question(struct question *q) {
+void question_free(struct question *q) {
     if (list_linked(&q->node))
         list_remove(&q->answers->questions, &q->node);
     buf_free(&q->cursor);
@@ -38,16 +18,29 @@ static void free_question(struct question *q) {
     free(q);
 }
 
-static void send_page(struct question *q, enum answer_end end) {
+void question_send(struct question *q, enum answer_end end) {
     struct answers *a = q->answers;
     a->setup.send(a->setup.ctx, q->number, buf_bytes(&q->lines), end);
     buf_clear(&q->lines);
     if (end != ANSWER_MORE)
-        free_question(q);
+        question_free(q);
+}
+
+void question_error(struct question *q, const char *format, ...) {
+    char text[300];
+    struct buf b = buf_fixed(text, sizeof text);
+    va_list args;
+    va_start(args, format);
+    buf_vprintf(&b, format, args);
+    va_end(args);
+    buf_str(&q->lines, "{\"error\":");
+    buf_json(&q->lines, buf_bytes(&b));
+    buf_str(&q->lines, "}\n");
+    question_send(q, ANSWER_WHOLE);
 }
 
 static void send_lines(struct question *q, bool more) {
-    send_page(q, more ? ANSWER_MORE : ANSWER_LAST);
+    question_send(q, more ? ANSWER_MORE : ANSWER_LAST);
 }
 
 /* --- queue list -------------------------------------------------------------------------- */
@@ -129,7 +122,7 @@ static void on_page(void *ctx, enum rc rc, struct bytes next, bool more) {
     struct question *q = ctx;
     q->owed = false;
     if (q->stopped) {
-        free_question(q);
+        question_free(q);
         return;
     }
     if (q->over && rc == OK) {
@@ -159,7 +152,7 @@ static void scan(struct question *q) {
     store_scan(q->answers->setup.store, &q->filter, buf_bytes(&q->cursor), q->limit, &events, q);
 }
 
-static struct bytes json_bytes(const json_t *object, const char *key, struct arena *a) {
+struct bytes question_text(const json_t *object, const char *key, struct arena *a) {
     const json_t *value = json_object_get(object, key);
     if (!json_is_string(value))
         return BYTES_NONE;
@@ -179,14 +172,14 @@ static uint32_t states_of(struct bytes names) {
 static void queue_list(struct question *q, const json_t *request) {
     const json_t *f = json_object_get(request, "filter");
     q->filter = (struct store_filter){
-        .id = json_bytes(f, "id", q->arena),
-        .sender = json_bytes(f, "sender", q->arena),
-        .recipient = json_bytes(f, "recipient", q->arena),
-        .domain = json_bytes(f, "domain", q->arena),
-        .next_hop = json_bytes(f, "next_hop", q->arena),
+        .id = question_text(f, "id", q->arena),
+        .sender = question_text(f, "sender", q->arena),
+        .recipient = question_text(f, "recipient", q->arena),
+        .domain = question_text(f, "domain", q->arena),
+        .next_hop = question_text(f, "next_hop", q->arena),
         .older_than = json_integer_value(json_object_get(f, "older_than")),
         .newer_than = json_integer_value(json_object_get(f, "newer_than")),
-        .states = states_of(json_bytes(f, "state", q->arena)),
+        .states = states_of(question_text(f, "state", q->arena)),
     };
     scan(q);
 }
@@ -220,7 +213,7 @@ static void operated(void *arg, enum rc rc, size_t changed, const struct why *wh
     struct question *q = arg;
     q->owed = false;
     if (q->stopped) {
-        free_question(q);
+        question_free(q);
         return;
     }
     if (rc == OK)
@@ -239,14 +232,14 @@ static void operate(struct question *q, const json_t *request) {
                                          [ORDER_RELEASE] = "release",
                                          [ORDER_BOUNCE] = "bounce",
                                          [ORDER_REMOVE] = "remove" };
-    struct bytes name = json_bytes(request, "order", q->arena);
+    struct bytes name = question_text(request, "order", q->arena);
     struct message_id id;
     for (size_t i = 0; i < COUNT_OF(names); i++)
         if (bytes_equal(name, bytes_str(names[i])) &&
-            message_id_parse(json_bytes(request, "id", q->arena), &id)) {
+            message_id_parse(question_text(request, "id", q->arena), &id)) {
             q->owed = true;
             q->answers->setup.operate(q->answers->setup.ctx, (enum schedule_order)i, id,
-                                      json_bytes(request, "operator", q->arena), operated, q);
+                                      question_text(request, "operator", q->arena), operated, q);
             return;
         }
     buf_str(&q->lines, "{\"error\":\"no such order, or no message id\"}\n");
@@ -270,7 +263,7 @@ static struct rates json_rates(const json_t *list, struct arena *a) {
 
 static struct counters_limit json_limit(const json_t *from, struct arena *a) {
     json_int_t besides = json_integer_value(json_object_get(from, "besides"));
-    return (struct counters_limit){ .key = json_bytes(from, "key", a),
+    return (struct counters_limit){ .key = question_text(from, "key", a),
                                     .rates = json_rates(json_object_get(from, "rates"), a),
                                     .crowd = json_is_true(json_object_get(from, "crowd")),
                                     .besides = besides > 0 ? (uint64_t)besides : 0 };
@@ -289,7 +282,7 @@ static void looked(void *ctx, enum rc rc, const struct why *why) {
     struct buf *b = &k->question->lines;
     k->question->owed = false;
     if (k->question->stopped) {
-        free_question(k->question);
+        question_free(k->question);
         return;
     }
     if (rc != OK) {
@@ -306,7 +299,7 @@ static void looked(void *ctx, enum rc rc, const struct why *why) {
                        (long long)(k->wall + l->opens - k->now));
         buf_str(b, "}\n");
     }
-    send_page(k->question, ANSWER_WHOLE);
+    question_send(k->question, ANSWER_WHOLE);
 }
 
 /* All workers share the counters: one tells it all. */
@@ -317,7 +310,7 @@ static void limits(struct question *q, const json_t *request) {
     if (!setup->counters || json_array_size(list) > LIMITS_MAX) {
         buf_str(&q->lines, setup->counters ? "{\"error\":\"too many limits at once\"}\n"
                                            : "{\"error\":\"no server counts here\"}\n");
-        send_page(q, ANSWER_WHOLE);
+        question_send(q, ANSWER_WHOLE);
         return;
     }
     k->question = q;
@@ -339,10 +332,10 @@ static const struct {
     const char *name;
     void (*answer)(struct question *q, const json_t *request);
 } commands[] = {
-    { "queue-list", queue_list },
-    { "queue-stats", queue_stats },
-    { "operate", operate },
-    { "limits", limits },
+    { "queue-list", queue_list },    { "queue-stats", queue_stats },
+    { "operate", operate },          { "limits", limits },
+    { "pop-open", answer_pop_open }, { "pop-close", answer_pop_close },
+    { "pop-list", answer_pop_list },
 };
 
 static struct question *find_question(struct answers *a, uint64_t number) {
@@ -363,9 +356,10 @@ void answers_ask(struct answers *a, uint64_t number, struct bytes request) {
     q->cursor = buf_grow(1024);
     q->lines = buf_grow(PAGE_OCTETS);
     q->limit = PAGE_MESSAGES;
+    q->next = scan;
     list_append(&a->questions, &q->node);
     json_t *json = json_loadb(request.at, request.len, 0, NULL);
-    struct bytes name = json_bytes(json, "command", q->arena);
+    struct bytes name = question_text(json, "command", q->arena);
     for (size_t i = 0; i < COUNT_OF(commands); i++)
         if (bytes_equal(name, bytes_str(commands[i].name))) {
             commands[i].answer(q, json);
@@ -380,7 +374,7 @@ void answers_ask(struct answers *a, uint64_t number, struct bytes request) {
 void answers_next(struct answers *a, uint64_t number) {
     struct question *q = find_question(a, number);
     if (q && !q->owed)
-        scan(q);
+        q->next(q);
 }
 
 void answers_stop(struct answers *a, uint64_t number) {
@@ -389,7 +383,7 @@ void answers_stop(struct answers *a, uint64_t number) {
         return;
     q->stopped = true;
     if (!q->owed)
-        free_question(q);
+        question_free(q);
 }
 
 struct answers *answers_open(const struct answers_setup *setup) {
@@ -410,7 +404,7 @@ void answers_close(struct answers **ap) {
         list_remove(&a->questions, n);
         q->stopped = true;
         if (!q->owed) /* else it ends when the store has given what it owes */
-            free_question(q);
+            question_free(q);
     }
     free(a);
 }

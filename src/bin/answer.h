@@ -9,6 +9,10 @@
  *                                                 "rates":[[500,86400000]]}]}
  *         how full these limits are (at: or will be): {"full":true,"most":500,"window":86400000,
  *         "opens":WALL_MS}, one line each, in their order
+ *     {"command":"pop-open","login":"...","address":"..."}      the documented call: postern-pop(1)
+ *     {"command":"pop-close","login":"...","address":"..."}     either may be left out
+ *     {"command":"pop-list","login":"...","address":"..."}
+ *         windows of POP before SMTP: {"login","address","at","opened","until"}, {"closed":2}
  *
  * With the server stopped, cmd_queue.c opens the spool itself and asks here all the same. */
 #ifndef BIN_ANSWER_H
@@ -23,8 +27,11 @@ struct answers; /* the open questions of one process */
  * lines; after one with more = true the next is made when answers_next is called. */
 struct answers_setup {
     struct store *store;
-    struct counters *counters; /* NULL: no server runs, nothing is counted */
-    struct loop *loop;         /* with counters */
+    struct counters *counters;                 /* NULL: no server runs, nothing is counted */
+    struct loop *loop;                         /* with counters */
+    struct directory *directory;               /* with counters */
+    const struct config *(*config)(void *ctx); /* with counters: the one that holds now */
+    enum rc (*is_gateway)(void *ctx, struct addr client, bool *out); /* with counters */
     void (*operate)(void *ctx, enum schedule_order order, struct message_id id, struct bytes who,
                     void (*done)(void *arg, enum rc rc, size_t changed, const struct why *why),
                     void *arg);

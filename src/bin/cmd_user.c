@@ -1,7 +1,10 @@
 /* cmd_user: `postern user`: logins and their mailboxes. A user is a row in directory.db and, with a
  * password, one in secrets.db; this file alone keeps the two together. */
 #include "base/must.h"
+#include "bin/control.h"
+#include "bin/layout.h"
 #include "bin/people.h"
+#include "sys/loop.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -127,6 +130,30 @@ static int find(struct people *p, struct bytes address, struct directory_entry *
     return *out ? EX_OK : unknown(address);
 }
 
+/* What the login earned before now is over: the directory says so to whoever asks, and the windows of
+ * POP before SMTP that a running server has open are closed. */
+static void ignore_line(void *ctx, struct bytes line) {
+    (void)ctx;
+    (void)line;
+}
+
+static enum rc end_windows(struct people *p, struct bytes address, struct why *why) {
+    struct loop *l = loop_open();
+    int64_t now = loop_wall(l);
+    loop_close(&l);
+    enum rc rc = directory_user_void_logins(p->directory, address, now, why);
+    if (rc != OK || !config_pop_window(p->config))
+        return rc;
+    struct buf request = buf_grow(1024);
+    buf_str(&request, "{\"command\":\"pop-close\",\"login\":");
+    buf_json(&request, address);
+    buf_char(&request, '}');
+    control_ask(layout_path(p->arena, p->config, "run/control.sock"), buf_bytes(&request),
+                ignore_line, NULL);
+    buf_free(&request);
+    return OK;
+}
+
 /* --- actions ----------------------------------------------------------------------------------- */
 
 /* Asked before anything is written: a question that is not answered leaves no half of a user. */
@@ -148,6 +175,9 @@ static int add(struct people *p, const struct bytes *words, size_t count) {
         directory_user_remove(p->directory, words[0], NULL);
     }
     explicit_bzero(password, sizeof password);
+    /* Of a user of this name who was there before nothing is left. */
+    if (code == EX_OK && end_windows(p, arena_lower(p->arena, words[0]), &why) != OK)
+        code = fail(&why);
     if (code != EX_OK)
         return code;
     people_warn_domain(p, words[0]);
@@ -170,6 +200,8 @@ static int passwd(struct people *p, const struct bytes *words, size_t count) {
     if (code == EX_OK && secrets_disable(p->secrets, e->address, e->disabled, &why) != OK)
         code = fail(&why);
     explicit_bzero(password, sizeof password);
+    if (code == EX_OK && end_windows(p, e->address, &why) != OK)
+        code = fail(&why);
     if (code == EX_OK)
         people_done(p, "changed the password of", e->address);
     return code;
@@ -205,6 +237,7 @@ static int remove_user(struct people *p, const struct bytes *words, size_t count
         return code;
     /* The key first: a login without a mailbox is the worse of the two halves. */
     if (secrets_remove(p->secrets, e->address, &why) != OK ||
+        end_windows(p, e->address, &why) != OK ||
         directory_user_remove(p->directory, e->address, &why) != OK)
         return fail(&why);
     for (size_t i = 0; i < e->own.count; i++)
@@ -218,7 +251,8 @@ static int remove_user(struct people *p, const struct bytes *words, size_t count
 static int set_disabled(struct people *p, struct bytes address, bool disabled) {
     struct why why;
     if (directory_user_disable(p->directory, address, disabled, &why) != OK ||
-        secrets_disable(p->secrets, address, disabled, &why) != OK)
+        secrets_disable(p->secrets, address, disabled, &why) != OK ||
+        (disabled && end_windows(p, arena_lower(p->arena, address), &why) != OK))
         return fail(&why);
     people_done(p, disabled ? "disabled" : "enabled", address);
     return EX_OK;

@@ -9,6 +9,7 @@
 #include "bin/layout.h"
 #include "bin/options.h"
 #include "bin/settings.h"
+#include "counters/counters.h"
 #include "decide/decide.h"
 #include "directory/directory.h"
 #include "message/address.h"
@@ -45,6 +46,7 @@ struct answer {
     uint64_t sent;
     bool told_offline; /* no server runs */
     struct facts facts;
+    struct popped *popped; /* facts.popped */
     struct verdict v;
     const char *step; /* where it ended */
     struct rule rules[RULES_MAX];
@@ -268,6 +270,8 @@ static int take_numbers(struct answer *w) {
     return code;
 }
 
+static void find_windows(struct answer *w);
+
 static int take_facts(struct answer *w) {
     static int (*const takers[])(struct answer * w) = {
         take_client, take_listener, take_envelope, take_certificate, take_header, take_numbers,
@@ -285,6 +289,8 @@ static int take_facts(struct answer *w) {
     }
     f->popped_login = arena_lower(w->arena, w->q->popped);
     f->popped_at = f->now;
+    if (!w->q->popped.len)
+        find_windows(w);
     return OPTIONS_GO_ON;
 }
 
@@ -326,6 +332,69 @@ static void find_gateway(struct answer *w) {
         fprintf(stderr, "postern why: gateways of this host were not looked at: %s\n", why.text);
     w->facts.gateway = networks_have((struct networks){ count, list }, w->facts.client);
     w->facts.gateway_state = FACT_KNOWN;
+}
+
+/* --- the running server ------------------------------------------------------------------------------ */
+
+/* False when no server runs, which is told once. */
+static bool ask_server(struct answer *w, json_t *request,
+                       void (*each)(void *ctx, struct bytes line), void *ctx) {
+    char *text = json_dumps(request, JSON_COMPACT);
+    json_decref(request);
+    bool ok = text && control_ask(layout_path(w->arena, w->config, "run/control.sock"),
+                                  bytes_str(text), each, ctx);
+    free(text);
+    if (!ok && !w->told_offline)
+        fprintf(stderr, "postern why: no server of this configuration could be asked, so nothing "
+                        "counts as sent yet (--sent N says otherwise), and no POP window is open "
+                        "(--popped U says otherwise)\n");
+    w->told_offline |= !ok;
+    return ok;
+}
+
+/* POP windows at the client's address. */
+struct windows {
+    struct answer *answer;
+    struct popped list[COUNTERS_POP_LOGINS];
+    size_t count;
+};
+
+static void on_window(void *ctx, struct bytes line) {
+    struct windows *l = ctx;
+    json_t *json = json_loadb(line.at, line.len, 0, NULL);
+    const json_t *login = json_object_get(json, "login");
+    if (json_is_string(login) && l->count < COUNTERS_POP_LOGINS)
+        l->list[l->count++] = (struct popped){
+            .login = arena_copy(l->answer->arena,
+                                bytes_of(json_string_value(login), json_string_length(login))),
+            .at = json_integer_value(json_object_get(json, "at")),
+        };
+    json_decref(json);
+}
+
+static int newest_first(const void *left, const void *right) {
+    const struct popped *a = left, *b = right;
+    return (a->at < b->at) - (a->at > b->at);
+}
+
+static void find_windows(struct answer *w) {
+    struct facts *f = &w->facts;
+    if (w->q->offline || f->local_door || !config_pop_window(w->config))
+        return;
+    char text[64];
+    struct buf address = buf_fixed(text, sizeof text);
+    addr_format(&address, f->client);
+    struct windows *l = ARENA_NEW(w->arena, struct windows);
+    l->answer = w;
+    ask_server(w, json_pack("{s:s,s:s}", "command", "pop-list", "address", buf_text(&address)),
+               on_window, l);
+    qsort(l->list, l->count, sizeof *l->list, newest_first);
+    f->popped = w->popped = l->list;
+    f->popped_count = l->count;
+}
+
+static void tell_window(struct answer *w, struct popped *p) {
+    p->state = look_up(w, p->login, true, &p->entry);
 }
 
 /* --- counters: --sent, or the running server -------------------------------------------------------- */
@@ -375,8 +444,7 @@ static void on_count(void *ctx, struct bytes line) {
     json_decref(json);
 }
 
-/* False when no server runs, which is told once. */
-static bool ask_server(struct answer *w, struct count *counts) {
+static bool ask_counts(struct answer *w, struct count *counts) {
     struct counted c = { w, counts, w->v.limit_count, 0 };
     json_t *list = json_array();
     for (size_t i = 0; i < w->v.limit_count; i++)
@@ -384,16 +452,7 @@ static bool ask_server(struct answer *w, struct count *counts) {
     json_t *request = json_pack("{s:s,s:o}", "command", "limits", "limits", list);
     if (w->q->at.len)
         json_object_set_new(request, "at", json_integer(w->facts.now));
-    char *text = json_dumps(request, JSON_COMPACT);
-    json_decref(request);
-    bool ok = text && control_ask(layout_path(w->arena, w->config, "run/control.sock"),
-                                  bytes_str(text), on_count, &c);
-    free(text);
-    if (!ok && !w->told_offline)
-        fprintf(stderr, "postern why: no server of this configuration could be asked, so nothing "
-                        "counts as sent yet (--sent N says otherwise)\n");
-    w->told_offline |= !ok;
-    return ok && c.told == c.count;
+    return ask_server(w, request, on_count, &c) && c.told == c.count;
 }
 
 static void find_counts(struct answer *w) {
@@ -401,7 +460,7 @@ static void find_counts(struct answer *w) {
     for (size_t i = 0; i < w->v.limit_count; i++)
         counts[i] = count_of(w, &w->v.limits[i]);
     w->facts.counts_state = FACT_KNOWN;
-    if (!w->q->offline && !w->q->sent.len && !ask_server(w, counts) && !w->told_offline)
+    if (!w->q->offline && !w->q->sent.len && !ask_counts(w, counts) && !w->told_offline)
         w->facts.counts_state = FACT_FAILED; /* it runs, and could not tell */
     w->facts.counts = counts;
     w->facts.count_count = w->v.limit_count;
@@ -409,6 +468,10 @@ static void find_counts(struct answer *w) {
 
 static void tell(struct answer *w, uint32_t missing) {
     struct facts *f = &w->facts;
+    for (size_t i = 0; i < f->popped_count; i++)
+        if (missing & FACT_POPPED ||
+            (missing & FACT_LOGIN && bytes_equal(w->popped[i].login, w->v.login)))
+            tell_window(w, &w->popped[i]);
     if (missing & FACT_LOGIN)
         f->login_state =
             look_up(w, f->login.len ? f->login : f->popped_login, true, &f->login_entry);
@@ -697,7 +760,9 @@ int cmd_why(int argc, char **argv) {
         TEXT("--certificate", "F",
              "the client's certificate: a PEM file, or its key as spki-sha256:HEX", certificate),
         TEXT("--local-user", "U", "handed in on this host by this user (postern send)", local_user),
-        TEXT("--popped", "U", "this login has just used POP3 from the address", popped),
+        TEXT("--popped", "U",
+             "this login has just used POP3 from the address; default: as the running server knows",
+             popped),
         TEXT("--helo", "N", "what it says in EHLO", helo),
         TEXT("--from", "A", "envelope sender; <> is the null sender", from),
         TEXT("--to", "A", "recipient", to),

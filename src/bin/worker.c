@@ -378,6 +378,11 @@ static void on_held(void *ctx, struct message_id id) {
     link_send(w->link, LINK_HELD, buf_bytes(&b), -1);
 }
 
+static const struct config *current_config(void *ctx) {
+    const struct worker *w = ctx;
+    return w->config;
+}
+
 static void start(struct worker *w) {
     struct arena *a = arena_open();
     struct why why;
@@ -416,6 +421,9 @@ static void start(struct worker *w) {
     w->answers = answers_open(&(struct answers_setup){ .store = spool_store(w->spool),
                                                        .counters = w->counters,
                                                        .loop = w->loop,
+                                                       .directory = w->directory,
+                                                       .config = current_config,
+                                                       .is_gateway = is_gateway,
                                                        .operate = operate,
                                                        .send = send_answer,
                                                        .ctx = w });
