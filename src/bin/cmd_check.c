@@ -46,6 +46,14 @@ static bool is_proof(const struct config_finding *f) {
     return f->severity == FINDING_ERROR && bytes_starts(bytes_str(f->id), B("proof."));
 }
 
+/* A stranger's transaction that would be relayed is known. */
+static bool is_open(const struct check *c) {
+    for (size_t i = 0; i < c->findings.count; i++)
+        if (is_proof(&c->findings.list[i]) && c->findings.list[i].example.len)
+            return true;
+    return false;
+}
+
 /* No error of the proof's; other errors may be there. */
 static bool is_closed(const struct check *c) {
     for (size_t i = 0; i < c->findings.count; i++)
@@ -83,7 +91,10 @@ static void print_json(const struct check *c) {
     struct buf b = buf_grow(64 * 1024 * 1024);
     buf_str(&b, "{\"verdict\":");
     buf_json(&b, findings_have_errors(&c->findings) ? B("refused") : B("ok"));
-    buf_printf(&b, ",\"proof\":\"%s\"", !c->proved ? "none" : is_closed(c) ? "closed" : "open");
+    buf_printf(&b, ",\"proof\":\"%s\"",
+               !c->proved || (!is_closed(c) && !is_open(c)) ? "none"
+               : is_closed(c)                               ? "closed"
+                                                            : "open");
     buf_str(&b, ",\"findings\":");
     findings_json(&b, &c->findings);
     buf_str(&b, ",\"matrix\":[");
@@ -155,8 +166,11 @@ static void print_text(const struct check *c) {
     else if (is_closed(c))
         printf(
             "Proof: closed. Without a login mail is relayed only for the networks listed above.\n");
-    else
+    else if (is_open(c))
         printf("Proof: OPEN. `postern serve` does not start with this configuration.\n");
+    else
+        printf("Proof: none, for the errors above. `postern serve` does not start with this "
+               "configuration.\n");
     if (c->proved && trusts_networks(c->config))
         printf("NAT beyond this host cannot be seen from here: a granted address must stand for "
                "machines of yours alone.\n");

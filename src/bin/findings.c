@@ -36,6 +36,10 @@ void findings_json(struct buf *b, const struct config_findings *findings) {
         buf_json(b, f->text);
         buf_str(b, ",\"id\":");
         buf_json(b, bytes_str(f->id));
+        if (f->example.len) {
+            buf_str(b, ",\"example\":");
+            buf_json(b, f->example);
+        }
         buf_char(b, '}');
     }
     buf_char(b, ']');

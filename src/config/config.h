@@ -235,7 +235,9 @@ struct config_finding {
     struct place place;
     struct bytes setting; /* "connector office: clients" */
     struct bytes text;    /* what is wrong, what was expected, what to do */
-    const char *id;       /* stable: "config.syntax" "config.not-built" "proof.public" ... */
+    struct bytes
+        example;    /* of the proof: a stranger's transaction that would be relayed, or none */
+    const char *id; /* stable: "config.syntax" "config.not-built" "proof.public" ... */
 };
 struct config_findings {
     size_t count;

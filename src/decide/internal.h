@@ -151,6 +151,10 @@ decide_rule decide_rule_bare_newline, decide_rule_hops, decide_rule_one_from,
  * charged. True when the decision is ended, by a refusal or a question. */
 bool decide_limits(struct decision *d);
 
+/* --- example.c: whom a configuration relays for ---------------------------------------------------- */
+/* An address that the pattern matches; empty: only the null sender. */
+struct bytes decide_example_address(const struct pattern *p, struct arena *a);
+
 /* --- changes.c: what would turn a refusal into acceptance -------------------------------------- */
 /* The listener to send a person to who should log in, or NULL: none, or a login would not help. */
 const struct listener *decide_login_listener(struct decision *d);

@@ -154,22 +154,6 @@ static void be_in_play(struct matrix *m, struct caller *w) {
 
 /* --- what it sends --------------------------------------------------------------------------------- */
 
-static struct bytes example_of(struct matrix *m, const struct pattern *p) {
-    switch (p->kind) {
-    case PATTERN_NULL:
-        return BYTES_NONE;
-    case PATTERN_ADDRESS:
-        return p->text;
-    case PATTERN_DOMAIN:
-        return SAID(m, "somebody@%.*s", BYTES_FMT(p->text));
-    case PATTERN_SUBDOMAINS:
-        return SAID(m, "somebody@below%.*s", BYTES_FMT(p->text));
-    case PATTERN_ANY:
-        break;
-    }
-    return B("somebody@elsewhere.invalid");
-}
-
 static struct bytes pattern_text(const struct pattern *p) {
     return p->kind == PATTERN_ANY ? B("*") : p->kind == PATTERN_NULL ? B("<>") : p->text;
 }
@@ -187,7 +171,8 @@ static void choose_sender(struct matrix *m, struct caller *w) {
     f->has_sender = true;
     if (c && c->senders == SENDERS_LIST) {
         w->senders = patterns_text(m, c->sender_list);
-        f->sender = c->sender_list.count ? example_of(m, &c->sender_list.list[0]) : BYTES_NONE;
+        f->sender = c->sender_list.count ? decide_example_address(&c->sender_list.list[0], m->arena)
+                                         : BYTES_NONE;
     } else if (c ? c->senders == SENDERS_ANY : !f->login.len) {
         w->senders = B("any");
         f->sender = B("somebody@elsewhere.invalid");
@@ -233,7 +218,10 @@ static struct bytes to_other(struct matrix *m, const struct caller *w) {
     struct verdict v;
     const struct connector *c = w->c;
     bool some = c && !c->to_accepted && c->may_relay_to.count && !any_of(c->may_relay_to);
-    ask(m, w, some ? example_of(m, &c->may_relay_to.list[0]) : B("somebody@somewhere.invalid"), &v);
+    ask(m, w,
+        some ? decide_example_address(&c->may_relay_to.list[0], m->arena)
+             : B("somebody@somewhere.invalid"),
+        &v);
     if (v.rc != OK)
         return refused(m, &v);
     return some ? SAID(m, "%.*s only", BYTES_FMT(patterns_text(m, c->may_relay_to))) : B("yes");

@@ -21,15 +21,27 @@ struct proof {
     struct config_findings *out;
 };
 
-static void find(struct proof *p, int severity, struct place place, const char *id,
-                 struct bytes setting, struct bytes text) {
+static struct config_finding *find(struct proof *p, int severity, struct place place,
+                                   const char *id, struct bytes setting, struct bytes text) {
     struct config_finding *list = ARENA_ARRAY(p->arena, p->out->count + 1, struct config_finding);
     if (p->out->count)
         memcpy(list, p->out->list, p->out->count * sizeof *list);
-    list[p->out->count++] = (struct config_finding){
+    struct config_finding *mine = &list[p->out->count++];
+    *mine = (struct config_finding){
         .severity = severity, .place = place, .setting = setting, .text = text, .id = id
     };
     p->out->list = list;
+    return mine;
+}
+
+/* What an error of the proof says is shown, where there is a listener at which it can happen. */
+static void show(struct proof *p, struct config_finding *f, struct bytes example) {
+    f->example = example;
+    f->text = arena_printf(p->arena, "%.*s. %s%.*s", BYTES_FMT(f->text),
+                           example.len ? "For example it relays for "
+                                       : "(As the file is now, no listener and sender rule lets it "
+                                         "happen; the next change may.)",
+                           BYTES_FMT(example));
 }
 
 static struct bytes setting_of(struct proof *p, const struct connector *c, const char *setting) {
@@ -84,6 +96,22 @@ static struct bytes contributors(struct proof *p) {
     return all;
 }
 
+/* The widest connector is asked first; another may be the one that has a listener. */
+static struct bytes public_example(struct proof *p, const struct connector *widest) {
+    struct example_question q = {
+        .config = p->config, .c = widest, .gateways = p->gateways, .now = p->now
+    };
+    q.among = public_clients(widest, p->arena);
+    struct bytes found = decide_example(&q, p->arena);
+    for (size_t i = 0; !found.len && i < p->config->connector_count; i++) {
+        q.c = &p->config->connectors[i];
+        q.among = public_clients(q.c, p->arena);
+        if (q.c != widest && grants_by_address(p, q.c))
+            found = decide_example(&q, p->arena);
+    }
+    return found;
+}
+
 static void prove_union(struct proof *p) {
     struct address_set all = { 0 }, most = { 0 };
     const struct connector *widest = NULL;
@@ -102,15 +130,18 @@ static void prove_union(struct proof *p) {
     if (v4 <= public4_wide && v6 <= public6_wide)
         return;
     bool fails = v4 > public4_most || v6 > public6_most;
-    find(p, fails ? FINDING_ERROR : FINDING_WARNING, widest->place,
-         fails ? "proof.public" : "proof.wide", setting_of(p, widest, "clients"),
-         arena_printf(
-             p->arena,
-             "without a login this server would relay for %.*s (connectors: %.*s); %s: list the "
-             "networks that are yours, and let everybody else log in",
-             BYTES_FMT(amount(p, all)), BYTES_FMT(contributors(p)),
-             fails ? "that is an open relay: at most 2^24 IPv4 addresses and an IPv6 /20 are taken"
-                   : "that is more than most networks have"));
+    struct config_finding *f = find(
+        p, fails ? FINDING_ERROR : FINDING_WARNING, widest->place,
+        fails ? "proof.public" : "proof.wide", setting_of(p, widest, "clients"),
+        arena_printf(
+            p->arena,
+            "without a login this server would relay for %.*s (connectors: %.*s); %s: list the "
+            "networks that are yours, and let everybody else log in",
+            BYTES_FMT(amount(p, all)), BYTES_FMT(contributors(p)),
+            fails ? "that is an open relay: at most 2^24 IPv4 addresses and an IPv6 /20 are taken"
+                  : "that is more than most networks have"));
+    if (fails)
+        show(p, f, public_example(p, widest));
 }
 
 /* --- addresses behind which anybody may be --------------------------------------------------------- */
@@ -159,6 +190,32 @@ static void prove_gateways(struct proof *p) {
 
 /* --- who may say whose address it is ----------------------------------------------------------------- */
 
+/* A peer that claims to be one of those that are granted something by their address. */
+static struct bytes claimed_example(struct proof *p, const struct listener *l, const char *setting,
+                                    struct address_set peers) {
+    struct example_question q = {
+        .config = p->config, .at = l, .gateways = p->gateways, .now = p->now
+    };
+    struct bytes found = BYTES_NONE;
+    struct addr peer;
+    for (size_t i = 0; !found.len && i < p->config->connector_count; i++) {
+        q.c = &p->config->connectors[i];
+        q.among = public_clients(q.c, p->arena);
+        if (grants_by_address(p, q.c))
+            found = decide_example(&q, p->arena);
+        q.among = address_set_fold(clients_of(q.c, p->arena), p->arena);
+        if (grants_by_address(p, q.c) && !found.len)
+            found = decide_example(&q, p->arena);
+    }
+    if (!found.len || !address_set_first(peers, &peer))
+        return BYTES_NONE;
+    char text[64];
+    struct buf b = buf_fixed(text, sizeof text);
+    addr_format(&b, peer);
+    return arena_printf(p->arena, "peer %s, which claims by %s to be %.*s", buf_text(&b),
+                        setting[0] == 'p' ? "PROXY" : "XCLIENT", BYTES_FMT(found));
+}
+
 static void prove_peers(struct proof *p, const struct listener *l, const char *setting,
                         struct networks peers) {
     struct address_set set = address_set_of(peers, p->arena);
@@ -166,12 +223,15 @@ static void prove_peers(struct proof *p, const struct listener *l, const char *s
     bool fails = ranges_widest(folded.v4) > peers4_most || ranges_widest(folded.v6) > peers6_most;
     if (!fails && ranges_widest(folded.v6) <= peers6_wide)
         return;
-    find(p, fails ? FINDING_ERROR : FINDING_WARNING, l->place, "proof.peers",
-         arena_printf(p->arena, "listener %.*s: %s", BYTES_FMT(l->name), setting),
-         fails ? B("these peers may claim any client address, and are wider than a /24: name the "
-                   "proxies themselves")
-               : B("these peers may claim any client address, and are wider than an IPv6 /64: name "
-                   "the proxies themselves"));
+    struct config_finding *f = find(
+        p, fails ? FINDING_ERROR : FINDING_WARNING, l->place, "proof.peers",
+        arena_printf(p->arena, "listener %.*s: %s", BYTES_FMT(l->name), setting),
+        fails ? B("these peers may claim any client address, and are wider than a /24: name the "
+                  "proxies themselves")
+              : B("these peers may claim any client address, and are wider than an IPv6 /64: name "
+                  "the proxies themselves"));
+    if (fails)
+        show(p, f, claimed_example(p, l, setting, set));
 }
 
 static void prove_listeners(struct proof *p) {

@@ -14,7 +14,7 @@ static wide number_of(struct addr a) {
     return n;
 }
 
-static struct addr addr_of(wide n, uint8_t family) {
+struct addr address_of(wide n, uint8_t family) {
     struct addr a = { .family = family };
     for (unsigned i = family == 4 ? 4 : 16; i > 0; i--, n >>= 8)
         a.ip[i - 1] = (uint8_t)n;
@@ -176,6 +176,6 @@ wide ranges_widest(struct ranges r) {
 bool address_set_first(struct address_set x, struct addr *out) {
     if (address_set_empty(x))
         return false;
-    *out = x.v4.count ? addr_of(x.v4.list[0].first, 4) : addr_of(x.v6.list[0].first, 6);
+    *out = x.v4.count ? address_of(x.v4.list[0].first, 4) : address_of(x.v6.list[0].first, 6);
     return true;
 }

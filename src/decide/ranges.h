@@ -35,7 +35,22 @@ struct address_set address_set_public(struct address_set x, struct arena *a);
 /* How many; all of IPv6 counts as one less than it has. */
 wide ranges_size(struct ranges r);
 wide ranges_widest(struct ranges r);
+struct addr address_of(wide n, uint8_t family); /* 4 or 6 */
 /* The first address of the set, IPv4 first; false when it is empty. */
 bool address_set_first(struct address_set x, struct addr *out);
+
+/* For the proof (example.c): a transaction of a client among these, with no login, certificate or POP
+ * window, that connector c grants and the decision accepts from CONNECT to CONTENT, in words: "client
+ * 192.0.2.1 at listener internet with TLS, from <a@b> to <c@d>, header From a@b". `at`: this listener
+ * alone, or NULL. Empty: none was found. */
+struct example_question {
+    const struct config *config;
+    const struct connector *c;
+    const struct listener *at;
+    struct address_set among;
+    const struct networks *gateways;
+    int64_t now;
+};
+struct bytes decide_example(const struct example_question *q, struct arena *a);
 
 #endif
