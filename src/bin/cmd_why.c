@@ -297,8 +297,7 @@ static int take_facts(struct answer *w) {
 /* --- facts that are asked for ------------------------------------------------------------------------ */
 
 static void open_directory(struct answer *w) {
-    const char *file =
-        arena_printf(w->arena, "%.*s/directory.db", BYTES_FMT(w->config->state_dir)).at;
+    const char *file = layout_directory_file(w->arena, w->config).at;
     struct why why;
     if (access(file, F_OK) != 0 && errno == ENOENT)
         return; /* nobody was added yet */

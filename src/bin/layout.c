@@ -39,12 +39,13 @@ enum rc layout_accounts(const struct config *c, struct layout_accounts *out, str
 enum who { PARENT, WORKER, KEEPER };
 
 static const struct {
-    const char *name; /* below STATE; "" is STATE itself */
+    const char *name; /* below STATE; the first is STATE itself */
     enum who who;
     mode_t mode;
 } directories[] = {
-    { "", WORKER, 0755 },       { "spool", WORKER, 0700 }, { "history", WORKER, 0700 },
-    { "keeper", KEEPER, 0700 }, { "keys", PARENT, 0700 },  { "run", PARENT, 0755 },
+    { "", PARENT, 0755 },          { "run", PARENT, 0755 },   { "keys", PARENT, 0700 },
+    { "directory", WORKER, 0700 }, { "spool", WORKER, 0700 }, { "history", WORKER, 0700 },
+    { "keeper", KEEPER, 0700 },
 };
 
 static struct files_owner owner_of(const struct layout_accounts *accounts, enum who who,
@@ -56,6 +57,10 @@ static struct files_owner owner_of(const struct layout_accounts *accounts, enum 
         owner.gid = who == PARENT ? 0 : account->gid;
     }
     return owner;
+}
+
+static struct bytes path_of(struct arena *a, const struct config *c, size_t i) {
+    return i ? layout_path(a, c, directories[i].name) : arena_copy(a, c->state_dir);
 }
 
 /* Missing parents are not made: a mistyped path, or a disk that is not mounted, must not go
@@ -74,18 +79,109 @@ static enum rc make_dir(const char *setting, struct bytes path, struct files_own
                             : "");
 }
 
+/* --- a STATE that was run_as's ------------------------------------------------------------------ */
+
+/* Whoever was run_as could rename what lies in STATE. Giving such a folder to the account that its
+ * name stands for would be giving away what it holds. */
+static enum rc check_owner(struct bytes path, struct files_owner wanted, struct why *why) {
+    struct files_owner found;
+    if (!files_owner_of(path, &found) || found.uid == wanted.uid)
+        return OK;
+    return why_set(
+        why, PERM, 0, NULL, "layout.owner",
+        "%.*s belongs to account %lu, not to %lu as it should, and until now the workers "
+        "could have put it there. Look at what it is; if it is right, chown -R it, and "
+        "start again",
+        BYTES_FMT(path), (unsigned long)found.uid, (unsigned long)wanted.uid);
+}
+
+static enum rc check_owners(struct arena *a, const struct config *c,
+                            const struct layout_accounts *accounts, struct why *why) {
+    enum rc rc = OK;
+    for (size_t i = 1; i < COUNT_OF(directories) && rc == OK; i++)
+        rc = check_owner(path_of(a, c, i),
+                         owner_of(accounts, directories[i].who, directories[i].mode), why);
+    if (rc == OK)
+        rc = check_owner(layout_path(a, c, "mail"), owner_of(accounts, WORKER, 0700), why);
+    return rc;
+}
+
+static enum rc take_state(struct arena *a, const struct config *c,
+                          const struct layout_accounts *accounts, struct why *why) {
+    struct files_owner before, ours = owner_of(accounts, PARENT, directories[0].mode);
+    struct bytes path = path_of(a, c, 0);
+    bool there = files_owner_of(path, &before);
+    enum rc rc = make_dir("state_dir", path, ours, why);
+    if (rc != OK || !accounts->root || !there || before.uid == 0)
+        return rc;
+    rc = check_owners(a, c, accounts, why);
+    if (rc != OK)
+        files_make_dir(path, before, NULL); /* the next start asks again */
+    return rc;
+}
+
+static struct bytes old_file(struct arena *a, const struct config *c) {
+    return layout_path(a, c, "directory.db");
+}
+
+static struct bytes new_file(struct arena *a, const struct config *c) {
+    return layout_path(a, c, "directory/directory.db");
+}
+
+/* The log first, the database last: as long as that is where it was, this goes on after a crash. All
+ * are moved, none copied, so that who has them open still has the same files. */
+static enum rc move_directory(struct arena *a, const struct config *c, struct why *why) {
+    static const char *const parts[] = { "-wal", "-shm", "" };
+    struct bytes from = old_file(a, c), to = new_file(a, c);
+    struct files_owner found;
+    if (!files_owner_of(from, &found))
+        return OK;
+    if (files_owner_of(to, &found))
+        return why_set(why, PERM, 0, NULL, "layout.twice",
+                       "there are two directories of users, %.*s and %.*s: remove the one that is "
+                       "not wanted",
+                       BYTES_FMT(from), BYTES_FMT(to));
+    enum rc rc = OK;
+    for (size_t i = 0; i < COUNT_OF(parts) && rc == OK; i++)
+        rc = files_move(arena_printf(a, "%.*s%s", BYTES_FMT(from), parts[i]),
+                        arena_printf(a, "%.*s%s", BYTES_FMT(to), parts[i]), why);
+    return rc;
+}
+
+struct bytes layout_directory_file(struct arena *a, const struct config *c) {
+    struct files_owner found;
+    struct bytes old = old_file(a, c), new = new_file(a, c);
+    return !files_owner_of(new, &found) && files_owner_of(old, &found) ? old : new;
+}
+
+/* --- making -------------------------------------------------------------------------------------- */
+
 enum rc layout_make(const struct config *c, const struct layout_accounts *accounts,
                     struct why *why) {
     struct arena *a = arena_open();
-    enum rc rc = OK;
-    for (size_t i = 0; i < COUNT_OF(directories) && rc == OK; i++) {
-        struct bytes path = directories[i].name[0] ? layout_path(a, c, directories[i].name)
-                                                   : arena_copy(a, c->state_dir);
-        rc = make_dir("state_dir", path,
+    enum rc rc = take_state(a, c, accounts, why);
+    for (size_t i = 1; i < COUNT_OF(directories) && rc == OK; i++)
+        rc = make_dir("state_dir", path_of(a, c, i),
                       owner_of(accounts, directories[i].who, directories[i].mode), why);
-    }
     if (rc == OK)
         rc = make_dir("mail_dir", c->mail_dir, owner_of(accounts, WORKER, 0700), why);
+    if (rc == OK)
+        rc = move_directory(a, c, why);
     arena_close(&a);
     return rc;
+}
+
+void layout_make_one(const struct config *c, const char *name) {
+    struct layout_accounts accounts;
+    struct files_owner found;
+    struct why why;
+    struct arena *a = arena_open();
+    for (size_t i = 0; i < COUNT_OF(directories); i++) {
+        bool wanted = i == 0 || bytes_equal(bytes_str(directories[i].name), bytes_str(name));
+        struct bytes path = path_of(a, c, i);
+        if (wanted && !files_owner_of(path, &found) && layout_accounts(c, &accounts, &why) == OK)
+            files_make_dir(path, owner_of(&accounts, directories[i].who, directories[i].mode),
+                           NULL);
+    }
+    arena_close(&a);
 }

@@ -188,7 +188,7 @@ enum rc offline_ask(const struct config *config, struct bytes request,
     if (rc == OK)
         rc = find_lanes(&o, config, a, why);
     if (rc == OK)
-        rc = directory_open(o.loop, layout_path(a, config, "directory.db").at, &directory, why);
+        rc = directory_open(o.loop, layout_directory_file(a, config).at, &directory, why);
     if (rc == OK) {
         o.spool = spool_open(o.loop, &(struct spool_setup){ .disk = disk });
         run(&o, config, directory);

@@ -1,6 +1,7 @@
 /* people: opening the directory and the secrets for a command. This file alone knows in which
  * order, for whom the files are made, and which failure is which exit code. */
 #include "bin/people.h"
+#include "bin/layout.h"
 #include "bin/settings.h"
 
 #include "base/must.h"
@@ -40,19 +41,6 @@ static int load(struct people *p, struct bytes file) {
     return EX_CONFIG;
 }
 
-/* Missing directories are made as `postern serve` would make them. */
-static void make_dir(const char *path, mode_t mode, struct bytes account_name) {
-    struct files_owner owner = FILES_MODE(mode);
-    struct account account;
-    if (access(path, F_OK) == 0)
-        return;
-    if (geteuid() == 0 && process_find_account(account_name, &account, NULL) == OK) {
-        owner.uid = account.uid;
-        owner.gid = account.gid;
-    }
-    files_make_dir(bytes_str(path), owner, NULL); /* what comes next says why it failed */
-}
-
 int people_open(struct people *p, struct bytes config_file, bool with_secrets) {
     struct why why;
     p->arena = arena_open();
@@ -60,16 +48,13 @@ int people_open(struct people *p, struct bytes config_file, bool with_secrets) {
     if (code != EX_OK)
         return code;
     const struct config *c = p->config;
-    const char *state = arena_str(p->arena, c->state_dir);
-    const char *directory = arena_printf(p->arena, "%s/directory.db", state).at;
-    const char *secrets_dir = arena_printf(p->arena, "%s/" SECRETS_DIR, state).at;
-    const char *secrets = arena_printf(p->arena, "%s/" SECRETS_FILE, state).at;
-    make_dir(state, 0755, c->run_as);
-    if (directory_db_open(directory, true, &p->directory, &why) != OK)
+    const char *secrets = layout_path(p->arena, c, SECRETS_FILE).at;
+    layout_make_one(c, "directory");
+    if (directory_db_open(layout_directory_file(p->arena, c).at, true, &p->directory, &why) != OK)
         return people_fail("postern", &why);
     if (!with_secrets)
         return EX_OK;
-    make_dir(secrets_dir, 0700, c->keeper_as.len ? c->keeper_as : c->run_as);
+    layout_make_one(c, SECRETS_DIR);
     if (secrets_open(secrets, true, &p->secrets, &why) != OK)
         return people_fail("postern", &why);
     return EX_OK;

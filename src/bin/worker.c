@@ -357,7 +357,7 @@ static void open_services(struct worker *w, struct arena *a) {
     }
     w->spool = spool_open(w->loop,
                           &(struct spool_setup){ .disk = w->disk, .min_free = c->queue.min_free });
-    if (directory_open(w->loop, layout_path(a, c, "directory.db").at, &w->directory, &why) != OK)
+    if (directory_open(w->loop, layout_directory_file(a, c).at, &w->directory, &why) != OK)
         give_up("directory", &why);
     w->auth = auth_open_channel(w->loop, layout_path(a, c, "run/keeper.sock").at);
     w->dns = dns_open_channel(w->loop, layout_path(a, c, "run/resolver.sock").at);

@@ -1,4 +1,4 @@
-/* directory: users, aliases and groups in STATE/directory.db (SQLite, WAL). It holds no secrets:
+/* directory: users, aliases and groups in STATE/directory/directory.db (SQLite, WAL). It holds no secrets:
  * those are the keeper's (keeper/secrets.h). Workers read it through an offload thread; commands
  * and the admin API write it.
  *

@@ -217,6 +217,27 @@ enum rc files_make_dir(struct bytes path, struct files_owner owner, struct why *
     return error ? failed(why, "make directory", path, error) : OK;
 }
 
+bool files_owner_of(struct bytes path, struct files_owner *out) {
+    char name[PATH_SIZE];
+    struct stat st;
+    if (!path_text(path, name) || lstat(name, &st) < 0)
+        return false;
+    *out = (struct files_owner){ st.st_mode & 07777, st.st_uid, st.st_gid };
+    return true;
+}
+
+enum rc files_move(struct bytes from, struct bytes to, struct why *why) {
+    char source[PATH_SIZE], target[PATH_SIZE];
+    if (!path_text(from, source) || !path_text(to, target))
+        return failed(why, "move", from, EINVAL);
+    if (rename(source, target) < 0)
+        return errno == ENOENT ? OK : failed(why, "move", from, errno);
+    int error = sync_parent(target);
+    if (!error)
+        error = sync_parent(source);
+    return error ? failed(why, "move", from, error) : OK;
+}
+
 static int by_name(const void *a, const void *b) {
     return bytes_compare(*(const struct bytes *)a, *(const struct bytes *)b);
 }

@@ -32,6 +32,11 @@ enum rc files_lock(struct bytes path, int *fd_out, struct why *why);
 /* Makes the directory if it is missing (not its parents) and gives it this mode and owner. PERM if
  * something else stands there, a symbolic link too. */
 enum rc files_make_dir(struct bytes path, struct files_owner owner, struct why *why);
+/* Who owns what stands there, a symbolic link itself; false when there is nothing, or it cannot be
+ * looked at. */
+bool files_owner_of(struct bytes path, struct files_owner *out);
+/* Renames, and syncs both directories. Nothing to move is fine: it may have been moved before. */
+enum rc files_move(struct bytes from, struct bytes to, struct why *why);
 /* Names of the entries but "." and "..", sorted; at most `limit` of them. */
 enum rc files_list(struct bytes path, size_t limit, struct arena *a, struct bytes **out,
                    size_t *count_out, struct why *why);

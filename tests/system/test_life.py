@@ -15,6 +15,7 @@ from harness import Skip, need_root, options, until
 from sink import HANG
 from smtp_session import Gone, Session
 from test_outbound import hand_in, ndr
+from test_parent import refused_start
 from world import *
 
 NOBODY = 65534
@@ -68,6 +69,79 @@ def test_who_may_read_what(t):
         wanted = {"keeper/secrets.db": {keeper}, "keys/tls.key": set()}.get(path, {worker})
         assert allowed == wanted, (path, allowed)
     assert {m.stat().st_uid for m in (server.state / "mail").rglob("*")} == {worker}
+
+
+def as_worker(*line):
+    return subprocess.run(line, user=NOBODY, group=NOBODY, extra_groups=[], capture_output=True).returncode == 0
+
+
+def test_state_is_roots(t):
+    """What runs as run_as can neither rename nor replace the folders of others in STATE, nor add one."""
+    need_root()
+    server, _ = world(t, build="shipped", run_as="nobody", head='keeper_as = "daemon"\n')
+    state = server.state
+    assert state.stat().st_uid == 0 and state.stat().st_mode & 0o777 == 0o755
+    owners = {"directory": NOBODY, "spool": NOBODY, "history": NOBODY, "mail": NOBODY, "keeper": 1, "keys": 0, "run": 0}
+    assert {name: (state / name).stat().st_uid for name in owners} == owners
+    for name in owners:
+        assert not as_worker("mv", state / name, state / "elsewhere"), name
+    assert not as_worker("mkdir", state / "new") and not as_worker("touch", state / "counters")
+    assert as_worker("cat", state / "directory/directory.db")
+    server.user("later@proseware.com")  # root makes no file that the workers cannot read
+    hand_in(server, "later@proseware.com", "x@contoso.com", HOTEL)
+    server.wait_maildir("later@proseware.com")
+
+
+def back_to_before(state):
+    """STATE as versions left it in which it belonged to run_as."""
+    for name in ("directory.db", "directory.db-wal", "directory.db-shm"):
+        if (state / "directory" / name).exists():
+            os.rename(state / "directory" / name, state / name)
+    (state / "directory").rmdir()
+    os.chown(state, NOBODY, NOBODY)
+
+
+@options(seconds=90)
+def test_state_of_before_is_taken_over(t):
+    """It is given to root and directory.db moved, once, with nothing lost; commands work before and after."""
+    need_root()
+    server, _ = world(t, build="shipped", run_as="nobody", head='keeper_as = "daemon"\n')
+    server.stop()
+    back_to_before(server.state)
+    server.user("between@proseware.com")
+    assert (server.state / "directory.db").exists() and not (server.state / "directory/directory.db").exists()
+    assert server.why(client=HOTEL, **{"from": "x@contoso.com", "to": "between@proseware.com"})["verdict"] == "accept"
+    server.start()
+    assert server.state.stat().st_uid == 0 and not (server.state / "directory.db").exists()
+    assert (server.state / "directory/directory.db").stat().st_uid == NOBODY
+    for who in ("terri@proseware.com", "between@proseware.com"):
+        hand_in(server, who, "x@contoso.com", HOTEL)
+        server.wait_maildir(who)
+
+
+@options(seconds=90)
+def test_state_that_was_tampered_with(t):
+    """Where STATE was run_as's, a folder with a wrong owner is not given away: the keeper's, renamed to the workers', say."""
+    need_root()
+    server, _ = world(t, build="shipped", run_as="nobody", head='keeper_as = "daemon"\n')
+    server.stop()
+    state = server.state
+    for stolen, name in (("keeper", "history"), ("keys", "directory"), ("spool", "keys")):
+        back_to_before(state)
+        saved = state / "saved"
+        if (state / name).exists():
+            os.rename(state / name, saved)
+        os.rename(state / stolen, state / name)
+        before = (state / name).stat().st_uid
+        for _ in range(2):  # the second start asks, too
+            refused_start(server, "layout.owner", name)
+            assert (state / name).stat().st_uid == before and state.stat().st_uid == NOBODY
+        os.rename(state / name, state / stolen)
+        if saved.exists():
+            os.rename(saved, state / name)
+        server.start()
+        server.stop()
+    assert (state / "keeper/secrets.db").stat().st_uid == 1
 
 
 @options(seconds=90)

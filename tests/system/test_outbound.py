@@ -135,7 +135,7 @@ def test_case_27_directory_damaged(t):
     """A directory that cannot be read is a fault of ours, for as long as it lasts."""
     server, _ = world(t)
     server.stop()
-    path = server.state / "directory.db"
+    path = server.state / "directory/directory.db"
     for extra in ("-wal", "-shm"):
         path.with_name(path.name + extra).unlink(missing_ok=True)
     path.write_bytes(b"this is no database " * 400)
@@ -152,7 +152,7 @@ def test_case_27_directory_damaged(t):
 def test_case_27_directory_removed(t):
     """Nobody is denied because the file went away under the server."""
     server, _ = world(t)
-    path = server.state / "directory.db"
+    path = server.state / "directory/directory.db"
     path.rename(path.with_name("elsewhere.db"))
     for to in ("terri@proseware.com", "ceo@proseware.com"):
         c = server.session(source=WORK).ehlo()
@@ -176,7 +176,7 @@ def test_case_27_secrets_missing(t):
 def test_case_27_directory_locked(t):
     """A lock that somebody holds on the file delays answers, and is never a denial."""
     server, _ = world(t)
-    lock = sqlite3.connect(server.state / "directory.db", isolation_level=None)
+    lock = sqlite3.connect(server.state / "directory/directory.db", isolation_level=None)
     lock.execute("PRAGMA locking_mode = EXCLUSIVE")
     try:
         lock.execute("BEGIN EXCLUSIVE")
