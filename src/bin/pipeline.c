@@ -17,16 +17,25 @@ enum { REPORT_ORIGINAL = 256 * 1024 }; /* of a failed message, read for its NDR 
 
 static const uint64_t RETRIEVE_SEED = 0xa5a5a5a55a5a5a5aULL; /* other session ids than accept's */
 
+/* A configuration, and who may still look at it: the sessions of stages, which count them, and questions of
+ * resolve. */
+struct generation {
+    const struct config *config;
+    size_t users; /* questions; once it is replaced, stages with sessions too */
+    bool replaced;
+    void (*release)(void *ctx, const struct config *old);
+    void *release_ctx;
+};
+
 struct pipeline {
     struct pipeline_setup setup;
     const struct config *config;
+    struct generation *generation;
     struct accept *accept;
     struct retrieve *retrieve; /* NULL: no POP3 */
     struct schedule *schedule;
     struct deliver *deliver;
     struct alarm *alarm;
-    void (*release)(void *ctx, const struct config *old);
-    void *release_ctx;
     unsigned draining; /* stages that have not come to rest */
     unsigned alarms;   /* mails to the postmaster that are not on disk yet */
     bool at_rest;
@@ -34,14 +43,52 @@ struct pipeline {
     void *idle_ctx;
 };
 
+/* --- configurations ------------------------------------------------------------------------- */
+
+static struct generation *open_generation(const struct config *config) {
+    struct generation *g = calloc(1, sizeof *g);
+    MUST(g);
+    g->config = config;
+    return g;
+}
+
+static void generation_unused(struct generation *g) {
+    if (--g->users || !g->replaced)
+        return;
+    g->release(g->release_ctx, g->config);
+    free(g);
+}
+
+static void left(void *ctx, const struct config *old) {
+    (void)old;
+    generation_unused(ctx);
+}
+
 /* --- accept -> resolve ------------------------------------------------------------------- */
+
+struct resolving {
+    struct generation *generation;
+    void (*on_resolved)(void *arg, enum rc rc, const struct envelope *resolved,
+                        const struct why *why);
+    void *arg;
+};
+
+static void resolved(void *ctx, enum rc rc, const struct envelope *envelope,
+                     const struct why *why) {
+    struct resolving q = *(struct resolving *)ctx; /* its arena may go with the call */
+    q.on_resolved(q.arg, rc, envelope, why);
+    generation_unused(q.generation);
+}
 
 static void resolve_for(void *ctx, const struct envelope *envelope, struct arena *a,
                         void (*on_resolved)(void *arg, enum rc rc, const struct envelope *resolved,
                                             const struct why *why),
                         void *arg) {
     struct pipeline *p = ctx;
-    resolve_begin(p->setup.loop, p->config, p->setup.directory, envelope, a, on_resolved, arg);
+    struct resolving *q = ARENA_NEW(a, struct resolving);
+    *q = (struct resolving){ p->generation, on_resolved, arg };
+    p->generation->users++;
+    resolve_begin(p->setup.loop, p->config, p->setup.directory, envelope, a, resolved, q);
 }
 
 static enum rc gateway_for(void *ctx, struct addr client, bool *out) {
@@ -220,6 +267,7 @@ struct pipeline *pipeline_open(const struct pipeline_setup *setup, const struct 
     MUST(p);
     p->setup = *setup;
     p->config = config;
+    p->generation = open_generation(config);
     p->accept = accept_open(
         &(struct accept_setup){
             .loop = setup->loop,
@@ -280,33 +328,25 @@ struct pipeline *pipeline_open(const struct pipeline_setup *setup, const struct 
     return p;
 }
 
-/* A configuration that both ways in have left is given back. */
-struct retiring {
-    unsigned users;
-    void (*release)(void *ctx, const struct config *old);
-    void *ctx;
-};
-
-static void left(void *ctx, const struct config *old) {
-    struct retiring *r = ctx;
-    if (--r->users)
-        return;
-    r->release(r->ctx, old);
-    free(r);
-}
-
 void pipeline_reload(struct pipeline *p, const struct config *config,
                      void (*release)(void *ctx, const struct config *old), void *ctx) {
     p->config = config;
     alarm_reload(p->alarm, config->hostname, config->postmaster);
     schedule_reload(p->schedule, config);
     deliver_reload(p->deliver, config);
-    struct retiring *r = malloc(sizeof(*r));
-    MUST(r);
-    *r = (struct retiring){ p->retrieve ? 2 : 1, release, ctx };
+    struct generation *old = p->generation;
+    p->generation = open_generation(config);
+    old->replaced = true;
+    old->release = release;
+    old->release_ctx = ctx;
+    old->users += p->retrieve ? 2 : 1;
     if (p->retrieve)
-        retrieve_reload(p->retrieve, config, left, r);
-    accept_reload(p->accept, config, left, r);
+        retrieve_reload(p->retrieve, config, left, old);
+    accept_reload(p->accept, config, left, old);
+}
+
+void pipeline_own_addresses(struct pipeline *p, const struct addr *list, size_t count) {
+    deliver_own_addresses(p->deliver, list, count);
 }
 
 void pipeline_session(struct pipeline *p, struct stream *s, struct bytes listener,
@@ -362,6 +402,7 @@ void pipeline_close(struct pipeline **pp) {
     deliver_close(&p->deliver);
     accept_close(&p->accept);
     retrieve_close(&p->retrieve);
+    free(p->generation);
     free(p);
     *pp = NULL;
 }

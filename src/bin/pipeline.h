@@ -41,6 +41,8 @@ struct pipeline *pipeline_open(const struct pipeline_setup *setup, const struct 
 /* Takes the configuration over; release is called for the old one once nothing uses it. */
 void pipeline_reload(struct pipeline *p, const struct config *config,
                      void (*release)(void *ctx, const struct config *old), void *ctx);
+/* The addresses that we listen on have changed; as deliver_own_addresses. */
+void pipeline_own_addresses(struct pipeline *p, const struct addr *list, size_t count);
 void pipeline_session(struct pipeline *p, struct stream *s, struct bytes listener,
                       struct tls_server *tls);
 /* As pipeline_session, for a listener of service pop3. */

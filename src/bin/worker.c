@@ -52,11 +52,10 @@ struct door {
     struct arena *arena;
 };
 
-/* A configuration that sessions may still look at. */
+/* A configuration that was replaced; somebody may still look at it. */
 struct retired {
     struct list_node node;
     struct config *config;
-    int64_t since;
 };
 
 struct worker {
@@ -178,6 +177,33 @@ static void close_door(struct door *d) {
     arena_close(&a);
 }
 
+/* A listener on all addresses listens on each of them: the loop rule must know them one by one. */
+static void collect_own_addresses(struct worker *w) {
+    struct addr interfaces[INTERFACES_MAX];
+    size_t count = sockets_interface_addresses(interfaces, INTERFACES_MAX);
+    struct addr *before = w->own;
+    w->own = calloc(w->doors.count * (count + 1) + 1, sizeof(*w->own));
+    MUST(w->own);
+    w->own_count = 0;
+    LIST_EACH(&w->doors, n) {
+        static const struct addr nowhere = { 0 };
+        struct addr a;
+        if (!addr_parse_port(CONTAINER_OF(n, struct door, node)->address, &a))
+            continue;
+        bool all = !memcmp(a.ip, nowhere.ip, sizeof(a.ip));
+        for (size_t i = 0; all && i < count; i++)
+            if (interfaces[i].family == a.family) {
+                w->own[w->own_count] = interfaces[i];
+                w->own[w->own_count++].port = a.port;
+            }
+        if (!all)
+            w->own[w->own_count++] = a;
+    }
+    if (w->pipeline)
+        pipeline_own_addresses(w->pipeline, w->own, w->own_count);
+    free(before);
+}
+
 static void take_door(struct worker *w, struct scan *body, int fd) {
     struct arena *a = arena_open();
     struct door *d = ARENA_NEW(a, struct door);
@@ -189,6 +215,8 @@ static void take_door(struct worker *w, struct scan *body, int fd) {
     list_append(&w->doors, &d->node);
     if (w->ready)
         open_door(w, d);
+    if (w->started)
+        collect_own_addresses(w);
 }
 
 static void drop_door(struct worker *w, struct scan *body) {
@@ -198,6 +226,8 @@ static void drop_door(struct worker *w, struct scan *body) {
         if (bytes_equal(d->listener, listener) && bytes_equal(d->address, address))
             close_door(d);
     }
+    if (w->started)
+        collect_own_addresses(w);
 }
 
 /* --- lanes ------------------------------------------------------------------------------- */
@@ -271,13 +301,19 @@ static enum rc is_gateway(void *ctx, struct addr client, bool *out) {
     return w->gateways ? OK : TEMP;
 }
 
+static void network_changed(void *ctx) {
+    collect_own_addresses(ctx);
+}
+
 /* Until the routes can be read, nobody earns a grant by address alone. */
 static void watch_gateways(void *ctx) {
     struct worker *w = ctx;
     struct why why;
     w->gateways = gateways_open(w->loop, &why);
-    if (w->gateways)
+    if (w->gateways) {
+        gateways_on_change(w->gateways, network_changed, w);
         return;
+    }
     struct event *e = event_begin("gateways-unknown");
     event_why(e, &why);
     event_bool(e, "alarm", true);
@@ -306,28 +342,6 @@ static void send_answer(void *ctx, uint64_t question, struct bytes lines, enum a
     buf_lbytes(&b, lines);
     link_send(w->link, LINK_ANSWER, buf_bytes(&b), -1);
     buf_free(&b);
-}
-
-/* A listener on all addresses listens on each of them: the loop rule must know them one by one. */
-static void collect_own_addresses(struct worker *w) {
-    struct addr interfaces[INTERFACES_MAX];
-    size_t count = sockets_interface_addresses(interfaces, INTERFACES_MAX);
-    w->own = calloc(w->doors.count * (count + 1) + 1, sizeof(*w->own));
-    MUST(w->own);
-    LIST_EACH(&w->doors, n) {
-        static const struct addr nowhere = { 0 };
-        struct addr a;
-        if (!addr_parse_port(CONTAINER_OF(n, struct door, node)->address, &a))
-            continue;
-        bool all = !memcmp(a.ip, nowhere.ip, sizeof(a.ip));
-        for (size_t i = 0; all && i < count; i++)
-            if (interfaces[i].family == a.family) {
-                w->own[w->own_count] = interfaces[i];
-                w->own[w->own_count++].port = a.port;
-            }
-        if (!all)
-            w->own[w->own_count++] = a;
-    }
 }
 
 /* Before any thread runs, and after all that reads outside of STATE has been read. */
@@ -433,27 +447,27 @@ static void start(struct worker *w) {
 
 /* --- a new configuration ----------------------------------------------------------------- */
 
-enum { RETIRED_MS = 15 * 60 * 1000 };
-
-/* Questions to the directory and deliveries may look at it a little longer than sessions do. */
-static void release(void *ctx, const struct config *old) {
-    struct worker *w = ctx;
-    struct retired *r = calloc(1, sizeof(*r));
-    MUST(r);
-    r->config = (struct config *)old;
-    r->since = loop_now(w->loop);
-    list_append(&w->retired, &r->node);
+static void free_retired(struct worker *w, struct retired *r) {
+    list_remove(&w->retired, &r->node);
+    config_close(&r->config);
+    free(r);
 }
 
-static void free_retired(struct worker *w, int64_t age) {
+/* Nobody looks at it any more. */
+static void release(void *ctx, const struct config *old) {
+    struct worker *w = ctx;
     LIST_EACH(&w->retired, n) {
         struct retired *r = CONTAINER_OF(n, struct retired, node);
-        if (loop_now(w->loop) - r->since < age)
-            continue;
-        list_remove(&w->retired, n);
-        config_close(&r->config);
-        free(r);
+        if (r->config == old)
+            free_retired(w, r);
     }
+}
+
+static void retire(struct worker *w, struct config *old) {
+    struct retired *r = calloc(1, sizeof(*r));
+    MUST(r);
+    r->config = old;
+    list_append(&w->retired, &r->node);
 }
 
 static void take_config(struct worker *w, int fd) {
@@ -471,11 +485,11 @@ static void take_config(struct worker *w, int fd) {
         w->config = config;
         return;
     }
-    free_retired(w, RETIRED_MS);
+    retire(w, w->config);
     w->config = config;
-    pipeline_reload(w->pipeline, config, release, w);
     LIST_EACH(&w->doors, n)
     open_tls(w, CONTAINER_OF(n, struct door, node));
+    pipeline_reload(w->pipeline, config, release, w);
 }
 
 /* --- the end ----------------------------------------------------------------------------- */
@@ -522,7 +536,8 @@ static void close_all(struct worker *w) {
         history_flush(w->history, loop_wall(w->loop));
         history_close(&w->history);
     }
-    free_retired(w, 0);
+    LIST_EACH(&w->retired, n)
+    free_retired(w, CONTAINER_OF(n, struct retired, node));
     config_close(&w->config);
     counters_close(&w->counters);
     link_close(&w->link);

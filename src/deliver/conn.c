@@ -407,9 +407,25 @@ static void on_ready(void *ctx) {
     case CONN_MAIL:
         transaction_or_end(c, transaction_over(c));
         break;
+    case CONN_CLEARING:
+        conn_let_go(c);
+        break;
     default:
         break;
     }
+}
+
+/* Every recipient has its answer, but the machine has still to clear the transaction with RSET (RFC 5321
+ * section 4.1.1.5): that is the connection's business, and its task need not wait for it. */
+static void let_task_go(struct conn *c) {
+    struct task *t = c->task;
+    if (!t || t->left || c->phase != CONN_MAIL)
+        return;
+    detach(c);
+    c->transaction.count = 0;
+    enter(c, CONN_CLEARING);
+    timer_set(c->deliver->setup.loop, &c->timer, smtp_stage_timeout(SMTP_STAGE_RSET), on_late, c);
+    task_session_over(t);
 }
 
 /* --- replies --------------------------------------------------------------------------------- */
@@ -472,6 +488,8 @@ static void on_stage(void *ctx, enum smtp_stage stage, size_t index, const struc
     if (c->phase == CONN_QUIT && (stage == SMTP_STAGE_QUIT || !reply->code))
         close_softly(c);
     c->heard = true;
+    if (c->phase == CONN_CLEARING && (!reply->code || stage == SMTP_STAGE_RSET))
+        conn_abort(c);
     if (!c->task)
         return;
     if (!reply->code) {
@@ -501,6 +519,7 @@ static void on_stage(void *ctx, enum smtp_stage stage, size_t index, const struc
             refused_session(c, stage, reply);
         else
             transaction_reply(c, stage, index, reply);
+        let_task_go(c);
         break;
     case SMTP_STAGE_END_OF_DATA: {
         if (transaction_chunk_unknown(c, reply)) {

@@ -36,6 +36,11 @@ struct deliver *deliver_open(const struct deliver_setup *setup, const struct con
     return d;
 }
 
+void deliver_own_addresses(struct deliver *d, const struct addr *list, size_t count) {
+    d->setup.own_addresses = list;
+    d->setup.own_address_count = count;
+}
+
 void deliver_reload(struct deliver *d, const struct config *config) {
     d->config = config;
     hop_forget_all(d);

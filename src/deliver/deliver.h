@@ -28,12 +28,14 @@ struct deliver_setup {
     /* Exactly once a job. */
     void (*on_outcomes)(void *ctx, const struct job *job, const struct outcome *outcomes,
                         size_t count);
-    /* Tests: our own listening addresses, for the loop rule. */
+    /* Our own listening addresses, for the loop rule. */
     const struct addr *own_addresses;
     size_t own_address_count;
 };
 struct deliver *deliver_open(const struct deliver_setup *setup, const struct config *config);
 void deliver_reload(struct deliver *d, const struct config *config);
+/* They changed; the list lives until the next call, or deliver's end. */
+void deliver_own_addresses(struct deliver *d, const struct addr *list, size_t count);
 /* The job and what it points to live until on_outcomes. */
 void deliver_begin(struct deliver *d, const struct job *job);
 void deliver_maildir_done(struct deliver *d, const struct job *job, uint32_t recipient, enum rc rc,

@@ -173,7 +173,8 @@ enum conn_phase {
     CONN_HELLO,          /* greeting and EHLO */
     CONN_SECURING,       /* STARTTLS, handshake, EHLO again */
     CONN_LOGIN,
-    CONN_MAIL, /* transactions */
+    CONN_MAIL,     /* transactions */
+    CONN_CLEARING, /* all of a task is answered; RSET is not yet */
     CONN_IDLE,
     CONN_QUIT,
     CONN_DEAD, /* freed in the next turn */

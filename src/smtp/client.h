@@ -106,7 +106,7 @@ struct smtp_client_mail {
     uint8_t ret; /* 0, 1 FULL, 2 HDRS */
     struct bytes envid;
     size_t count;
-    const struct smtp_client_rcpt *rcpts; /* must live until `ready` */
+    const struct smtp_client_rcpt *rcpts; /* must live until all are answered, or `ready` */
 };
 struct smtp_client_rcpt {
     struct bytes mailbox;

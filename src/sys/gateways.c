@@ -238,15 +238,6 @@ static enum rc cannot_read(struct why *why, int error) {
 
 /* --- watching ----------------------------------------------------------------------------------- */
 
-static bool same(const struct gateways *g, const struct reading *r) {
-    if (g->count != r->count)
-        return false;
-    for (size_t i = 0; i < r->count; i++)
-        if (!addr_equal(g->found[i], r->found[i]) || g->found[i].scope != r->found[i].scope)
-            return false;
-    return true;
-}
-
 static void take_over(struct gateways *g, const struct reading *r) {
     free(g->found);
     g->found = calloc(r->count + 1, sizeof *g->found);
@@ -264,11 +255,9 @@ static void read_again(void *ctx) {
         timer_set(g->loop, &g->timer, RETRY_MS, read_again, g);
         return;
     }
-    bool changed = !same(g, r);
-    if (changed)
-        take_over(g, r);
+    take_over(g, r);
     free(r);
-    if (changed && g->changed)
+    if (g->changed)
         g->changed(g->ctx);
 }
 

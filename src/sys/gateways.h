@@ -19,7 +19,8 @@ void gateways_close(struct gateways **g);
 bool gateways_has(const struct gateways *g, struct addr a);
 /* All of them as networks of one address each, for the proof of check. */
 size_t gateways_networks(const struct gateways *g, struct arena *a, struct network **out);
-/* Called after they changed; NULL for nobody. */
+/* Called after an interface, an address or a route of this host has changed, whether that changed
+ * these or not; NULL for nobody. */
 void gateways_on_change(struct gateways *g, void (*changed)(void *ctx), void *ctx);
 
 /* Once, without a loop, for commands. */

@@ -1,5 +1,6 @@
 """relay-cases.md, 27 to 35: what becomes of mail when others refuse it or do not answer, and when we are at fault."""
 import re
+import socket
 import sqlite3
 
 from harness import Skip, need_root, options, until
@@ -282,3 +283,27 @@ def test_case_29_disk_full(t):
     server.command("queue", "retry", "--all")
     until(lambda: {m.message_id for m in sink.messages} >= set(taken), f"{len(taken)} messages relayed", 40)
     until(lambda: server.session(source=HOME).ehlo().cmd("MAIL FROM:<terri@proseware.com>").code == 250, "taking mail again", 20, 0.3)
+
+
+# --- loops ---
+
+
+def test_own_addresses_follow_reload(t):
+    """A listener that a reload adds is ourselves to the loop rule at once; one that it takes away is not."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.9", 0))
+        port = free.getsockname()[1]
+    back = CASES + f'route "back" {{ to = {{"*@contoso.com"}}  via = {{"smtp://127.0.0.9:{port}"}}  tls = off }}\n'
+    server = t.server(back)
+    server.user("terri@proseware.com")
+    message = hand_in(server, "x@contoso.com")
+    until(lambda: server.events("deferred"), "nobody is there yet")
+    late = f'listener "late" {{ bind = {{"127.0.0.9:{port}"}}  auth = off }}\n'
+    assert server.reload(back + late)["event"] == "reloaded"
+    bounced = until(lambda: server.events("bounced"), "found out that it is ourselves")[0]
+    assert bounced["message"] == message and bounced["reason"] == "loop.via", bounced
+    assert server.reload(back)["event"] == "reloaded"
+    count = len(server.events("deferred"))
+    hand_in(server, "y@contoso.com")
+    until(lambda: len(server.events("deferred")) > count, "nobody is there again")
+    assert len(server.events("bounced")) == 1

@@ -515,6 +515,20 @@ static void too_many_go_next_time(void **state) {
     }
 }
 
+/* The answers are told when they are had: clearing the transaction is the connection's own business. */
+static void reports_before_reset(void **state) {
+    struct world *w = *state;
+    rule(w, "RCPT", "550 5.1.1 no\r\n", 0);
+    rule(w, "RSET", "", 1); /* not answered */
+    int64_t before = loop_now(w->loop);
+    carry(w, order("route:r", 2));
+    assert_non_null(strstr(w->text, "failed 550 5.1.1 RCPT recipient"));
+    assert_true(loop_now(w->loop) - before < 5000);
+    carry(w, order("route:r", 1)); /* on another connection */
+    assert_non_null(strstr(w->text, "failed 550 5.1.1 RCPT recipient"));
+    assert_int_equal(w->peer.messages, 0);
+}
+
 /* --- what cannot go ------------------------------------------------------------------------------------------- */
 
 static void too_large(void **state) {
@@ -940,6 +954,7 @@ int main(void) {
         TEST(in_groups),
         TEST(the_server_names_its_number),
         TEST(too_many_go_next_time),
+        TEST(reports_before_reset),
         TEST(too_large),
         TEST(utf8),
         TEST(policies),
