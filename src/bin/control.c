@@ -3,7 +3,7 @@
 #include "bin/control.h"
 #include "base/list.h"
 #include "base/must.h"
-#include "sys/process.h"
+#include "sys/names.h"
 #include "sys/sockets.h"
 #include "sys/stream.h"
 
@@ -20,6 +20,7 @@ struct control {
     struct stream_listener *listener;
     int fd;
     struct list askers;
+    struct names *names;
     uint64_t last;
     unsigned workers;
     bool (*ask)(void *ctx, unsigned worker, enum link_type type, struct bytes body);
@@ -36,6 +37,7 @@ struct asker {
     struct arena *arena;
     unsigned worker;     /* that is being asked */
     bool asked, waiting; /* for room, before the next page */
+    bool complete;       /* the request is here */
 };
 
 static void tell_worker(struct asker *a, enum link_type type) {
@@ -137,13 +139,11 @@ static bool sign_request(struct asker *a, struct bytes line) {
     return !a->request.full;
 }
 
-static void on_read(void *ctx, struct bytes data) {
-    struct asker *a = ctx;
-    if (a->asked)
-        return;
-    buf_add(&a->request, data);
+/* When the whole request and the operator's name are here. */
+static void go_on(struct asker *a) {
     ptrdiff_t at = bytes_find(buf_bytes(&a->request), '\n');
-    if (at < 0 && !a->request.full)
+    a->complete = at >= 0 || a->request.full;
+    if (!a->complete || !a->operator_name.len)
         return;
     struct bytes line =
         arena_copy(a->arena, bytes_first(buf_bytes(&a->request), at < 0 ? 0 : (size_t)at));
@@ -153,6 +153,37 @@ static void on_read(void *ctx, struct bytes data) {
         return;
     }
     ask_next(a);
+}
+
+static void on_read(void *ctx, struct bytes data) {
+    struct asker *a = ctx;
+    if (a->asked || a->complete)
+        return;
+    buf_add(&a->request, data);
+    go_on(a);
+}
+
+/* It may have gone meanwhile: found by its number. */
+struct name_wanted {
+    struct control *control;
+    uint64_t question;
+};
+
+static void on_name(void *ctx, struct bytes name) {
+    struct name_wanted *wanted = ctx;
+    struct asker *a = find(wanted->control, wanted->question);
+    free(wanted);
+    if (!a)
+        return;
+    a->operator_name = arena_copy(a->arena, name);
+    go_on(a);
+}
+
+static void want_name(struct asker *a, unsigned uid) {
+    struct name_wanted *wanted = calloc(1, sizeof(*wanted));
+    MUST(wanted);
+    *wanted = (struct name_wanted){ a->control, a->question };
+    names_find(a->control->names, uid, on_name, wanted);
 }
 
 static void on_end(void *ctx, int error) {
@@ -179,9 +210,9 @@ static void on_accept(void *ctx, struct stream *s) {
     a->stream = s;
     a->question = ++c->last;
     a->request = buf_grow(REQUEST_MAX);
-    a->operator_name = process_user_name(uid, arena);
     list_append(&c->askers, &a->node);
     stream_attach(s, &handler, a);
+    want_name(a, uid);
 }
 
 struct control *control_open(struct loop *l, int fd) {
@@ -190,6 +221,7 @@ struct control *control_open(struct loop *l, int fd) {
     c->loop = l;
     c->fd = fd;
     list_init(&c->askers);
+    c->names = names_open(l);
     return c;
 }
 

@@ -3,6 +3,7 @@
 #include "base/must.h"
 #include "base/num.h"
 #include "bin/live.h"
+#include "deliver/deliver.h"
 #include "doctor/doctor.h"
 
 #include <string.h>
@@ -38,22 +39,19 @@ struct server {
 
 /* --- one address -------------------------------------------------------------------------- */
 
-/* As deliver settles it: what the route says; a login raises it. */
 static enum probe_tls policy_for(const struct server *s, struct addr address) {
     static const enum probe_tls policies[] = {
         [TLS_POLICY_DEFAULT] = PROBE_TLS_TRY,     [TLS_POLICY_VERIFY] = PROBE_TLS_VERIFY,
         [TLS_POLICY_REQUIRE] = PROBE_TLS_REQUIRE, [TLS_POLICY_OPPORTUNISTIC] = PROBE_TLS_TRY,
         [TLS_POLICY_OFF] = PROBE_TLS_OFF,
     };
-    bool loopback = addr_is_loopback(address);
-    if (!s->route)
-        return s->path.len || loopback ? PROBE_TLS_OFF : PROBE_TLS_TRY;
-    enum probe_tls p = policies[s->route->tls];
-    if (s->route->has_login && p != PROBE_TLS_VERIFY)
-        p = loopback ? PROBE_TLS_REQUIRE : PROBE_TLS_VERIFY;
-    if (s->implicit && p == PROBE_TLS_OFF)
-        p = PROBE_TLS_REQUIRE;
-    return p;
+    return policies[deliver_tls_policy(&(struct deliver_tls){
+        .set = s->route ? s->route->tls : TLS_POLICY_DEFAULT,
+        .login = s->route && s->route->has_login,
+        .loopback = addr_is_loopback(address),
+        .unix_socket = s->path.len,
+        .implicit = s->implicit,
+    })];
 }
 
 static const char *how_secure(const struct probe_seen *seen) {

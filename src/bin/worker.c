@@ -14,6 +14,7 @@
 #include "spool/spool.h"
 #include "sys/disk.h"
 #include "sys/gateways.h"
+#include "sys/names.h"
 #include "sys/process.h"
 #include "sys/random.h"
 #include "sys/sandbox.h"
@@ -86,6 +87,7 @@ struct worker {
     struct maildrops *maildrops;
     struct history *history;
     struct gateways *gateways;
+    struct names *names;
     struct pipeline *pipeline;
     struct answers *answers;
     struct addr *own;
@@ -106,6 +108,22 @@ _Noreturn static void give_up(const char *what, const struct why *why) {
 
 /* --- doors ------------------------------------------------------------------------------- */
 
+/* A process of this host, whose account's name is being looked up. */
+struct visitor {
+    struct worker *worker;
+    struct stream *stream;
+};
+
+static void on_visitor(void *ctx, struct bytes name) {
+    struct visitor *v = ctx;
+    struct worker *w = v->worker;
+    if (name.len)
+        pipeline_local(w->pipeline, v->stream, name);
+    else
+        stream_abort(&v->stream);
+    free(v);
+}
+
 static void on_accept(void *ctx, struct stream *s) {
     struct door *d = ctx;
     struct worker *w = d->worker;
@@ -117,13 +135,15 @@ static void on_accept(void *ctx, struct stream *s) {
     }
     unsigned uid, gid;
     int pid;
-    if (!stream_credentials(s, &uid, &gid, &pid)) {
+    struct visitor *v = calloc(1, sizeof(*v));
+    MUST(v);
+    *v = (struct visitor){ w, s };
+    if (stream_credentials(s, &uid, &gid, &pid)) {
+        names_find(w->names, uid, on_visitor, v);
+    } else {
         stream_abort(&s);
-        return;
+        free(v);
     }
-    struct arena *a = arena_open();
-    pipeline_local(w->pipeline, s, process_user_name(uid, a));
-    arena_close(&a);
 }
 
 /* The listener's own pair first, then those chosen by name. The parent has proved them; should they
@@ -375,6 +395,7 @@ static void open_services(struct worker *w, struct arena *a) {
         give_up("directory", &why);
     w->auth = auth_open_channel(w->loop, layout_path(a, c, "run/keeper.sock").at);
     w->dns = dns_open_channel(w->loop, layout_path(a, c, "run/resolver.sock").at);
+    w->names = names_open(w->loop);
     w->maildir = maildir_open(w->loop, arena_str(a, c->mail_dir), arena_str(a, c->hostname));
     w->maildrops = maildrops_open(w->loop, arena_str(a, c->mail_dir), MAILDROP_MOST);
     if (history_open(layout_path(a, c, "history").at, c->history_keep, c->history_max_size,
@@ -520,6 +541,7 @@ static void close_all(struct worker *w) {
     timer_clear(&w->lease_timer);
     LIST_EACH(&w->doors, n)
     close_door(CONTAINER_OF(n, struct door, node));
+    names_close(&w->names);
     pipeline_close(&w->pipeline);
     spool_close(&w->spool);
     disk_close(&w->disk);

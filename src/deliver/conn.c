@@ -218,20 +218,16 @@ static struct tls_client *tls_of(const struct conn *c) {
     return c->hop->own_tls ? c->hop->own_tls : c->deliver->setup.tls;
 }
 
-/* The ladder: what the route says; a login raises it. An envelope with "TLS-Required: No" (RFC
- * 8689) would lower defaults, but the only default in use here, opportunistic, demands nothing. */
 static enum tls_policy policy_for(const struct hop *h, const struct target *target) {
-    bool loopback = target->path.len || addr_is_loopback(target->address);
-    enum tls_policy p = h->tls;
-    if (target->path.len || target->plain)
+    if (target->plain) /* the handshake failed, and it may do without */
         return TLS_POLICY_OFF;
-    if (p == TLS_POLICY_DEFAULT)
-        p = loopback ? TLS_POLICY_OFF : TLS_POLICY_OPPORTUNISTIC;
-    if (h->has_login && p != TLS_POLICY_VERIFY)
-        p = loopback ? TLS_POLICY_REQUIRE : TLS_POLICY_VERIFY;
-    if (target->implicit && p == TLS_POLICY_OFF)
-        p = TLS_POLICY_REQUIRE;
-    return p;
+    return deliver_tls_policy(&(struct deliver_tls){
+        .set = h->tls,
+        .login = h->has_login,
+        .loopback = addr_is_loopback(target->address),
+        .unix_socket = target->path.len,
+        .implicit = target->implicit,
+    });
 }
 
 static bool tls_is_due(const struct conn *c) {

@@ -32,6 +32,14 @@ struct deliver_setup {
     const struct addr *own_addresses;
     size_t own_address_count;
 };
+/* How far TLS must go with a server: never DEFAULT. */
+struct deliver_tls {
+    enum tls_policy set; /* what the route says; DEFAULT where there is none */
+    bool login;          /* one goes over it */
+    bool loopback, unix_socket, implicit;
+};
+enum tls_policy deliver_tls_policy(const struct deliver_tls *f);
+
 struct deliver *deliver_open(const struct deliver_setup *setup, const struct config *config);
 void deliver_reload(struct deliver *d, const struct config *config);
 /* They changed; the list lives until the next call, or deliver's end. */
