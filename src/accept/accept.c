@@ -16,6 +16,8 @@ struct accept *accept_open(const struct accept_setup *setup, const struct config
     struct accept *a = calloc(1, sizeof(*a));
     MUST(a);
     a->setup = *setup;
+    if (!a->setup.memory)
+        a->setup.memory = MEMORY_DEFAULT;
     a->rules = open_rules(config);
     a->scratch = arena_open();
     list_init(&a->sessions);

@@ -35,6 +35,7 @@ struct accept_setup {
      * host's routes cannot be read. */
     enum rc (*is_gateway)(void *ctx, struct addr client, bool *out);
     void *ctx;
+    size_t memory; /* octets that all transactions together may hold; 0: 128 MiB */
     uint64_t seed; /* of session ids: differs between processes and starts */
 };
 struct accept *accept_open(const struct accept_setup *setup, const struct config *config);

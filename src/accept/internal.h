@@ -21,7 +21,10 @@ enum {
     ANSWER_GRACE = 30 * 1000, /* for a client to take what we wrote */
     PROGRESS = 512,           /* octets without a reply that count as progress */
     HELO_MAX = 255,
-    SESSION_ROOM = 512, /* for the machine and a login, behind the session in its arena */
+    MEMORY_DEFAULT = 128 * 1024 * 1024,
+    DRAFT_MEMORY = 128 * 1024, /* of content, before the store writes it to disk */
+    SMALL_SHARE = 16 * 1024,   /* who holds less gets what is left above the bound */
+    SESSION_ROOM = 512,        /* for the machine and a login, behind the session in its arena */
 };
 
 /* A configuration that sessions refer to; freed when it is not the current one and nobody does. */
@@ -37,6 +40,7 @@ struct accept {
     struct ruleset *rules;
     struct list sessions;
     struct arena *scratch; /* gates and offers; reset at each use */
+    size_t in_memory;      /* octets, of all transactions */
     uint64_t counter;
     bool draining;
     void (*on_idle)(void *ctx);
@@ -62,6 +66,8 @@ struct transaction {
     struct store_draft *draft;
     uint64_t received; /* octets of content */
     bool too_big, header_done, header_too_big, has_8bit;
+    bool no_memory;    /* dropped, to make room for others */
+    size_t in_memory;  /* its part of accept.in_memory */
     struct buf header; /* until it is complete */
     unsigned hops;
     struct mailbox_header *mailboxes;

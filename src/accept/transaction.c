@@ -16,10 +16,46 @@ static struct transaction *open_transaction(void) {
     return tx;
 }
 
+/* --- memory ------------------------------------------------------------------------------ */
+
+/* What a transaction holds in this process, about: the header until it is complete, content until the
+ * store writes it, and recipients. Limits for each session and client bound none of the sum. */
+static void account(struct session *s) {
+    struct transaction *tx = s->tx;
+    size_t now = arena_used(tx->arena) + tx->header.cap;
+    if (tx->draft)
+        now += tx->received < DRAFT_MEMORY ? (size_t)tx->received : DRAFT_MEMORY;
+    s->accept->in_memory += now - tx->in_memory;
+    tx->in_memory = now;
+}
+
+/* Above the bound, whoever holds much and wants more has to give way; ordinary mail goes on a little
+ * longer. */
+static bool memory_is_short(const struct session *s) {
+    size_t bound = s->accept->setup.memory;
+    if (s->tx->in_memory < SMALL_SHARE)
+        bound += bound / 4;
+    return s->accept->in_memory > bound;
+}
+
+static void refuse_memory(struct session *s) {
+    struct why why;
+    session_why(
+        s,
+        &(struct refusal){ TEMP, 452, "4.3.1", "limit.memory",
+                           "There is no memory for the message for the moment; this is our fault",
+                           "Try again later" },
+        &why);
+    smtp_server_answer(s->machine, TEMP, &why);
+}
+
+/* --- transactions ------------------------------------------------------------------------ */
+
 static void close_transaction(struct session *s) {
     struct transaction *tx = s->tx;
     if (!tx)
         return;
+    s->accept->in_memory -= tx->in_memory;
     limits_give_back(s);
     s->tx = NULL;
     if (tx->draft)
@@ -202,6 +238,11 @@ void transaction_data(void *ctx) {
     struct session *s = ctx;
     struct transaction *tx = s->tx;
     struct why why;
+    account(s);
+    if (memory_is_short(s)) {
+        refuse_memory(s);
+        return;
+    }
     tx->draft = store_begin(s->accept->setup.store, s->facts.size, &why);
     if (!tx->draft) {
         smtp_server_answer(s->machine, TEMP, &why);
@@ -356,8 +397,16 @@ void transaction_content(void *ctx, struct bytes content) {
     struct session *s = ctx;
     struct transaction *tx = s->tx;
     tx->received += content.len;
-    if (tx->too_big || tx->header_too_big)
+    if (tx->too_big || tx->header_too_big || tx->no_memory)
         return;
+    account(s);
+    if (memory_is_short(s)) {
+        tx->no_memory = true;
+        store_abort(&tx->draft);
+        buf_free(&tx->header);
+        account(s);
+        return;
+    }
     if (tx->received > s->bounds.max_message_size) {
         tx->too_big = true;
         store_abort(&tx->draft);
@@ -499,6 +548,10 @@ static void refuse_message_size(struct session *s) {
 void transaction_content_end(void *ctx, bool bare) {
     struct session *s = ctx;
     struct transaction *tx = s->tx;
+    if (tx->no_memory) {
+        refuse_memory(s);
+        return;
+    }
     if (tx->too_big) {
         refuse_message_size(s);
         return;

@@ -280,6 +280,7 @@ struct pipeline *pipeline_open(const struct pipeline_setup *setup, const struct 
             .resolve = resolve_for,
             .is_gateway = gateway_for,
             .ctx = p,
+            .memory = setup->memory,
             .seed = setup->seed,
         },
         config);

@@ -32,6 +32,7 @@ struct pipeline_setup { /* none of it is owned */
     void *gateway_ctx;
     const struct addr *own_addresses; /* that we listen on: the loop rule */
     size_t own_address_count;
+    size_t memory; /* as accept_setup's; 0: the default */
     uint64_t seed;
     /* A message of pipeline_hold_back is held on disk; may be NULL. */
     void (*on_held)(void *ctx, struct message_id id);

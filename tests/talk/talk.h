@@ -40,6 +40,7 @@ struct world {
     bool disk_full, disk_eio, sync_eio, crashed, gateway_set, routes_unknown;
     struct addr gateway;
     struct list retired;
+    size_t memory; /* for accept; 0: the default */
     int64_t lane_read;
     struct stream_listener *local_door; /* stands for submit.sock */
     struct bytes local_user;

@@ -448,6 +448,7 @@ bool world_start(struct world *w, const char **error_out) {
                                                           .gateway_ctx = w,
                                                           .own_addresses = own,
                                                           .own_address_count = own_count,
+                                                          .memory = w->memory,
                                                           .seed = 42 },
                                 w->config);
     w->lane_read = 0;
