@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <syslog.h>
 #include <unistd.h>
 
 static int journal = -1;
@@ -36,14 +37,17 @@ static void to_stderr(void *ctx, const char *name, struct bytes line) {
 }
 
 /* systemd's native protocol: KEY=value lines; a value with newlines has another form, which JSON on
- * one line never needs. */
+ * one line never needs. A journal that does not keep up, or takes no message of that size, must not hold up
+ * the loop: then the line goes to standard error. */
 static void to_journal(void *ctx, const char *name, struct bytes line) {
     (void)ctx;
+    bool alarm = bytes_search(line, B("\"alarm\":true")) >= 0;
     struct buf b = buf_grow(line.len + 256);
-    buf_printf(&b, "PRIORITY=6\nSYSLOG_IDENTIFIER=postern\nPOSTERN_EVENT=%s\nMESSAGE=", name);
+    buf_printf(&b, "PRIORITY=%d\nSYSLOG_IDENTIFIER=postern\nPOSTERN_EVENT=%s\nMESSAGE=",
+               alarm ? LOG_WARNING : LOG_INFO, name);
     buf_add(&b, line);
     buf_char(&b, '\n');
-    if (send(journal, b.at, b.len, MSG_NOSIGNAL) < 0)
+    if (send(journal, b.at, b.len, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
         to_stderr(NULL, name, line);
     buf_free(&b);
 }

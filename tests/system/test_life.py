@@ -6,6 +6,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -335,6 +336,65 @@ def test_log_file_rotates(t):
     server.send_signal(signal.SIGTERM)
     assert server.process.wait(30) == 0
     assert old.stat().st_size == size and server.events("stopping")
+
+
+class Journal:
+    """Stands for systemd's journal: what comes goes into a file as lines of JSON, and is kept with its fields."""
+
+    def __init__(self, folder, log):
+        self.seen, self.log = [], log
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.bind(str(folder / "socket"))
+        threading.Thread(target=self.run, daemon=True).start()
+
+    def run(self):
+        while True:
+            try:
+                data = self.socket.recv(1 << 20)
+            except OSError:
+                return
+            if not data:
+                return
+            fields = dict(line.split("=", 1) for line in data.decode().rstrip("\n").split("\n"))
+            self.seen.append(fields)
+            with open(self.log, "a") as log:
+                log.write(fields["MESSAGE"] + "\n")
+
+    def close(self):
+        self.socket.shutdown(socket.SHUT_RDWR)
+        self.socket.close()
+
+
+def test_log_to_the_journal(t):
+    """log = journal: every process writes to its socket, with the event's name and how urgent it is; standard error stays
+    quiet. In a mount namespace something else stands for the journal."""
+    need_root()
+    if subprocess.run(["unshare", "-m", "mount", "-t", "tmpfs", "none", "/run"], capture_output=True).returncode:
+        raise Skip("mount namespaces are not allowed here")
+    folder = Path(tempfile.mkdtemp(prefix="journal-"))  # its path must fit into a socket's address
+    log = t.folder / "journal.log"
+    log.write_text("")
+    server, sink = world(t, build="shipped", head="log = journal\n", start=False, users=())
+    server.user("terri@proseware.com")
+    journal = Journal(folder, log)
+    server.log = log
+    script = 'mount -t tmpfs none /run && mkdir -p /run/systemd/journal && mount --bind "$1" /run/systemd/journal && shift && exec "$@"'
+    server.start(wrap=("unshare", "-m", "sh", "-c", script, "sh", str(folder)))
+    for _ in range(8):  # the kernel chooses the worker
+        server.event("relayed", message=hand_in(server))
+    server.reload("nonsense = 1\n")
+    server.stop()
+    by_name = {}
+    for fields in journal.seen:
+        event = json.loads(fields["MESSAGE"])
+        assert fields["SYSLOG_IDENTIFIER"] == "postern" and fields["POSTERN_EVENT"] == event["event"], fields
+        assert fields["PRIORITY"] == ("4" if event.get("alarm") else "6"), fields
+        by_name.setdefault(event["event"], []).append(event)
+    assert {"ready", "accepted", "relayed", "reload-refused", "stopping"} <= by_name.keys(), by_name.keys()
+    assert len(by_name["relayed"]) == 8 and by_name["reload-refused"][0]["alarm"]
+    journal.close()
+    shutil.rmtree(folder)
+    assert '"event"' not in (server.folder / "log").read_text()
 
 
 # --- death ---
