@@ -244,24 +244,6 @@ bool buf_unbase64(struct buf *b, struct bytes text) {
     return true;
 }
 
-/* The length of the UTF-8 sequence (RFC 3629) the view starts with; 0 if it starts with none. */
-static size_t utf8_len(const unsigned char *at, size_t left) {
-    unsigned char c = at[0];
-    if (c < 0x80)
-        return 1;
-    size_t len = c < 0xc2 ? 0 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : c < 0xf5 ? 4 : 0;
-    if (len == 0 || len > left)
-        return 0;
-    for (size_t i = 1; i < len; i++)
-        if ((at[i] & 0xc0) != 0x80)
-            return 0;
-    /* Overlong forms, surrogates, and what lies beyond U+10FFFF. */
-    if ((c == 0xe0 && at[1] < 0xa0) || (c == 0xed && at[1] > 0x9f) || (c == 0xf0 && at[1] < 0x90) ||
-        (c == 0xf4 && at[1] > 0x8f))
-        return 0;
-    return len;
-}
-
 /* U+0080 to U+009F: some terminals obey them like ESC sequences. */
 static bool is_c1(const unsigned char *at, size_t len) {
     return len == 2 && at[0] == 0xc2 && at[1] < 0xa0;
@@ -281,7 +263,7 @@ static void json_control(struct buf *b, unsigned char c) {
 
 /* Writes the one character at `at` that cannot stand as it is; returns how many octets it was. */
 static size_t json_escape(struct buf *b, const unsigned char *at, size_t left) {
-    size_t len = utf8_len(at, left);
+    size_t len = bytes_utf8(bytes_of(at, left));
     if (len == 0) {
         buf_add(b, B("\xef\xbf\xbd"));
         return 1;
@@ -324,7 +306,7 @@ void buf_printable(struct buf *b, struct bytes text) {
     const unsigned char *at = (const unsigned char *)text.at;
     size_t start = b->len;
     for (size_t i = 0; i < text.len && !b->full;) {
-        size_t len = utf8_len(at + i, text.len - i);
+        size_t len = bytes_utf8(bytes_skip(text, i));
         if (len == 0 || at[i] < 0x20 || at[i] == 0x7f || is_c1(at + i, len))
             buf_char(b, '?');
         else

@@ -193,6 +193,34 @@ bool bytes_is_ascii(struct bytes all) {
     return !(any & 0x8080808080808080u);
 }
 
+size_t bytes_utf8(struct bytes all) {
+    const unsigned char *at = (const unsigned char *)all.at;
+    unsigned char c = all.len ? at[0] : 0xff;
+    if (c < 0x80)
+        return 1;
+    size_t len = c < 0xc2 ? 0 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : c < 0xf5 ? 4 : 0;
+    if (len == 0 || len > all.len)
+        return 0;
+    for (size_t i = 1; i < len; i++)
+        if ((at[i] & 0xc0) != 0x80)
+            return 0;
+    /* Overlong forms, surrogates, and what lies beyond U+10FFFF. */
+    if ((c == 0xe0 && at[1] < 0xa0) || (c == 0xed && at[1] > 0x9f) || (c == 0xf0 && at[1] < 0x90) ||
+        (c == 0xf4 && at[1] > 0x8f))
+        return 0;
+    return len;
+}
+
+bool bytes_is_utf8(struct bytes all) {
+    while (all.len) {
+        size_t len = bytes_utf8(all);
+        if (!len)
+            return false;
+        all = bytes_skip(all, len);
+    }
+    return true;
+}
+
 char ascii_lower(char c) {
     return (char)fold[(unsigned char)c];
 }

@@ -65,6 +65,10 @@ uint64_t bytes_hash(struct bytes all);
 
 /* No octet is above 127. */
 bool bytes_is_ascii(struct bytes all);
+/* How long the UTF-8 sequence (RFC 3629) is that the view starts with; 0 if it starts with none. */
+size_t bytes_utf8(struct bytes all);
+/* It consists of such sequences. */
+bool bytes_is_utf8(struct bytes all);
 
 /* ASCII classes, not the locale's. */
 char ascii_lower(char c);

@@ -6,32 +6,6 @@
 
 enum { LINE_MAX_CHARS = 76 };
 
-/* How many octets the character takes, by its first one; 0: it cannot be one. RFC 3629. */
-static size_t utf8_length(unsigned char c) {
-    return c < 0x80 ? 1 : c < 0xc2 ? 0 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : c < 0xf5 ? 4 : 0;
-}
-
-static bool utf8_second_fits(unsigned char first, unsigned char second) {
-    return !((first == 0xe0 && second < 0xa0) || (first == 0xed && second > 0x9f) ||
-             (first == 0xf0 && second < 0x90) || (first == 0xf4 && second > 0x8f));
-}
-
-bool is_utf8(struct bytes text) {
-    for (size_t i = 0; i < text.len;) {
-        unsigned char first = (unsigned char)text.at[i];
-        size_t n = utf8_length(first);
-        if (!n || n > text.len - i)
-            return false;
-        for (size_t k = 1; k < n; k++)
-            if (((unsigned char)text.at[i + k] & 0xc0) != 0x80)
-                return false;
-        if (n > 1 && !utf8_second_fits(first, (unsigned char)text.at[i + 1]))
-            return false;
-        i += n;
-    }
-    return true;
-}
-
 void encoder_begin(struct encoder *e, enum action action) {
     *e = (struct encoder){ .action = action };
 }

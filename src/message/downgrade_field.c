@@ -21,7 +21,7 @@ struct writer {
 };
 
 static const char *charset_of(struct bytes text) {
-    return is_utf8(text) ? "utf-8" : "unknown-8bit";
+    return bytes_is_utf8(text) ? "utf-8" : "unknown-8bit";
 }
 
 static bool is_blank(char c) {

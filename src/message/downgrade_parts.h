@@ -9,8 +9,6 @@
 static inline bool is_eightbit(char c) {
     return (unsigned char)c > 127;
 }
-/* All of it, and octets above 127 are in it. */
-bool is_utf8(struct bytes text);
 
 enum action {
     ACTION_KEEP,
