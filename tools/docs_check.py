@@ -6,6 +6,8 @@ way round, is an error.
     completion of bash; every command of src/bin/main.c has a manual page;
   * data/reasons.txt has every reason id in src/, and no other, with the replies that the decision
     gives for it; docs/reasons.md is what tools/reasons.py makes of it;
+  * each of the numbered cases that must come out right has a test: a function test_case_N of
+    tests/system, or a talk whose first lines say "case N"; but for those whose feature is not built;
   * the table of events in docs/operations.md has a row for every event in src/, and no other;
   * every file that a document names in `code` exists, and every `function()` of ARCHITECTURE.md;
   * every RFC that a comment names stands in docs/rfc-map.md;
@@ -215,6 +217,31 @@ def check_reasons():
         complain("docs/reasons.md", "is not made from data/reasons.txt: python3 tools/reasons.py > docs/reasons.md")
 
 
+# The cases that must come out right, as the tests number them; and what some of them wait for.
+CASES = [str(n) for n in range(1, 38)] + ["5a"]
+CASE_NEEDS = {"8": "pop_before_smtp", "13": "tenant", "21": "group", "22": "srs_secret", "24": "limit", "25": "blocklists",
+              "28": "client_certificate"}
+
+
+def cases_tested():
+    found = set()
+    for path in sorted((ROOT / "tests/system").glob("test_*.py")):
+        found |= {n.lstrip("0") for n in re.findall(r"^def test_case_(\d+[a-z]?)(?:_\w*)?\(", read(path), re.M)}
+    for path in sorted((ROOT / "tests/talk").rglob("*.talk")):
+        head = " ".join(read(path).splitlines()[:4])
+        for numbers in re.findall(r"\b[Cc]ases? ((?:\d+[a-z]?(?:, | and )?)+)", head):
+            found |= set(re.findall(r"\d+[a-z]?", numbers))
+    return found
+
+
+def check_cases():
+    waiting = {needed for section, setting in not_built_rows() for needed in (setting or section,)}
+    waiting |= {"group"} - set(command_names())
+    for case in CASES:
+        if case not in cases_tested() and CASE_NEEDS.get(case) not in waiting:
+            complain("tests", f"case {case} has no test: a function test_case_{case} or a talk that names it")
+
+
 def settled_events():
     """What an attempt comes to: the final states of a recipient, and "deferred"."""
     names = re.findall(r'\[RECIPIENT_\w+\]\s*=\s*\{\s*"([a-z]+)"', code(SRC / "flow/settlement.c"))
@@ -297,11 +324,14 @@ def check_shown_output(program):
             complain("README.md", f"postern {command} says something else now")
 
 
+def not_built_rows():
+    table = re.search(r"not_built\[\] = \{(.*?)\n\};", code(SRC / "config/schema.c"), re.S).group(1)
+    return re.findall(r'\{\s*"(\w*)",\s*(?:"(\w+)"|NULL)', table)
+
+
 def check_not_built():
     """What README.md says is not built yet is what the configuration refuses for that reason."""
-    table = re.search(r"not_built\[\] = \{(.*?)\n\};", code(SRC / "config/schema.c"), re.S).group(1)
-    rows = re.findall(r'\{\s*"(\w*)",\s*(?:"(\w+)"|NULL)', table)
-    refused = {setting or section for section, setting in rows}
+    refused = {setting or section for section, setting in not_built_rows()}
     section = re.search(r"^## What is not built yet\n(.*?)\nCommands", read(ROOT / "README.md"), re.M | re.S)
     said = set(re.findall(r"`(\w+)`", section.group(1) if section else ""))
     for name in sorted(refused - said):
@@ -383,6 +413,7 @@ def main():
     given = parser.parse_args()
     check_commands()
     check_reasons()
+    check_cases()
     check_events()
     check_paths()
     check_functions()
