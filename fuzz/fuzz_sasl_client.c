@@ -6,8 +6,10 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static const char *const offers[] = { "SCRAM-SHA-256-PLUS", "SCRAM-SHA-256", "SCRAM-SHA-1",
-                                      "CRAM-MD5",           "PLAIN",         "LOGIN" };
+static const char *const offers[] = {
+    "SCRAM-SHA-256-PLUS", "SCRAM-SHA-256", "SCRAM-SHA-1", "CRAM-MD5", "PLAIN", "LOGIN", "XOAUTH2",
+    "OAUTHBEARER"
+};
 
 static void talk(struct sasl_client *c, struct scan *s) {
     struct bytes response;
@@ -35,6 +37,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         struct sasl_client_setup setup = { .mechanisms = bytes_str(offers[which]),
                                            .user = B("user"),
                                            .password = B("pencil"),
+                                           .token = which >= 6 ? B("t.o.k") : BYTES_NONE,
                                            .service = B("smtp"),
                                            .host = B("mail.example"),
                                            .tls = true,

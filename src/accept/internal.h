@@ -119,6 +119,7 @@ struct session {
     struct auth_answer held;        /* while its delay runs */
     const struct verdict *refusing; /* its refusal is being answered: for the event */
     struct bytes tried;             /* the login that is being refused, for the event */
+    struct bytes because;           /* what only the log is told of that */
     bool login_final;               /* the last challenge was sent: the next response ends AUTH */
     void (*then)(struct session *s, const struct verdict *v);
     enum decide_step asking;

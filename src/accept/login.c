@@ -48,7 +48,26 @@ static const struct refusal wrong = {
     "backend.auth",
     "Logins cannot be checked for the moment; this is our fault",
     "Try again in some minutes",
+}, no_provider = {
+    TEMP,
+    454,
+    "4.7.0",
+    "backend.oauth",
+    "Tokens cannot be checked for the moment: their provider does not answer as it should",
+    "Try again in some minutes",
+}, bad_token = {
+    PERM,
+    535,
+    "5.7.8",
+    "auth.failed",
+    "The token is not good",
+    "Let the mail program log in at its provider again, for this mailbox and this service",
 };
+
+static bool is_token(const struct session *s) {
+    return bytes_equal_nocase(s->facts.mechanism, B("OAUTHBEARER")) ||
+           bytes_equal_nocase(s->facts.mechanism, B("XOAUTH2"));
+}
 
 static void refuse(struct session *s, const struct refusal *refusal) {
     struct why why;
@@ -59,7 +78,10 @@ static void refuse(struct session *s, const struct refusal *refusal) {
 
 static void refused(struct session *s, const struct auth_answer *answer) {
     bool close = answer->close;
-    refuse(s, &wrong);
+    struct refusal refusal = is_token(s) ? bad_token : wrong;
+    if (answer->told)
+        refusal.what = answer->why.text;
+    refuse(s, &refusal);
     if (close && !s->gone) {
         struct why why;
         session_why(s, &too_many, &why);
@@ -88,14 +110,17 @@ static void answer_held(struct session *s) {
         return;
     case AUTH_REFUSED:
         s->tried = a->login;
+        s->because = is_token(s) && !a->told ? bytes_str(a->why.text) : BYTES_NONE;
         refused(s, a);
-        s->tried = BYTES_NONE;
+        s->tried = s->because = BYTES_NONE;
         return;
     case AUTH_MALFORMED:
         refuse(s, &malformed);
         return;
     case AUTH_DOWN:
-        refuse(s, &down);
+        s->because = bytes_str(a->why.text);
+        refuse(s, bytes_equal(bytes_str(a->why.reason), B("backend.oauth")) ? &no_provider : &down);
+        s->because = BYTES_NONE;
         return;
     }
 }

@@ -51,6 +51,7 @@ void session_refused_event(struct session *s, const struct why *why) {
         event_text(e, "mechanism", s->facts.mechanism);
     }
     event_why(e, why);
+    event_text(e, "because", s->because);
     if (s->refusing)
         add_rules(e, s->refusing);
     s->refusing = NULL; /* the answer to a pipelined command may follow before it is over */

@@ -1,12 +1,15 @@
-/* children: the small processes: keeper, resolver, the helper for PAM. Each gets a listening socket and a frozen
+/* children: the small processes: keeper, resolver, fetcher, the helper for PAM. Each gets a listening
+ * socket and a frozen
  * configuration, shuts itself in, and serves until it is told to end. */
 #include "base/event.h"
 #include "base/must.h"
 #include "bin/layout.h"
 #include "bin/serve.h"
 #include "dns/dns.h"
+#include "fetcher/fetcher.h"
 #include "keeper/keeper.h"
 #include "keeper/pam.h"
+#include "sys/http.h"
 #include "sys/process.h"
 #include "sys/sandbox.h"
 
@@ -14,7 +17,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { SOCKET_FD = 3, CONFIG_FD = 4, CONFIG_MAX = 64 * 1024 * 1024 };
+enum { SOCKET_FD = 3, CONFIG_FD = 4, KEEPER_SOCKET_FD = 5, CONFIG_MAX = 64 * 1024 * 1024 };
 
 static int64_t wall_clock(void *loop) {
     return loop_wall(loop);
@@ -61,6 +64,25 @@ static struct loop *begin(const char *title) {
     return l;
 }
 
+/* The providers that logins names, in its order. */
+static void take_providers(struct loop *l, struct keeper *k, const struct config *c,
+                           struct arena *a) {
+    struct keeper_provider list[8];
+    size_t count = 0;
+    for (size_t i = 0; i < c->logins.count && count < COUNT_OF(list); i++) {
+        struct bytes source = c->logins.list[i];
+        const struct oauth *o =
+            bytes_starts(source, B("oauth:")) ? config_oauth(c, bytes_skip(source, 6)) : NULL;
+        if (o)
+            list[count++] = (struct keeper_provider){
+                o->name, o->issuer, o->audience, o->claim, o->introspection.len > 0, o->keys
+            };
+    }
+    if (count)
+        keeper_take_providers(k, list, count,
+                              fetcher_open_channel(l, layout_path(a, c, "run/tokens.sock").at));
+}
+
 int keeper_run(void) {
     struct loop *l = begin("postern-keeper");
     struct config *config = take_config("keeper");
@@ -88,6 +110,7 @@ int keeper_run(void) {
                     },
                     &k, &why) != OK)
         give_up("keeper", &why);
+    take_providers(l, k, config, a);
     keeper_serve(k, SOCKET_FD);
     process_forget_start();
     loop_run(l);
@@ -107,6 +130,31 @@ int pam_run(void) {
     process_forget_start();
     pam_serve(l, SOCKET_FD);
     loop_run(l);
+    exit(EXIT_SUCCESS);
+}
+
+int fetcher_run(void) {
+    struct loop *l = begin("postern-fetcher");
+    struct config *config = take_config("fetcher");
+    serve_open_log(config, false);
+    struct arena *a = arena_open();
+    struct bytes folder = layout_path(a, config, FETCHER_DIR);
+    struct bytes readable[] = { B("/etc"), B("/usr/share"), B("/usr/lib"),
+                                B("/dev"), B("/proc"),      B("/run/systemd/resolve") };
+    struct http *http = http_open(l);
+    struct why why;
+    if (sandbox_enter(&(struct sandbox){ .kind = SANDBOX_FETCHER,
+                                         .writable = &folder,
+                                         .writable_count = 1,
+                                         .readable = readable,
+                                         .readable_count = COUNT_OF(readable) },
+                      &why) != OK)
+        give_up("fetcher", &why);
+    process_forget_start();
+    fetcher_serve(l, config, folder, http, SOCKET_FD, KEEPER_SOCKET_FD);
+    http_close(&http);
+    arena_close(&a);
+    config_close(&config);
     exit(EXIT_SUCCESS);
 }
 

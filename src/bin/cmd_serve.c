@@ -60,10 +60,9 @@ static const struct {
     const char *argument;
     int (*run)(void);
 } children[] = {
-    { "--child=worker", worker_run },
-    { "--child=keeper", keeper_run },
-    { "--child=resolver", resolver_run },
-    { "--child=pam", pam_run },
+    { "--child=worker", worker_run },     { "--child=keeper", keeper_run },
+    { "--child=resolver", resolver_run }, { "--child=pam", pam_run },
+    { "--child=fetcher", fetcher_run },
 };
 
 int cmd_serve(int argc, char **argv) {

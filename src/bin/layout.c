@@ -43,9 +43,9 @@ static const struct {
     enum who who;
     mode_t mode;
 } directories[] = {
-    { "", PARENT, 0755 },          { "run", PARENT, 0755 },   { "keys", PARENT, 0700 },
-    { "directory", WORKER, 0700 }, { "spool", WORKER, 0700 }, { "history", WORKER, 0700 },
-    { "keeper", KEEPER, 0700 },
+    { "", PARENT, 0755 },          { "run", PARENT, 0755 },     { "keys", PARENT, 0700 },
+    { "directory", WORKER, 0700 }, { "spool", WORKER, 0700 },   { "history", WORKER, 0700 },
+    { "keeper", KEEPER, 0700 },    { "fetcher", KEEPER, 0700 },
 };
 
 static struct files_owner owner_of(const struct layout_accounts *accounts, enum who who,

@@ -9,10 +9,12 @@
  *       history/            run_as, 0700
  *       counters            the parent's: saved windows
  *       keeper/secrets.db   keeper_as, 0700
+ *       fetcher/login-ROUTE keeper_as, 0700: refresh tokens that a provider has renewed
  *       keys/tls.crt .key   the parent's, 0700: the pair made on first start
  *       run/control.sock    commands: root and group of run_as
  *       run/submit.sock     postern send: everybody
- *       run/keeper.sock run/resolver.sock   our own processes */
+ *       run/keeper.sock run/resolver.sock run/fetcher.sock   our own processes, for workers
+ *       run/tokens.sock     the fetcher, for the keeper */
 #ifndef BIN_LAYOUT_H
 #define BIN_LAYOUT_H
 

@@ -41,8 +41,8 @@ enum {
     TAKEN_LOOKS = 60, /* at an address that somebody has: three seconds */
 };
 
-enum kind { KIND_WORKER, KIND_KEEPER, KIND_RESOLVER, KIND_PAM, KINDS };
-static const char *const kind_names[] = { "worker", "keeper", "resolver", "pam" };
+enum kind { KIND_WORKER, KIND_KEEPER, KIND_RESOLVER, KIND_PAM, KIND_FETCHER, KINDS };
+static const char *const kind_names[] = { "worker", "keeper", "resolver", "pam", "fetcher" };
 
 static bool has_pam(const struct config *c) {
     for (size_t i = 0; i < c->logins.count; i++)
@@ -57,10 +57,14 @@ static const struct service_row {
     bool as_keeper;                            /* its account; else the workers' */
     bool keeper_calls;                         /* whose the socket is; else the workers' */
     bool (*is_wanted)(const struct config *c); /* NULL: always */
+    /* A second socket, for the keeper; and with it secrets that workers are not given. */
+    const char *keeper_socket;
 } services[KINDS] = {
     [KIND_KEEPER] = { "run/keeper.sock", "--child=keeper", true, false, NULL },
     [KIND_RESOLVER] = { "run/resolver.sock", "--child=resolver", false, false, NULL },
     [KIND_PAM] = { "run/pam.sock", "--child=pam", true, true, has_pam },
+    [KIND_FETCHER] = { "run/fetcher.sock", "--child=fetcher", true, false, config_needs_fetcher,
+                       "run/tokens.sock" },
 };
 
 struct parent;
@@ -97,7 +101,7 @@ struct parent {
     size_t child_count;
     struct list sockets;
     struct counters *counters;
-    int counters_fd, service_fds[KINDS];
+    int counters_fd, service_fds[KINDS], keeper_fds[KINDS];
     uint32_t lane_count;
     char ticket[TICKET_KEY];
     struct control *control;
@@ -232,14 +236,21 @@ static enum rc bind_listeners(struct parent *p, const struct config *c, struct w
     return OK;
 }
 
+static enum rc bind_socket(struct parent *p, struct arena *a, const char *name, bool keeper_calls,
+                           int *fd_out, struct why *why) {
+    struct bytes path = layout_path(a, p->config, name);
+    const struct account *caller = keeper_calls ? &p->accounts.keeper : &p->accounts.worker;
+    enum rc rc = sockets_listen_unix(path, SOCK_SEQPACKET, 0600, fd_out, why);
+    if (rc == OK && p->accounts.root && lchown(path.at, caller->uid, caller->gid))
+        rc = why_set(why, PERM, 0, NULL, "files.denied", "Cannot hand %s to its callers", name);
+    return rc;
+}
+
 static enum rc bind_service(struct parent *p, struct arena *a, enum kind kind, struct why *why) {
     const struct service_row *row = &services[kind];
-    struct bytes path = layout_path(a, p->config, row->socket);
-    const struct account *caller = row->keeper_calls ? &p->accounts.keeper : &p->accounts.worker;
-    enum rc rc = sockets_listen_unix(path, SOCK_SEQPACKET, 0600, &p->service_fds[kind], why);
-    if (rc == OK && p->accounts.root && lchown(path.at, caller->uid, caller->gid))
-        rc = why_set(why, PERM, 0, NULL, "files.denied", "Cannot hand %s to its callers",
-                     row->socket);
+    enum rc rc = bind_socket(p, a, row->socket, row->keeper_calls, &p->service_fds[kind], why);
+    if (rc == OK && row->keeper_socket)
+        rc = bind_socket(p, a, row->keeper_socket, true, &p->keeper_fds[kind], why);
     return rc;
 }
 
@@ -269,9 +280,13 @@ static enum rc bind_doors(struct parent *p, struct why *why) {
 
 /* --- children ---------------------------------------------------------------------------- */
 
-static int freeze(const struct parent *p) {
+/* worker: without what only the fetcher needs. */
+static int freeze(const struct parent *p, bool worker) {
     struct buf b = buf_grow(64 * 1024 * 1024);
-    config_freeze(&b, p->config);
+    if (worker)
+        config_freeze_worker(&b, p->config);
+    else
+        config_freeze(&b, p->config);
     int fd = process_memfd("postern-config", buf_bytes(&b));
     MUST(fd >= 0);
     explicit_bzero(b.at, b.len);
@@ -280,7 +295,7 @@ static int freeze(const struct parent *p) {
 }
 
 static void send_config(struct parent *p, struct child *c) {
-    int fd = freeze(p);
+    int fd = freeze(p, true);
     link_send(c->link, LINK_CONFIG, BYTES_NONE, fd);
     close(fd);
 }
@@ -389,11 +404,15 @@ static enum rc spawn_service(struct child *c, struct why *why) {
     struct parent *p = c->parent;
     const struct service_row *row = &services[c->kind];
     const char *const argv[] = { "postern", "serve", row->argument, NULL };
-    int config = freeze(p);
-    struct process_fd fds[] = { { p->service_fds[c->kind], 3 }, { config, 4 } };
+    bool second = row->keeper_socket != NULL;
+    int config = freeze(p, !second);
+    struct process_fd fds[] = { { p->service_fds[c->kind], 3 },
+                                { config, 4 },
+                                { p->keeper_fds[c->kind], 5 } };
     const struct account *account = row->as_keeper ? &p->accounts.keeper : &p->accounts.worker;
     enum rc rc = process_spawn(
-        &(struct process_spawn){ argv, fds, 2, p->accounts.root ? account : NULL }, &c->pid, why);
+        &(struct process_spawn){ argv, fds, second ? 3 : 2, p->accounts.root ? account : NULL },
+        &c->pid, why);
     close(config);
     return rc;
 }

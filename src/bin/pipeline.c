@@ -305,6 +305,7 @@ struct pipeline *pipeline_open(const struct pipeline_setup *setup, const struct 
             .dns = setup->dns,
             .counters = setup->counters,
             .tls = setup->tls,
+            .fetcher = setup->fetcher,
             .maildir = maildir_for,
             .ctx = p,
             .on_outcomes = delivered,

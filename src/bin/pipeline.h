@@ -23,6 +23,7 @@ struct pipeline_setup { /* none of it is owned */
     struct store *store;
     struct directory *directory;
     struct auth *auth;
+    struct fetcher *fetcher;
     struct counters *counters;
     struct dns *dns;
     struct tls_client *tls;

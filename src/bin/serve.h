@@ -12,6 +12,7 @@ int worker_run(void);   /* 3: its link */
 int keeper_run(void);   /* 3: the listening socket, 4: a frozen configuration */
 int resolver_run(void); /* 3 and 4 likewise */
 int pam_run(void);      /* 3 and 4 likewise */
+int fetcher_run(void);  /* 3: the workers' socket, 4 likewise, 5: the keeper's socket */
 
 /* Parses, proves, prints findings on standard error as serve and check do; NULL when it must not
  * be run. */

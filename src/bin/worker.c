@@ -10,6 +10,7 @@
 #include "bin/link.h"
 #include "bin/pipeline.h"
 #include "bin/serve.h"
+#include "fetcher/fetcher.h"
 #include "report/report.h"
 #include "spool/spool.h"
 #include "sys/disk.h"
@@ -82,6 +83,7 @@ struct worker {
     struct directory *directory;
     struct auth *auth;
     struct dns *dns;
+    struct fetcher *fetcher;
     struct tls_client *tls;
     struct maildir *maildir;
     struct maildrops *maildrops;
@@ -396,6 +398,7 @@ static void open_services(struct worker *w, struct arena *a) {
     w->auth = auth_open_channel(w->loop, layout_path(a, c, "run/keeper.sock").at);
     w->dns = dns_open_channel(w->loop, layout_path(a, c, "run/resolver.sock").at);
     w->names = names_open(w->loop);
+    w->fetcher = fetcher_open_channel(w->loop, layout_path(a, c, "run/fetcher.sock").at);
     w->maildir = maildir_open(w->loop, arena_str(a, c->mail_dir), arena_str(a, c->hostname));
     w->maildrops = maildrops_open(w->loop, arena_str(a, c->mail_dir), MAILDROP_MOST);
     if (history_open(layout_path(a, c, "history").at, c->history_keep, c->history_max_size,
@@ -439,6 +442,7 @@ static void start(struct worker *w) {
             .auth = w->auth,
             .counters = w->counters,
             .dns = w->dns,
+            .fetcher = w->fetcher,
             .tls = w->tls,
             .maildir = w->maildir,
             .maildrops = w->maildrops,
@@ -549,6 +553,7 @@ static void close_all(struct worker *w) {
     auth_close(&w->auth);
     if (w->dns)
         dns_close(&w->dns);
+    fetcher_close(&w->fetcher);
     maildir_close(&w->maildir);
     maildrops_close(&w->maildrops);
     tls_client_close(&w->tls);

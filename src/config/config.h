@@ -168,7 +168,11 @@ struct route {
     struct bytes ca_file;
     struct bytes login;                      /* the reference as written */
     struct bytes login_user, login_password; /* resolved; never shown */
-    bool has_login;
+    struct bytes
+        login_client; /* instead of a password: an OAuth 2.0 client, as in its file; withheld
+                                * from workers, who ask the fetcher for tokens */
+    struct bytes login_ca_pem; /* of the client's ca_file */
+    bool has_login, login_oauth;
     struct addr source_address;
     uint64_t max_connections; /* default 20 */
     struct rates rate;
@@ -179,6 +183,16 @@ struct route {
 enum { CLIENT_AUTHORITIES_MAX = 64 };
 struct client_authority {
     struct bytes path, pem; /* pem: read by the parent */
+};
+
+/* A provider of tokens. */
+struct oauth {
+    struct place place;
+    struct bytes name;
+    struct bytes issuer, jwks, audience, claim, introspection;
+    struct bytes keys;                     /* the key set, where jwks is a file */
+    struct bytes ca_file, ca_pem;          /* empty: the system's */
+    struct bytes client_id, client_secret; /* for the introspection; withheld from workers */
 };
 
 struct config {
@@ -196,7 +210,7 @@ struct config {
     uint64_t history_max_size;
 
     size_t domain_count, listener_count, certificate_count, connector_count, tenant_count,
-        route_count;
+        route_count, oauth_count;
     const struct domain *domains;
     const struct listener *listeners;
     const struct certificate *certificates;
@@ -205,6 +219,7 @@ struct config {
     const struct route *routes;
     size_t client_authority_count;
     const struct client_authority *client_authorities;
+    const struct oauth *oauths;
 
     struct patterns blocked_senders, blocked_headers;
 
@@ -265,6 +280,8 @@ struct bytes config_find_fqdn(struct bytes nodename, struct bytes hosts);
 void config_close(struct config **c);
 /* The children's copy: everything, secrets included, in one block. */
 void config_freeze(struct buf *out, const struct config *c);
+/* The workers': without what only keeper and fetcher need. */
+void config_freeze_worker(struct buf *out, const struct config *c);
 enum rc config_thaw(struct bytes frozen, struct config **out);
 /* The effective configuration as a file, defaults included, secrets masked. */
 void config_show(struct buf *out, const struct config *c);
@@ -285,6 +302,9 @@ bool config_certificate_split(struct bytes entry, struct bytes *path_out, struct
 bool config_wants_certificate(const struct config *c, const struct listener *l);
 /* Whose domain this is: of a mailbox, or a domain itself; NULL: no tenant's. */
 const struct tenant *config_tenant_of(const struct config *c, struct bytes mailbox);
+const struct oauth *config_oauth(const struct config *c, struct bytes name); /* or NULL */
+/* Whether anything is to be fetched over HTTP: keys, introspections, tokens for routes. */
+bool config_needs_fetcher(const struct config *c);
 bool strings_has(struct strings list, struct bytes text); /* ASCII case folded */
 bool networks_have(struct networks list, struct addr a);
 

@@ -141,3 +141,23 @@ struct bytes config_find_fqdn(struct bytes nodename, struct bytes hosts) {
     }
     return nodename;
 }
+
+const struct oauth *config_oauth(const struct config *c, struct bytes name) {
+    for (size_t i = 0; i < c->oauth_count; i++)
+        if (bytes_equal_nocase(c->oauths[i].name, name))
+            return &c->oauths[i];
+    return NULL;
+}
+
+bool config_needs_fetcher(const struct config *c) {
+    bool needed = false;
+    for (size_t i = 0; i < c->route_count; i++)
+        needed |= c->routes[i].login_oauth;
+    for (size_t i = 0; i < c->logins.count; i++) {
+        const struct oauth *o = bytes_starts(c->logins.list[i], B("oauth:"))
+                                    ? config_oauth(c, bytes_skip(c->logins.list[i], 6))
+                                    : NULL;
+        needed |= o && (o->introspection.len || !o->keys.len);
+    }
+    return needed;
+}

@@ -11,7 +11,7 @@
 #include <string.h>
 
 #define MAGIC    "PSTC"
-#define VERSION  1u
+#define VERSION  2u
 /* Milliseconds that can be added to a clock without a thought. */
 #define TIME_MAX (INT64_C(1) << 53)
 
@@ -81,6 +81,8 @@ static const struct storage deliver_storage[] = {
 #define RATES(type, field)              LIST(type, field, rate_storage, struct rate)
 #define BYTES(type, field)              F(type, field, BYTES, .max = 0)
 #define SECRET(type, field)             F(type, field, BYTES, .max = 0)
+/* Not for workers. */
+#define WITHHELD(type, field)           F(type, field, BYTES, .max = 1)
 #define U64(type, field)                F(type, field, U64, .max = 0)
 #define TIME(type, field)               F(type, field, U64, .max = TIME_MAX)
 #define BOOL(type, field)               F(type, field, BOOL, .max = 0)
@@ -193,7 +195,10 @@ static const struct storage route_storage[] = {
     BYTES(route, login),
     SECRET(route, login_user),
     SECRET(route, login_password),
+    WITHHELD(route, login_client),
+    BYTES(route, login_ca_pem),
     BOOL(route, has_login),
+    BOOL(route, login_oauth),
     ADDR(route, source_address),
     U64(route, max_connections),
     RATES(route, rate),
@@ -203,6 +208,21 @@ static const struct storage route_storage[] = {
 static const struct storage client_authority_storage[] = {
     BYTES(client_authority, path),
     BYTES(client_authority, pem),
+    END,
+};
+static const struct storage oauth_storage[] = {
+    SUB(oauth, place, place_storage),
+    BYTES(oauth, name),
+    BYTES(oauth, issuer),
+    BYTES(oauth, jwks),
+    BYTES(oauth, audience),
+    BYTES(oauth, claim),
+    BYTES(oauth, introspection),
+    BYTES(oauth, keys),
+    BYTES(oauth, ca_file),
+    BYTES(oauth, ca_pem),
+    WITHHELD(oauth, client_id),
+    WITHHELD(oauth, client_secret),
     END,
 };
 /* arena, incomplete and the index are not the config's contents. */
@@ -229,6 +249,7 @@ const struct storage config_storage[] = {
     COUNT(config, connector_count, connectors, connector_storage, struct connector),
     COUNT(config, tenant_count, tenants, tenant_storage, struct tenant),
     COUNT(config, route_count, routes, route_storage, struct route),
+    COUNT(config, oauth_count, oauths, oauth_storage, struct oauth),
     POINTER(config, domains),
     POINTER(config, listeners),
     POINTER(config, certificates),
@@ -237,6 +258,7 @@ const struct storage config_storage[] = {
     POINTER(config, routes),
     COUNTED(config, client_authority_count, client_authorities, client_authority_storage,
             struct client_authority),
+    POINTER(config, oauths),
     PATTERNS(config, blocked_senders),
     PATTERNS(config, blocked_headers),
     BYTES(config, queue.store),
@@ -266,12 +288,18 @@ _Static_assert(sizeof(struct any_list) == sizeof(struct strings), "one shape of 
 
 /* --- writing ----------------------------------------------------------------------------- */
 
-static void put_struct(struct buf *out, const struct storage *fields, const char *base);
+struct freezing {
+    struct buf *out;
+    bool withhold; /* what is not for workers */
+};
 
-static void put_list(struct buf *out, const struct storage *f, size_t count, const char *list) {
-    buf_le32(out, (uint32_t)count);
+static void put_struct(const struct freezing *to, const struct storage *fields, const char *base);
+
+static void put_list(const struct freezing *to, const struct storage *f, size_t count,
+                     const char *list) {
+    buf_le32(to->out, (uint32_t)count);
     for (size_t i = 0; i < count; i++)
-        put_struct(out, f->of, list + i * f->item);
+        put_struct(to, f->of, list + i * f->item);
 }
 
 static void put_addr(struct buf *out, const struct addr *a) {
@@ -281,12 +309,13 @@ static void put_addr(struct buf *out, const struct addr *a) {
     buf_le32(out, a->scope);
 }
 
-static void put_field(struct buf *out, const struct storage *f, const char *base) {
+static void put_field(const struct freezing *to, const struct storage *f, const char *base) {
+    struct buf *out = to->out;
     const void *at = base + f->offset;
     const struct any_list *list = at;
     switch (f->kind) {
     case KIND_BYTES:
-        buf_lbytes(out, *(const struct bytes *)at);
+        buf_lbytes(out, to->withhold && f->max ? BYTES_NONE : *(const struct bytes *)at);
         return;
     case KIND_U64:
         buf_le64(out, *(const uint64_t *)at);
@@ -304,13 +333,13 @@ static void put_field(struct buf *out, const struct storage *f, const char *base
         put_addr(out, at);
         return;
     case KIND_SUB:
-        put_struct(out, f->of, at);
+        put_struct(to, f->of, at);
         return;
     case KIND_LIST:
-        put_list(out, f, list->count, list->list);
+        put_list(to, f, list->count, list->list);
         return;
     case KIND_COUNT:
-        put_list(out, f, list->count, *(const char *const *)(const void *)(base + f->list_at));
+        put_list(to, f, list->count, *(const char *const *)(const void *)(base + f->list_at));
         return;
     case KIND_POINTER:
     case KIND_SKIPPED:
@@ -319,15 +348,23 @@ static void put_field(struct buf *out, const struct storage *f, const char *base
     }
 }
 
-static void put_struct(struct buf *out, const struct storage *fields, const char *base) {
+static void put_struct(const struct freezing *to, const struct storage *fields, const char *base) {
     for (; fields->kind != KIND_END; fields++)
-        put_field(out, fields, base);
+        put_field(to, fields, base);
+}
+
+static void freeze(const struct freezing *to, const struct config *c) {
+    buf_add(to->out, B(MAGIC));
+    buf_le32(to->out, VERSION);
+    put_struct(to, config_storage, (const char *)c);
 }
 
 void config_freeze(struct buf *out, const struct config *c) {
-    buf_add(out, B(MAGIC));
-    buf_le32(out, VERSION);
-    put_struct(out, config_storage, (const char *)c);
+    freeze(&(struct freezing){ out, false }, c);
+}
+
+void config_freeze_worker(struct buf *out, const struct config *c) {
+    freeze(&(struct freezing){ out, true }, c);
 }
 
 /* --- reading ----------------------------------------------------------------------------- */

@@ -378,6 +378,26 @@ static void read_pair(struct reading *r, const struct syntax_section *from, cons
         read_pem(r, k->line, reading_label(r, from, k->name), key_path, true, key_out);
 }
 
+static bool is_for_tokens(struct bytes mechanism) {
+    return bytes_equal(mechanism, B("XOAUTH2")) || bytes_equal(mechanism, B("OAUTHBEARER"));
+}
+
+/* Of the default only what some source of logins can serve. */
+static void fit_mechanisms(struct reading *r, struct listener *l) {
+    bool tokens = false, passwords = false;
+    for (size_t i = 0; i < r->config->logins.count; i++) {
+        bool oauth = bytes_starts(r->config->logins.list[i], B("oauth:"));
+        tokens |= oauth;
+        passwords |= !oauth;
+    }
+    struct bytes *kept = ARENA_ARRAY(r->arena, l->mechanisms.count, struct bytes);
+    size_t count = 0;
+    for (size_t i = 0; i < l->mechanisms.count; i++)
+        if (is_for_tokens(l->mechanisms.list[i]) ? tokens : passwords)
+            kept[count++] = l->mechanisms.list[i];
+    l->mechanisms = (struct strings){ count, kept };
+}
+
 static void finish_listener(struct reading *r, size_t i) {
     struct listener *l = OWN(listener, r->config->listeners, i);
     const struct syntax_section *from = reading_origin(r, "listener", i);
@@ -387,6 +407,8 @@ static void finish_listener(struct reading *r, size_t i) {
                                              : AUTH_OFFER;
     if (l->service == SERVICE_POP3 && !syntax_find(from, "idle_timeout"))
         l->idle_timeout = POP3_IDLE_MIN;
+    if (!syntax_find(from, "mechanisms") && r->config->logins.count)
+        fit_mechanisms(r, l);
     read_pair(r, from, "certificate", l->certificate, &l->chain_pem, l->key, &l->key_pem);
 }
 
@@ -443,6 +465,14 @@ static void finish_authorities(struct reading *r) {
         finish_certificates(r, i, list);
 }
 
+static void finish_oauth(struct reading *r, size_t i) {
+    struct oauth *o = OWN(oauth, r->config->oauths, i);
+    const struct syntax_section *from = reading_origin(r, "oauth", i);
+    const struct syntax_setting *file = syntax_find(from, "ca_file");
+    if (o->ca_file.len)
+        read_pem(r, file->line, reading_label(r, from, file->name), o->ca_file, false, &o->ca_pem);
+}
+
 static void finish(struct reading *r) {
     struct config *c = r->config;
     finish_top(r);
@@ -456,6 +486,8 @@ static void finish(struct reading *r) {
     for (size_t i = 0; i < c->route_count; i++)
         finish_route(r, i);
     finish_authorities(r);
+    for (size_t i = 0; i < c->oauth_count; i++)
+        finish_oauth(r, i);
     find_index(c);
 }
 

@@ -126,7 +126,7 @@ bool read_reference(struct reading *r, int line, struct bytes label, struct byte
     struct bytes path = bytes_skip(reference, 5), text;
     if (!read_named(r, line, label, path, SECRET_MAX, &text, &exposed))
         return false;
-    if (exposed)
+    if (exposed && !bytes_ends_nocase(label, B(": jwks"))) /* public keys are no secret */
         warn_exposed(r, line, label, path);
     *out = without_line_end(text);
     if (out->len > 0)

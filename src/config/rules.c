@@ -5,6 +5,7 @@
 #include "config/value.h"
 
 #include "base/map.h"
+#include "oauth/oauth.h"
 
 /* --- words for a complaint --------------------------------------------------------------- */
 
@@ -51,10 +52,17 @@ static void require_both(struct reading *r, const struct syntax_section *from, c
 
 /* --- not built yet ----------------------------------------------------------------------- */
 
+/* A word, or with "oauth:" anything that begins so. */
+static bool is_built_value(const char *words, struct bytes text) {
+    ptrdiff_t colon = bytes_find(text, ':');
+    return schema_word(words, text) ||
+           (colon > 0 && schema_word(words, bytes_first(text, (size_t)colon + 1)));
+}
+
 /* Is this value among those built? An empty list asks for nothing. */
 static bool is_built(const struct not_built *row, const struct syntax_setting *s) {
     for (size_t i = 0; i < s->count; i++)
-        if (!schema_word(row->built, s->items[i].text))
+        if (!is_built_value(row->built, s->items[i].text))
             return false;
     return true;
 }
@@ -99,11 +107,7 @@ static bool is_refused(const struct reading *r, const char *kind) {
 /* --- the whole server -------------------------------------------------------------------- */
 
 static bool has_oauth(const struct reading *r, struct bytes name) {
-    for (size_t i = 0; i < r->syntax.count; i++)
-        if (bytes_equal(r->syntax.sections[i].kind, B("oauth")) &&
-            bytes_equal_nocase(r->syntax.sections[i].title, name))
-            return true;
-    return false;
+    return config_oauth(r->config, name) != NULL;
 }
 
 static void check_top(struct reading *r) {
@@ -119,6 +123,80 @@ static void check_top(struct reading *r) {
     if (c->dns.count > 1 && strings_has(c->dns, B("system")))
         ERROR(r, top, "dns", "config.conflict",
               "\"system\" stands for the servers of this host; expected it alone, or addresses");
+}
+
+/* --- providers of tokens ----------------------------------------------------------------- */
+
+static bool is_login_source(const struct config *c, struct bytes name) {
+    for (size_t i = 0; i < c->logins.count; i++)
+        if (bytes_starts(c->logins.list[i], B("oauth:")) &&
+            bytes_equal_nocase(bytes_skip(c->logins.list[i], 6), name))
+            return true;
+    return false;
+}
+
+static void check_provider(struct reading *r, size_t i) {
+    const struct oauth *o = &r->config->oauths[i];
+    const struct syntax_section *from = reading_origin(r, "oauth", i);
+    require(r, from, "issuer");
+    if (!given(from, "jwks") && !given(from, "introspection") && given(from, "issuer") &&
+        !oauth_url_is_fit(o->issuer))
+        ERROR(r, from, "issuer", "config.missing",
+              "the issuer is no https:// URL under which its keys could be looked for; expected "
+              "jwks too");
+    if (given(from, "jwks") && given(from, "introspection"))
+        WARNING(r, from, "jwks", "tokens are checked by introspection: the keys are never used");
+    if (given(from, "client") && !given(from, "introspection"))
+        WARNING(r, from, "introspection", "without it the client is never used");
+    if (!given(from, "client") && given(from, "introspection"))
+        WARNING(r, from, "client",
+                "most providers answer an introspection to a known client only: set it");
+    if (!o->audience.len)
+        WARNING(r, from, "audience",
+                "any token of this issuer logs in, those made for other services too: set the "
+                "audience that the tokens for mail carry");
+    if (!is_login_source(r->config, o->name))
+        WARNING(r, from, "", "logins does not name oauth:%.*s: its tokens are not taken",
+                BYTES_FMT(o->name));
+}
+
+static void check_unencrypted(struct reading *r, size_t i) {
+    const struct oauth *o = &r->config->oauths[i];
+    const struct {
+        const char *setting;
+        struct bytes url;
+    } urls[] = {
+        { "jwks", o->jwks },
+        { "introspection", o->introspection },
+        { "issuer", o->issuer },
+    };
+    for (size_t j = 0; j < sizeof urls / sizeof urls[0]; j++)
+        if (bytes_starts_nocase(urls[j].url, B("http://")))
+            WARNING(r, reading_origin(r, "oauth", i), urls[j].setting,
+                    "without TLS whoever is on this host's loopback can answer in the provider's "
+                    "place; expected https://");
+}
+
+static void check_providers(struct reading *r) {
+    for (size_t i = 0; i < r->config->oauth_count; i++) {
+        check_provider(r, i);
+        check_unencrypted(r, i);
+    }
+}
+
+/* A mechanism that was asked for by name and that nobody could ever use. */
+static void check_mechanisms(struct reading *r, const struct listener *l,
+                             const struct syntax_section *from) {
+    bool tokens =
+        strings_has(l->mechanisms, B("XOAUTH2")) || strings_has(l->mechanisms, B("OAUTHBEARER"));
+    bool source = false;
+    for (size_t i = 0; i < r->config->logins.count; i++)
+        source |= bytes_starts(r->config->logins.list[i], B("oauth:"));
+    const struct syntax_setting *asked = syntax_find(from, "mechanisms");
+    if (asked && !asked->broken && tokens && !source)
+        ERROR(r, from, "mechanisms", "config.missing",
+              "no source in logins takes tokens; expected oauth:NAME there, or neither XOAUTH2 nor "
+              "OAUTHBEARER here");
 }
 
 static void check_queue(struct reading *r) {
@@ -174,6 +252,7 @@ static void check_listener(struct reading *r, struct map *bound, size_t i) {
     const struct syntax_section *from = reading_origin(r, "listener", i);
     require(r, from, "bind");
     require_both(r, from, "certificate", "key");
+    check_mechanisms(r, l, from);
     check_bound_once(r, bound, l, from);
     check_pop3(r, l, from);
     if (l->tls == TLS_OFF && given(from, "certificate"))
@@ -490,6 +569,7 @@ void rules_check(struct reading *r) {
         check_built(r, &r->syntax.sections[i]);
     check_top(r);
     check_queue(r);
+    check_providers(r);
     check_listeners(r);
     check_certificates(r);
     for (size_t i = 0; i < r->config->connector_count; i++)

@@ -34,8 +34,8 @@ const struct schema_section schema_sections[] = {
     { "route", TITLE_NAME, IN_LIST(route, routes, route_count),
       "Where mail to other domains goes; without a route it goes to the recipient's MX." },
     { "queue", .sentence = "How accepted mail is kept and retried." },
-    { "oauth", TITLE_NAME, sizeof(struct oauth), offsetof(struct oauth, place),
-      offsetof(struct oauth, name), .sentence = "A provider of OAuth 2.0 tokens for logins." },
+    { "oauth", TITLE_NAME, IN_LIST(oauth, oauths, oauth_count),
+      "A provider of OAuth 2.0 tokens for logins, named in logins as oauth:NAME." },
 };
 const size_t schema_section_count = COUNT_OF(schema_sections);
 
@@ -132,8 +132,9 @@ const struct setting schema[] = {
       .choices = "SCRAM-SHA-256-PLUS SCRAM-SHA-256 OAUTHBEARER XOAUTH2 PLAIN LOGIN CRAM-MD5",
       .fallback = "{\"SCRAM-SHA-256-PLUS\", \"SCRAM-SHA-256\", \"OAUTHBEARER\", \"XOAUTH2\", "
                   "\"PLAIN\", \"LOGIN\"}",
-      .sentence = "Ways to log in, the preferred first; those not built yet are left out of the "
-                  "default." },
+      .sentence =
+          "Ways to log in, the preferred first; those that no source in logins can serve, and "
+          "those not built yet, are left out of the default." },
     { "listener", "proxy_protocol_from", &type_networks, IN(listener, proxy_protocol_from),
       .fallback = "{}",
       .sentence = "Peers that must begin with a PROXY v1 or v2 header, which is believed." },
@@ -254,7 +255,8 @@ const struct setting schema[] = {
     { "route", "ca_file", &type_path, IN(route, ca_file), .otherwise = "the system's authorities",
       .sentence = "PEM file of the authorities that may vouch for the next hop." },
     { "route", "login", &type_login, IN(route, login), .otherwise = "no login", .secret = true,
-      .sentence = "The login at the next hop, as user:password in a file or variable." },
+      .sentence = "The login at the next hop: user:password, or an OAuth 2.0 client, in a file or "
+                  "variable." },
     { "route", "source_address", &type_address, IN(route, source_address),
       .otherwise = "the system's choice", .sentence = "Address its connections come from." },
     { "route", "max_connections", &type_count, IN(route, max_connections), 1, 10000,
@@ -279,25 +281,26 @@ const struct setting schema[] = {
 
     { "oauth", "issuer", &type_text, IN(oauth, issuer), .max = 1000, .otherwise = "required",
       .sentence = "Whose tokens they are: the iss claim." },
-    { "oauth", "jwks", &type_text, IN(oauth, jwks), .max = 1000,
-      .otherwise = "the issuer's announced one",
-      .sentence = "URL of the keys that sign the tokens." },
+    { "oauth", "jwks", &type_keys, IN(oauth, jwks), .otherwise = "the issuer's announced one",
+      .sentence = "URL or file of the keys that sign the tokens." },
     { "oauth", "audience", &type_text, IN(oauth, audience), .max = 1000, .otherwise = "any",
       .sentence = "For whom a token must be made: the aud claim." },
     { "oauth", "claim", &type_text, IN(oauth, claim), .max = 100, .fallback = "\"email\"",
       .sentence = "The claim that names the login." },
-    { "oauth", "introspection", &type_text, IN(oauth, introspection), .max = 1000,
+    { "oauth", "introspection", &type_url, IN(oauth, introspection),
       .otherwise = "tokens are checked here",
-      .sentence = "URL that is asked whether a token is good." },
-    { "oauth", "client", &type_secret, IN(oauth, client), .otherwise = "none", .secret = true,
+      .sentence = "URL that is asked whether a token is good (RFC 7662)." },
+    { "oauth", "client", &type_client, IN(oauth, client_id), .otherwise = "none", .secret = true,
       .sentence = "client:secret for the introspection." },
+    { "oauth", "ca_file", &type_path, IN(oauth, ca_file), .otherwise = "the system's authorities",
+      .sentence = "PEM file of the authorities that may vouch for the provider." },
 };
 const size_t schema_count = COUNT_OF(schema);
 
 /* Whoever builds a feature deletes its row. */
 static const struct not_built not_built[] = {
     { "listener", "service", "smtp pop3", "the admin page" },
-    { "listener", "mechanisms", "SCRAM-SHA-256-PLUS SCRAM-SHA-256 PLAIN LOGIN",
+    { "listener", "mechanisms", "SCRAM-SHA-256-PLUS SCRAM-SHA-256 OAUTHBEARER XOAUTH2 PLAIN LOGIN",
       "this way to log in" },
     { "domain", "recipients", "directory any", "asking the deliver target about recipients" },
     { "domain", "header_auth", "off", "checking the authentication of From" },
@@ -305,8 +308,7 @@ static const struct not_built not_built[] = {
     { "connector", "tenant", "", "tenants" },
     { "queue", "store", "spool", "a queue shared through PostgreSQL" },
     { "", "directory", "sqlite", "a directory in PostgreSQL" },
-    { "", "logins", "directory", "logins that are not in the directory" },
-    { "oauth", NULL, "", "logins by OAuth 2.0" },
+    { "", "logins", "directory oauth:", "logins that are not in the directory" },
     { "", "counters", "local", "counters shared through Redis" },
     { "", "blocklists", "", "DNS blocklists" },
     { "", "allowlists", "", "DNS allowlists" },

@@ -19,12 +19,6 @@ struct schema_section {
     const char *sentence;
 };
 
-/* Read and checked, but of no use to anyone before tokens can be. */
-struct oauth {
-    struct place place;
-    struct bytes name, issuer, jwks, audience, claim, introspection, client;
-};
-
 struct setting {
     const char *section, *name;
     const struct type *type;

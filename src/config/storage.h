@@ -8,8 +8,8 @@
 
 enum storage_kind {
     KIND_END,
-    KIND_BYTES,
-    KIND_U64, /* int64_t too; at most max, unless that is 0 */
+    KIND_BYTES, /* max 1: withheld from workers */
+    KIND_U64,   /* int64_t too; at most max, unless that is 0 */
     KIND_U16,
     KIND_ENUM, /* four octets: enums, int, unsigned; at most max */
     KIND_BOOL,

@@ -7,6 +7,7 @@
 #include "base/num.h"
 #include "config/config.h"
 #include "message/address.h"
+#include "oauth/oauth.h"
 
 #include <string.h>
 
@@ -866,19 +867,41 @@ static bool login_problem(const struct input *in, const char *id, const char *te
     return false;
 }
 
-/* user:password; the password may hold further colons. */
+/* The client is kept as its file has it: the fetcher reads it again. */
+static bool read_oauth_client(const struct input *in, struct bytes text) {
+    struct route *route = in->base;
+    struct oauth_client client;
+    struct why why;
+    if (oauth_client_parse(in->r->arena, text, &client, &why) != OK) {
+        reading_error(in->r, in->from->items[0].line, in->label, "config.value",
+                      "what it leads to is no OAuth 2.0 client: %s; expected the JSON object that "
+                      "postern.conf(5) describes",
+                      why.text);
+        return false;
+    }
+    if (client.ca_file.len && !read_pem(in->r, in->from->items[0].line, in->label, client.ca_file,
+                                        false, &route->login_ca_pem))
+        return false;
+    route->login = in->from->items[0].text;
+    route->login_user = client.user;
+    route->login_client = text;
+    route->has_login = route->login_oauth = true;
+    return true;
+}
+
+/* user:password, whose password may hold further colons, or a client. */
 static bool read_login(const struct input *in) {
     struct route *route = in->base;
     struct bytes secret, user;
     if (!read_secret_text(in, &secret))
         return false;
-    if (bytes_starts(secret, B("{")) || bytes_starts(secret, B("client")))
-        return login_problem(in, "config.not-built",
-                             "what it leads to is an OAuth 2.0 client, which is not built yet; "
-                             "expected user:password");
+    if (oauth_client_is(secret))
+        return read_oauth_client(in, secret);
     if (bytes_find(secret, ':') < 1 || has_control(secret))
-        return login_problem(in, "config.value",
-                             "what it leads to is not a login; expected one line, user:password");
+        return login_problem(
+            in, "config.value",
+            "what it leads to is not a login; expected one line, user:password, or an "
+            "OAuth 2.0 client");
     bytes_split(&secret, ':', &user);
     if (secret.len == 0)
         return login_problem(in, "config.value",
@@ -888,6 +911,54 @@ static bool read_login(const struct input *in) {
     route->login_password = secret;
     route->has_login = true;
     return true;
+}
+
+/* client:secret for an introspection. */
+static bool read_client(const struct input *in) {
+    struct oauth *oauth = in->base;
+    struct bytes secret, id;
+    if (!read_secret_text(in, &secret))
+        return false;
+    if (bytes_find(secret, ':') < 1 || has_control(secret))
+        return login_problem(in, "config.value",
+                             "what it leads to is no client; expected one line, client:secret");
+    bytes_split(&secret, ':', &id);
+    oauth->client_id = id;
+    oauth->client_secret = secret;
+    return true;
+}
+
+/* --- URLs -------------------------------------------------------------------------------- */
+
+static bool read_url(const struct input *in) {
+    struct bytes text = in->from->items[0].text;
+    if (!oauth_url_is_fit(text))
+        return invalid(in, &in->from->items[0]);
+    *FIELD(in, struct bytes) = text;
+    return true;
+}
+
+/* The keys of a file are read now, and proved. */
+static bool read_key_file(const struct input *in, struct bytes reference) {
+    struct oauth *oauth = in->base;
+    struct oauth_keys *keys;
+    struct why why;
+    int line = in->from->items[0].line;
+    if (!read_reference(in->r, line, in->label, reference, &oauth->keys))
+        return false;
+    if (oauth_keys_parse(in->r->arena, oauth->keys, &keys, &why) == OK)
+        return true;
+    reading_error(in->r, line, in->label, "config.file", "%.*s: %s",
+                  BYTES_FMT(bytes_skip(reference, 5)), why.text);
+    return false;
+}
+
+static bool read_keys(const struct input *in) {
+    struct bytes text = in->from->items[0].text;
+    if (!bytes_starts(text, B("file:/")) || has_control(text))
+        return read_url(in);
+    *FIELD(in, struct bytes) = text;
+    return read_key_file(in, text);
 }
 
 /* --- the types --------------------------------------------------------------------------- */
@@ -923,10 +994,20 @@ const struct type type_secret = {
 };
 const struct type type_login = {
     "login",
-    "a reference, \"file:/PATH\" or \"env:NAME\", to user:password; secrets are never "
-    "written here",
+    "a reference, \"file:/PATH\" or \"env:NAME\", to user:password or to an OAuth 2.0 client; "
+    "secrets are never written here",
     .read = read_login, .show = show_one
 };
+const struct type type_client = {
+    "secret",
+    "a reference, \"file:/PATH\" or \"env:NAME\", to client:secret; secrets are never written here",
+    .read = read_client, .show = show_secret
+};
+const struct type type_url = { "URL", "an https:// URL (http:// to this host only)",
+                               .read = read_url, .show = show_one };
+const struct type type_keys = { "URL or file",
+                                "an https:// URL (http:// to this host only), or \"file:/PATH\"",
+                                .read = read_keys, .show = show_one };
 const struct type type_deliver = {
     "target", "maildir, \"lmtp:HOST:PORT\", \"lmtp:unix:/PATH\" or \"smtp:HOST:PORT\"",
     .read = read_deliver, .show = show_deliver

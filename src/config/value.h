@@ -30,7 +30,7 @@ struct type {
 
 extern const struct type type_text, type_name, type_path, type_host, type_mailbox, type_one_of,
     type_choice, type_switch, type_count, type_duration, type_size, type_percent, type_date,
-    type_address, type_secret, type_login, type_deliver;
+    type_address, type_secret, type_login, type_client, type_url, type_keys, type_deliver;
 /* Lists. */
 extern const struct type type_binds, type_networks, type_patterns, type_rates, type_durations,
     type_vias, type_domains, type_mailboxes, type_names, type_words, type_spki, type_servers;

@@ -70,8 +70,15 @@ static void detach(struct conn *c) {
     t->read_stale = t->reading;
 }
 
+static void stop_fetch(struct conn *c) {
+    if (c->fetch)
+        fetcher_cancel(c->deliver->setup.fetcher, c->fetch);
+    c->fetch = 0;
+}
+
 static void die(struct conn *c) {
     detach(c);
+    stop_fetch(c);
     enter(c, CONN_DEAD);
     if (c->connect)
         stream_connect_cancel(&c->connect);
@@ -93,6 +100,7 @@ static void close_softly(struct conn *c) {
 void conn_free(struct conn *c) {
     struct deliver *d = c->deliver;
     timer_clear(&c->timer);
+    stop_fetch(c);
     if (c->connect)
         stream_connect_cancel(&c->connect);
     if (c->stream)
@@ -290,6 +298,12 @@ static void on_secured(void *ctx, enum rc rc, const struct tls_info *info, const
     deliver_in_hand(c->deliver, NULL);
 }
 
+static void wipe_token(void *arg) {
+    const struct conn *c = arg;
+    if (c->token.len)
+        explicit_bzero((void *)(uintptr_t)c->token.at, c->token.len);
+}
+
 /* --- login ---------------------------------------------------------------------------------- */
 
 static void login_failed(struct conn *c, const struct why *why) {
@@ -298,6 +312,47 @@ static void login_failed(struct conn *c, const struct why *why) {
         o.status.klass = 4;
     o.alarm = true;
     conn_fail(c, &o);
+}
+
+static enum conn_phase begin_login(struct conn *c);
+
+static void had_token(struct conn *c, const struct fetched *answer) {
+    struct why why = answer->why;
+    c->fetch = 0;
+    wipe_token(c);
+    if (answer->rc == OK) {
+        c->token = arena_copy(c->arena, answer->body);
+        arena_defer(c->arena, wipe_token, c);
+        if (begin_login(c) != CONN_DEAD)
+            conn_watch(c);
+        return;
+    }
+    status_parse(B("4.7.0"), &why.status);
+    if (answer->rc == PERM)
+        login_failed(c, &why);
+    else
+        conn_fail_why(c, smtp_stage_name(SMTP_STAGE_AUTH), &why);
+}
+
+static void on_token(void *ctx, const struct fetched *answer) {
+    struct conn *c = ctx;
+    deliver_in_hand(c->deliver, c->task);
+    had_token(c, answer);
+    deliver_in_hand(c->deliver, NULL);
+}
+
+/* With the token that was refused, if one was: the fetcher then gets another. */
+static enum conn_phase fetch_token(struct conn *c) {
+    struct fetch what = { .kind = FETCH_LOGIN, .name = c->hop->login_route, .token = c->token };
+    struct why why;
+    if (!c->deliver->setup.fetcher) {
+        why_set(&why, TEMP, 0, "4.7.0", "backend.fetcher", "there is nobody to fetch a token");
+        conn_fail_why(c, smtp_stage_name(SMTP_STAGE_AUTH), &why);
+        return CONN_DEAD;
+    }
+    timer_set(c->deliver->setup.loop, &c->timer, HANDSHAKE_MS, on_late, c);
+    c->fetch = fetcher_ask(c->deliver->setup.fetcher, &what, on_token, c);
+    return CONN_LOGIN;
 }
 
 static enum conn_phase start_login(struct conn *c) {
@@ -309,10 +364,18 @@ static enum conn_phase start_login(struct conn *c) {
         login_failed(c, &why);
         return CONN_DEAD;
     }
+    return c->hop->login_route.len ? fetch_token(c) : begin_login(c);
+}
+
+static enum conn_phase begin_login(struct conn *c) {
+    const struct tls_info *tls = stream_tls(c->stream);
+    struct why why;
     struct sasl_client_setup setup = {
         .mechanisms = smtp_client_peer(c->client)->auth,
         .user = c->hop->login_user,
         .password = c->hop->login_password,
+        .token = c->token,
+        .port = c->target.address.port,
         .service = B("smtp"),
         .host = c->target.tls_name,
         .tls = true,
@@ -341,8 +404,18 @@ static void on_challenge(void *ctx, struct bytes challenge) {
         login_failed(c, &why);
 }
 
+/* A token may have become void before its time: one more is tried on this connection (on_ready). */
+static bool may_renew(struct conn *c, const struct smtp_reply *reply) {
+    if (reply->code < 500 || !c->token.len || c->token_renewed)
+        return false;
+    c->token_renewed = true;
+    return true;
+}
+
 static void on_auth(struct conn *c, const struct smtp_reply *reply) {
     struct why why;
+    if (may_renew(c, reply))
+        return;
     if (reply->code >= 300) {
         struct outcome o = conn_said(c, OUTCOME_DEFERRED, SMTP_STAGE_AUTH, reply);
         o.alarm = reply->code >= 500;

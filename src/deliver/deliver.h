@@ -11,6 +11,7 @@
 #include "config/config.h"
 #include "counters/counters.h"
 #include "dns/dns.h"
+#include "fetcher/fetcher.h"
 #include "flow/job.h"
 #include "flow/outcome.h"
 #include "sys/stream.h"
@@ -22,6 +23,7 @@ struct deliver_setup {
     struct dns *dns;
     struct counters *counters;
     struct tls_client *tls;
+    struct fetcher *fetcher; /* for routes whose login is an OAuth 2.0 client */
     /* Writes into a Maildir (mailbox/maildir.h), synced; answers later. */
     void (*maildir)(void *ctx, const struct job *job, uint32_t recipient);
     void *ctx;

@@ -61,6 +61,8 @@ static bool read_route(struct hop *h, struct bytes name) {
     h->has_login = r->has_login;
     h->login_user = arena_copy(h->arena, r->login_user);
     h->login_password = arena_copy(h->arena, r->login_password);
+    if (r->login_oauth)
+        h->login_route = arena_copy(h->arena, name);
     h->source_address = r->source_address;
     h->max_connections = r->max_connections ? r->max_connections : MX_CONNECTIONS;
     h->no_chunking = !r->chunking;

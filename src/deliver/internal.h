@@ -77,6 +77,7 @@ struct hop {
     struct tls_client *own_tls; /* with the route's own roots; else NULL */
     bool has_login;
     struct bytes login_user, login_password;
+    struct bytes login_route; /* whose tokens the fetcher has; empty: a password */
     struct addr source_address;
     uint64_t max_connections;
     struct rates rate;
@@ -208,7 +209,10 @@ struct conn {
     enum tls_policy tls; /* that holds here: never DEFAULT */
     struct bytes tls_text;
     bool secured, tls_verified, tls_refused, logged_in, reused;
-    bool heard; /* a whole reply, in this read */
+    bool heard;         /* a whole reply, in this read */
+    uint64_t fetch;     /* a token is being fetched */
+    struct bytes token; /* the one used last */
+    bool token_renewed; /* after it was refused once */
     unsigned messages;
     struct transaction transaction;
 };

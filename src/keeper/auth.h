@@ -45,6 +45,7 @@ struct auth_answer {
     struct bytes app, app_senders, app_networks;
     int64_t delay_ms; /* to wait before answering the client */
     bool close;       /* too many: 421 after the reply */
+    bool told;        /* REFUSED: the client may be told what `why` says */
     /* REFUSED: not 0: this login is being guessed at from so many addresses: worth an event. */
     unsigned guessed_from;
     struct why why;

@@ -7,6 +7,7 @@
 #ifndef KEEPER_EXCHANGE_H
 #define KEEPER_EXCHANGE_H
 
+#include "keeper/bearer.h"
 #include "keeper/secrets.h"
 #include "keeper/server.h"
 
@@ -35,11 +36,14 @@ struct server_mechanism {
     size_t message_max; /* the longest message of the client's */
     enum scram_hash hash;
     bool plus;
+    bool bearer; /* a token instead of a password, in a message of this form: */
+    enum oauth_mechanism form;
 };
 server_stepper step_plain, step_login; /* password.c */
 server_stepper step_scram;             /* scram.c */
 server_stepper step_cram;              /* cram.c */
 server_stepper step_external;          /* external.c */
+server_stepper step_token;             /* token.c */
 
 struct server {
     struct checker *checker;
@@ -71,6 +75,7 @@ struct server {
     size_t source; /* the next to be asked, of those beside secrets.db */
     bool asked_own;
     bool one_down;
+    struct bearer *bearer; /* a login by token */
 };
 
 /* --- how a step ends ------------------------------------------------------------------------- */

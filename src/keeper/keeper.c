@@ -10,6 +10,7 @@
 #include "keeper/failures.h"
 #include "keeper/queue.h"
 #include "keeper/server.h"
+#include "keeper/tokens.h"
 #include "keeper/wire.h"
 #include "sys/channel.h"
 #include "sys/files.h"
@@ -55,6 +56,7 @@ struct keeper {
         uint64_t version;
         bool busy;
     } saved;
+    struct tokens *tokens; /* NULL: none are taken */
     struct service *service;
     struct list asking; /* exchanges whose password a source judges */
     bool closing;
@@ -89,6 +91,10 @@ struct exchange {
     struct server_answer answer;
     struct source_answer judged; /* of what the exchange waited for */
     char judged_login[LOGIN_MAX + 1];
+    struct token_view view; /* while a step runs */
+    struct token_had had;   /* what came of what a token's check needed */
+    bool has_had;
+    struct penalty penalty; /* of a bad token, which is refused one step later */
     keeper_reply *on_reply;
     void *reply_ctx;
 };
@@ -200,6 +206,11 @@ enum rc keeper_open(struct loop *l, const struct keeper_setup *setup, struct kee
     return OK;
 }
 
+void keeper_take_providers(struct keeper *k, const struct keeper_provider *list, size_t count,
+                           struct fetcher *fetcher) {
+    k->tokens = tokens_open(k->loop, list, count, fetcher);
+}
+
 static void close_exchange(struct exchange *x);
 static void judged_down(struct exchange *x);
 
@@ -217,6 +228,7 @@ void keeper_close(struct keeper **out) {
         source_close(&k->sources[i]);
     while ((n = list_first(&k->asking)))
         judged_down(CONTAINER_OF(n, struct exchange, by_asking));
+    tokens_close(&k->tokens);
     for (size_t i = 0; i < SLOW_THREADS; i++)
         offload_close(&k->slow[i]);
     for (size_t i = 0; i < THREADS; i++)
@@ -341,16 +353,18 @@ static void reply_malformed(keeper_reply *on_reply, void *ctx, const char *text)
     reply_with(&answer, on_reply, ctx);
 }
 
-static void weigh(struct keeper *k, const struct exchange *x, struct auth_answer *answer) {
+/* A bad token counts when it is seen: its client need not stay for the refusal. */
+static void weigh(struct keeper *k, struct exchange *x, struct auth_answer *answer) {
     const struct server_answer *from = &x->answer;
     if (answer->result == AUTH_DONE)
         answer->delay_ms = failures_right(k->failures, x->client, answer->login, x->now);
-    if (answer->result != AUTH_REFUSED || !from->guess)
+    if (from->guess)
+        x->penalty = failures_wrong(k->failures, x->client, answer->login, x->now);
+    if (answer->result != AUTH_REFUSED)
         return;
-    struct penalty p = failures_wrong(k->failures, x->client, answer->login, x->now);
-    answer->delay_ms = p.delay_ms;
-    answer->close = p.close;
-    answer->guessed_from = from->known ? p.addresses : 0;
+    answer->delay_ms = x->penalty.delay_ms;
+    answer->close = x->penalty.close;
+    answer->guessed_from = from->guess && from->known ? x->penalty.addresses : 0;
 }
 
 /* --- the steps of one ---------------------------------------------------------------------------- */
@@ -377,6 +391,7 @@ static void finish(struct exchange *x) {
         .app_senders = bytes_str(from.senders),
         .app_networks = bytes_str(from.networks),
         .why = from.why,
+        .told = from.told,
     };
     keeper_reply *on_reply = x->on_reply;
     void *reply_ctx = x->reply_ctx;
@@ -396,9 +411,13 @@ static void finish(struct exchange *x) {
 static void step_done(void *ctx);
 
 static void enqueue(struct exchange *x, void (*work)(void *ctx)) {
-    x->now = loop_now(x->keeper->loop);
+    struct keeper *k = x->keeper;
+    if (k->tokens)
+        tokens_view(k->tokens, &x->view);
+    server_give(x->server, &x->view, loop_wall(k->loop), x->has_had ? &x->had : NULL);
+    x->now = loop_now(k->loop);
     x->job = (struct queue_job){ .work = work, .done = step_done, .ctx = x };
-    queue_put(x->queue, &x->job, x->client, failures_rank(x->keeper->failures, x->client, x->now));
+    queue_put(x->queue, &x->job, x->client, failures_rank(k->failures, x->client, x->now));
 }
 
 /* --- what an exchange waits for -------------------------------------------------------------------- */
@@ -427,6 +446,23 @@ static void ask_source(struct exchange *x) {
     source_ask(k->sources[x->answer.source], &question, judged, x);
 }
 
+static void end_down(struct exchange *x) {
+    x->answer.wait = WAIT_NOTHING;
+    x->answer.result = AUTH_DOWN;
+    why_set(&x->answer.why, TEMP, 454, "4.7.0", "backend.auth", "The keeper is ending");
+    finish(x);
+}
+
+static void on_had(void *ctx, const struct token_had *had) {
+    struct exchange *x = ctx;
+    x->had = *had;
+    x->has_had = true;
+    if (x->closed || x->keeper->closing)
+        end_down(x);
+    else
+        enqueue(x, resume_work);
+}
+
 static void slow_work(void *ctx) {
     struct exchange *x = ctx;
     x->judged = (struct source_answer){ .result = server_work(x->server) };
@@ -440,15 +476,21 @@ static void step_done(void *ctx) {
     struct exchange *x = ctx;
     struct keeper *k = x->keeper;
     enum server_wait wait = x->answer.wait;
-    if (wait == WAIT_NOTHING || k->closing) {
-        if (wait) {
-            x->answer.result = AUTH_DOWN;
-            why_set(&x->answer.why, TEMP, 454, "4.7.0", "backend.auth", "The keeper is ending");
-        }
+    tokens_release(&x->view);
+    x->has_had = false;
+    if (wait == WAIT_NOTHING) {
         finish(x);
         return;
     }
+    if (k->closing) {
+        end_down(x);
+        return;
+    }
     buf_free(&x->answer.data);
+    if (wait == WAIT_TOKENS) {
+        tokens_get(k->tokens, &x->answer.need, on_had, x);
+        return;
+    }
     if (wait == WAIT_SOURCE) {
         ask_source(x);
         return;

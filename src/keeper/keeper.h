@@ -30,6 +30,17 @@ struct keeper_setup {
 enum rc keeper_open(struct loop *l, const struct keeper_setup *setup, struct keeper **out,
                     struct why *why);
 void keeper_close(struct keeper **k);
+
+/* Providers of tokens, in the order they are tried: XOAUTH2 and OAUTHBEARER are checked with them. */
+struct keeper_provider {
+    struct bytes name, issuer, audience, claim;
+    bool introspects;  /* it is asked about each token */
+    struct bytes keys; /* its key set, if that is a file's; empty: the fetcher gets it */
+};
+struct fetcher;
+/* At most 8, copied. Owns the fetcher, which is asked for what is not here. */
+void keeper_take_providers(struct keeper *k, const struct keeper_provider *list, size_t count,
+                           struct fetcher *fetcher);
 /* Writes the counts of failed logins now; it is done by itself every half minute. */
 void keeper_save(struct keeper *k);
 /* One call: request and reply in the channel's form (keeper/wire.c writes and reads both). on_reply

@@ -18,6 +18,8 @@ static const struct server_mechanism mechanisms[] = {
     { "LOGIN", step_login, .message_max = MESSAGE_MAX },
     { "EXTERNAL", step_external, .message_max = MESSAGE_MAX },
     { "CRAM-MD5", step_cram, .message_max = MESSAGE_MAX },
+    { "XOAUTH2", step_token, BEARER_MESSAGE_MAX, .bearer = true, .form = OAUTH_XOAUTH2 },
+    { "OAUTHBEARER", step_token, BEARER_MESSAGE_MAX, .bearer = true, .form = OAUTH_BEARER },
 };
 
 /* --- the thread's part ------------------------------------------------------------------------- */
@@ -223,6 +225,8 @@ struct server *server_open(struct checker *k, const struct auth_session *session
         s->service = bytes_equal(session->service, B("pop")) ? SERVICE_POP_BIT : SERVICE_SMTP_BIT;
         s->tls = session->tls;
         keep_certificate(s, session);
+        if (s->mechanism->bearer)
+            s->bearer = bearer_open(s->mechanism->form);
         s->said = buf_grow(3 * MESSAGE_MAX);
         keep_base64(s->exporter, sizeof s->exporter, session->cb_exporter);
         keep_base64(s->unique, sizeof s->unique, session->cb_unique);
@@ -236,6 +240,7 @@ void server_close(struct server **s) {
         return;
     if ((*s)->session)
         gsasl_finish((*s)->session);
+    bearer_close(&(*s)->bearer);
     if ((*s)->said.len)
         explicit_bzero((*s)->said.at, (*s)->said.len);
     buf_free(&(*s)->said);
@@ -277,5 +282,8 @@ void server_resume(struct server *s, const struct source_answer *answer, int64_t
                    struct server_answer *out) {
     *out = (struct server_answer){ .data = buf_grow(OUTPUT_MAX) };
     MUST(s->waits);
-    password_resume(s, answer, now, out);
+    if (s->bearer)
+        step_token(s, true, BYTES_NONE, now, out);
+    else
+        password_resume(s, answer, now, out);
 }

@@ -7,6 +7,7 @@
 #include "keeper/auth.h"
 #include "keeper/hash.h"
 #include "keeper/source.h"
+#include "keeper/tokens.h"
 
 struct checker; /* one a thread */
 struct checker_setup {
@@ -29,14 +30,17 @@ void server_close(struct server **s);
 enum server_wait {
     WAIT_NOTHING,
     WAIT_HASH,   /* server_work on a thread for slow things, then server_resume */
+    WAIT_TOKENS, /* `need` of what tokens.h has, then server_give and server_resume */
     WAIT_SOURCE, /* the source number `source` has to be asked server_question, then server_resume */
 };
 struct server_answer {
     enum server_wait wait; /* not an answer yet */
     size_t source;
+    struct token_need need;
     enum auth_result result;
-    bool guess;      /* REFUSED: a password was tried, */
+    bool guess;      /* REFUSED: a password was tried, or CHALLENGE: a token was, and is bad, */
     bool known;      /* of a login that there is, or may be elsewhere */
+    bool told;       /* REFUSED: the client may be told what `why` says */
     struct buf data; /* for the client; buf_free it */
     char login[LOGIN_MAX + 1];
     size_t login_len; /* prepared; as far as known */
@@ -47,6 +51,10 @@ struct server_answer {
 /* One message of the client's (`has_input` false: none came with AUTH). now: monotonic ms. */
 void server_step(struct server *s, bool has_input, struct bytes input, int64_t now,
                  struct server_answer *out);
+/* What a login by token is checked with, before each step; the others do not care. had: of WAIT_TOKENS,
+ * or NULL. All of it stays as it is until the step is over. */
+void server_give(struct server *s, const struct token_view *view, int64_t wall,
+                 const struct token_had *had);
 /* WAIT_HASH: does the imported hash fit? Touches nothing but the exchange. */
 enum source_result server_work(struct server *s);
 /* WAIT_SOURCE: views that live as long as the exchange waits. */

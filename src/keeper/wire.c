@@ -126,6 +126,7 @@ void wire_format_answer(struct buf *b, const struct auth_answer *a) {
     buf_lbytes(b, a->app_networks);
     buf_le64(b, (uint64_t)a->delay_ms);
     buf_char(b, a->close);
+    buf_char(b, a->told);
     buf_le16(b, (uint16_t)a->guessed_from);
     format_why(b, &a->why);
 }
@@ -141,9 +142,12 @@ bool wire_parse_answer(struct bytes data, struct auth_answer *out) {
     out->app_networks = take(&s, APP_NETWORKS_MAX);
     uint64_t delay = scan_le64(&s);
     unsigned close = (uint8_t)scan_char(&s);
+    unsigned told = (uint8_t)scan_char(&s);
     out->guessed_from = scan_le16(&s);
     parse_why(&s, &out->why);
     out->delay_ms = (int64_t)delay;
     out->close = close == 1;
-    return !s.bad && scan_done(&s) && result <= AUTH_DOWN && delay <= 3600000 && close <= 1;
+    out->told = told == 1;
+    return !s.bad && scan_done(&s) && result <= AUTH_DOWN && delay <= 3600000 && close <= 1 &&
+           told <= 1;
 }

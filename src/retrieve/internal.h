@@ -67,6 +67,7 @@ struct reader {
     struct auth_answer held;        /* while its delay runs */
     const struct verdict *refusing; /* its refusal is being answered: for the event */
     struct bytes tried;             /* the login that is being refused, for the event */
+    struct bytes because;           /* what only the log is told of that */
     bool login_final;               /* the last challenge was sent: the next response ends AUTH */
     bool looking_up;                /* the directory owes us a callback */
     /* mailbox.c */

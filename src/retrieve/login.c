@@ -55,7 +55,26 @@ static const struct refusal wrong = {
     "backend.auth",
     "Logins cannot be checked for the moment; this is our fault",
     "Try again in some minutes",
+}, no_provider = {
+    TEMP,
+    454,
+    "4.7.0",
+    "backend.oauth",
+    "Tokens cannot be checked for the moment: their provider does not answer as it should",
+    "Try again in some minutes",
+}, bad_token = {
+    PERM,
+    535,
+    "5.7.8",
+    "auth.failed",
+    "The token is not good",
+    "Let the mail program log in at its provider again, for this mailbox and this service",
 };
+
+static bool is_token(const struct reader *s) {
+    return bytes_equal_nocase(s->facts.mechanism, B("OAUTHBEARER")) ||
+           bytes_equal_nocase(s->facts.mechanism, B("XOAUTH2"));
+}
 
 static void refuse(struct reader *s, const struct refusal *refusal) {
     struct why why;
@@ -66,9 +85,13 @@ static void refuse(struct reader *s, const struct refusal *refusal) {
 
 static void refused(struct reader *s, const struct auth_answer *answer) {
     bool close = answer->close;
+    struct refusal refusal = is_token(s) ? bad_token : wrong;
+    if (answer->told)
+        refusal.what = answer->why.text;
     s->tried = answer->login;
-    refuse(s, &wrong);
-    s->tried = BYTES_NONE;
+    s->because = is_token(s) && !answer->told ? bytes_str(answer->why.text) : BYTES_NONE;
+    refuse(s, &refusal);
+    s->tried = s->because = BYTES_NONE;
     if (!close || s->gone || s->closing)
         return;
     struct why why;
@@ -101,7 +124,9 @@ static void answer_held(struct reader *s) {
         refuse(s, &malformed);
         return;
     case AUTH_DOWN:
-        refuse(s, &down);
+        s->because = bytes_str(a->why.text);
+        refuse(s, bytes_equal(bytes_str(a->why.reason), B("backend.oauth")) ? &no_provider : &down);
+        s->because = BYTES_NONE;
         return;
     }
 }

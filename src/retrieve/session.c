@@ -47,6 +47,7 @@ void reader_refused_event(struct reader *s, const struct why *why) {
         event_text(e, "mechanism", s->facts.mechanism);
     }
     event_why(e, why);
+    event_text(e, "because", s->because);
     if (s->refusing)
         add_rules(e, s->refusing);
     s->refusing = NULL;

@@ -4,6 +4,7 @@
 
 #include "base/buf.h"
 #include "base/must.h"
+#include "oauth/oauth.h"
 
 #include <gsasl.h>
 #include <string.h>
@@ -17,13 +18,17 @@ static const struct mechanism {
     bool binding;   /* needs channel binding data */
     bool plaintext; /* hands the password over */
     bool proves;    /* the server must show that it knows the password */
+    bool token;     /* a token instead of a password, in a message of this form: */
+    enum oauth_mechanism form;
 } mechanisms[] = {
-    { "SCRAM-SHA-256-PLUS", true, true, false, true },
-    { "SCRAM-SHA-256", true, false, false, true },
-    { "SCRAM-SHA-1", true, false, false, true },
-    { "CRAM-MD5", false, false, false, false },
-    { "PLAIN", true, false, true, false },
-    { "LOGIN", false, false, true, false },
+    { "OAUTHBEARER", .initial = true, .plaintext = true, .token = true, .form = OAUTH_BEARER },
+    { "XOAUTH2", .initial = true, .plaintext = true, .token = true, .form = OAUTH_XOAUTH2 },
+    { "SCRAM-SHA-256-PLUS", .initial = true, .binding = true, .proves = true },
+    { "SCRAM-SHA-256", .initial = true, .proves = true },
+    { "SCRAM-SHA-1", .initial = true, .proves = true },
+    { "CRAM-MD5", .initial = false },
+    { "PLAIN", .initial = true, .plaintext = true },
+    { "LOGIN", .initial = false, .plaintext = true },
 };
 
 struct sasl_client {
@@ -67,7 +72,7 @@ static bool is_offered(struct bytes offered, const char *name) {
 }
 
 static bool is_usable(const struct mechanism *m, const struct sasl_client_setup *s) {
-    if (m->binding && !has_binding(s))
+    if ((m->binding && !has_binding(s)) || m->token != (s->token.len > 0))
         return false;
     return !m->plaintext || s->tls || s->plaintext_allowed;
 }
@@ -79,7 +84,7 @@ static const struct mechanism *choose(const struct sasl_client_setup *s, bool *u
             continue;
         if (is_usable(&mechanisms[i], s))
             return &mechanisms[i];
-        *unsafe_out |= mechanisms[i].plaintext;
+        *unsafe_out |= mechanisms[i].plaintext && mechanisms[i].token == (s->token.len > 0);
     }
     return NULL;
 }
@@ -87,13 +92,18 @@ static const struct mechanism *choose(const struct sasl_client_setup *s, bool *u
 static enum rc none_fits(const struct sasl_client_setup *s, bool unsafe, struct why *why) {
     if (unsafe)
         return why_set(why, PERM, 538, "5.7.11", "auth.mechanism",
-                       "The server takes the password in the clear only (%.*s) and the connection "
-                       "is not encrypted: set tls = verify or require on this route",
+                       "The server takes the secret in the clear only (%.*s) and the connection is "
+                       "not encrypted: set tls = verify or require on this route",
                        BYTES_FMT(bytes_first(s->mechanisms, 200)));
     if (!s->mechanisms.len)
         return why_set(why, PERM, 504, "5.5.4", "auth.mechanism",
                        "The server offers no login on this connection: another port (587, 465), or "
                        "tls = verify, may be what it wants");
+    if (s->token.len)
+        return why_set(why, PERM, 504, "5.5.4", "auth.mechanism",
+                       "The server offers %.*s; neither OAUTHBEARER nor XOAUTH2 is among them, so "
+                       "it takes no token: give this route's login a password",
+                       BYTES_FMT(bytes_first(s->mechanisms, 200)));
     return why_set(why, PERM, 504, "5.5.4", "auth.mechanism",
                    "The server offers %.*s; none of SCRAM-SHA-256(-PLUS), SCRAM-SHA-1, CRAM-MD5, "
                    "PLAIN, LOGIN is among them",
@@ -154,6 +164,7 @@ static void shut(void *arg) {
     c->session = NULL;
     c->library = NULL;
     wipe(c->setup.password);
+    wipe(c->setup.token);
     wipe(c->initial);
 }
 
@@ -198,6 +209,27 @@ static enum rc turn(struct sasl_client *c, struct bytes input, struct bytes *out
     return code == GSASL_OK || code == GSASL_NEEDS_MORE ? OK : fail(c, code, why);
 }
 
+/* --- tokens ------------------------------------------------------------------------------------ */
+
+static struct bytes token_message(struct sasl_client *c) {
+    struct buf b = buf_grow(2 * OAUTH_TOKEN_MAX);
+    struct oauth_message m = { c->setup.user, c->setup.token };
+    oauth_message_format(&b, c->mechanism->form, &m, c->setup.host, c->setup.port);
+    struct bytes message = arena_copy(c->arena, buf_bytes(&b));
+    explicit_bzero(b.at, b.len);
+    buf_free(&b);
+    return message;
+}
+
+/* A challenge says that the token is refused, and wants an answer before the refusal itself comes (RFC
+ * 7628 section 3.2.3); an empty one, that the message was overlooked. */
+static enum rc token_step(struct sasl_client *c, struct bytes challenge,
+                          struct bytes *response_out) {
+    bool again = c->steps == 1 && !challenge.len;
+    *response_out = again ? c->initial : oauth_message_dummy(c->mechanism->form);
+    return OK;
+}
+
 /* --- the calls --------------------------------------------------------------------------------- */
 
 static struct sasl_client_setup copy_setup(struct arena *a, const struct sasl_client_setup *s) {
@@ -205,8 +237,10 @@ static struct sasl_client_setup copy_setup(struct arena *a, const struct sasl_cl
         .mechanisms = arena_copy(a, s->mechanisms),
         .user = arena_copy(a, s->user),
         .password = arena_copy(a, s->password),
+        .token = arena_copy(a, s->token),
         .service = arena_copy(a, s->service),
         .host = arena_copy(a, s->host),
+        .port = s->port,
         .tls = s->tls,
         .plaintext_allowed = s->plaintext_allowed,
         .cb_exporter = arena_copy(a, bytes_first(s->cb_exporter, 128)),
@@ -226,7 +260,7 @@ enum rc sasl_client_open(struct arena *a, const struct sasl_client_setup *setup,
     if (!m)
         return none_fits(setup, unsafe, why);
     if (!setup->user.len || setup->user.len > SECRET_MAX || setup->password.len > SECRET_MAX ||
-        has_nul(setup->user) || has_nul(setup->password))
+        setup->token.len > OAUTH_TOKEN_MAX || has_nul(setup->user) || has_nul(setup->password))
         return why_set(why, PERM, 535, "5.7.8", "auth.failed",
                        "User or password of this route are empty, too long or hold a NUL");
     struct sasl_client *c = ARENA_NEW(a, struct sasl_client);
@@ -234,8 +268,10 @@ enum rc sasl_client_open(struct arena *a, const struct sasl_client_setup *setup,
     c->setup = copy_setup(a, setup);
     c->mechanism = m;
     arena_defer(a, shut, c);
-    enum rc rc = start(c, why);
-    if (rc == OK && m->initial)
+    enum rc rc = m->token ? OK : start(c, why);
+    if (m->token)
+        c->initial = token_message(c);
+    else if (rc == OK && m->initial)
         rc = turn(c, BYTES_NONE, &c->initial, why);
     if (rc == OK)
         *out = c;
@@ -264,6 +300,8 @@ enum rc sasl_client_step(struct sasl_client *c, struct bytes challenge, struct b
         return nonsense(c, "The server sent an unexpected", why);
     if (challenge.len > CHALLENGE_MAX)
         return nonsense(c, "The server sent an oversize", why);
+    if (c->mechanism->token)
+        return token_step(c, challenge, response_out);
     /* A server that overlooks the initial response of PLAIN asks for it with an empty challenge. */
     return turn(c, challenge, response_out, why);
 }

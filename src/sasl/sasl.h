@@ -5,7 +5,8 @@
  * when the server said it is content (235), finish: with SCRAM that is where a server that does not
  * know the password is found out. Octets are raw: base64 is the protocol's business.
  *
- * PLAIN and LOGIN hand the password over, so they are used over TLS alone unless allowed. */
+ * PLAIN and LOGIN hand the password over, OAUTHBEARER and XOAUTH2 the token, so they are used over TLS
+ * alone unless allowed. */
 #ifndef SASL_SASL_H
 #define SASL_SASL_H
 
@@ -17,8 +18,10 @@ struct sasl_client;
 struct sasl_client_setup {
     struct bytes mechanisms; /* what the server offers: names in any case, separated by blanks */
     struct bytes user, password;
+    struct bytes token;     /* instead of a password: an OAuth 2.0 access token */
     struct bytes service;   /* "smtp" */
     struct bytes host;      /* the server's name */
+    uint16_t port;          /* the server's; 0: not told */
     bool tls;               /* the connection is encrypted */
     bool plaintext_allowed; /* PLAIN and LOGIN without TLS too */
     /* Channel binding of this connection (tls_info): empty without. */
@@ -27,7 +30,7 @@ struct sasl_client_setup {
 };
 
 /* Chooses among SCRAM-SHA-256-PLUS, SCRAM-SHA-256, SCRAM-SHA-1, CRAM-MD5, PLAIN, LOGIN, in this
- * order. PERM and why (auth.mechanism) when none fits, with what was offered and what is missing;
+ * order; with a token among OAUTHBEARER (RFC 7628) and XOAUTH2. PERM and why (auth.mechanism) when none fits, with what was offered and what is missing;
  * PERM (auth.failed) when user or password cannot be prepared. The setup is copied; the client
  * lives as long as the arena, and its secrets are wiped with it. */
 enum rc sasl_client_open(struct arena *a, const struct sasl_client_setup *setup,

@@ -9,7 +9,7 @@
 
 #include "base/why.h"
 
-enum sandbox_kind { SANDBOX_WORKER, SANDBOX_KEEPER, SANDBOX_RESOLVER };
+enum sandbox_kind { SANDBOX_WORKER, SANDBOX_KEEPER, SANDBOX_RESOLVER, SANDBOX_FETCHER };
 
 struct sandbox {
     enum sandbox_kind kind;

@@ -35,11 +35,12 @@ class Sink:
     (or an empty list) is the usual reply."""
 
     def __init__(self, address, port, replies=None, extensions=("PIPELINING", "8BITMIME"), lmtp=False,
-                 logins=None, certificate=None, keep_data=True):
+                 logins=None, certificate=None, keep_data=True, tokens=None, token_mechanisms="OAUTHBEARER XOAUTH2"):
         self.address, self.port, self.lmtp = address, port, lmtp
         self.replies, self.extensions = dict(replies or {}), list(extensions)
+        self.tokens, self.token_mechanisms = tokens, token_mechanisms  # tokens(mechanism, user, token): is it good?
         self.logins, self.certificate, self.keep_data = logins, certificate, keep_data
-        self.messages, self.commands, self.connections = [], [], 0
+        self.messages, self.commands, self.connections, self.open = [], [], 0, 0
         self.lock, self.closing = threading.Lock(), threading.Event()
         family = socket.AF_UNIX if port is None else socket.AF_INET6 if ":" in address else socket.AF_INET
         self.socket = socket.socket(family)
@@ -73,12 +74,16 @@ class Sink:
             threading.Thread(target=self._talk, args=(connection, peer), daemon=True).start()
 
     def _talk(self, connection, peer):
+        with self.lock:
+            self.open += 1
         try:
             Conversation(self, connection, peer).run()
         except (OSError, ValueError, Hang):
             pass
         finally:
             connection.close()
+            with self.lock:
+                self.open -= 1
 
     def reply(self, step, argument, usual):
         reply = self.replies.get(step)
@@ -144,6 +149,8 @@ class Conversation:
             lines.append("STARTTLS")
         if self.sink.logins is not None:
             lines.append("AUTH PLAIN LOGIN")
+        if self.sink.tokens:
+            lines.append("AUTH " + self.sink.token_mechanisms)
         text = "\r\n".join("250" + (" " if i == len(lines) - 1 else "-") + line for i, line in enumerate(lines))
         self.say("EHLO", argument, text)
 
@@ -171,6 +178,8 @@ class Conversation:
 
     def on_auth(self, argument):
         mechanism, _, initial = argument.partition(" ")
+        if self.sink.tokens:
+            return self._auth_token(mechanism.upper(), initial)
         if mechanism.upper() == "LOGIN":
             user = self._ask(b"VXNlcm5hbWU6") if not initial else initial
             given = (self._decode(user), self._decode(self._ask(b"UGFzc3dvcmQ6")))
@@ -180,6 +189,21 @@ class Conversation:
         good = self.sink.logins and self.sink.logins.get(given[0]) == given[1]
         if self.say("AUTH", given, "235 2.7.0 Welcome" if good else "535 5.7.8 Wrong"):
             self.login = given[0]
+
+    def _auth_token(self, mechanism, initial):
+        """As RFC 7628 and Google have it: a bad token is answered by a challenge first."""
+        if mechanism not in self.sink.token_mechanisms.split():
+            return self.say("AUTH", argument=None, usual="504 5.5.4 Not here")
+        message = self._decode(initial or self._ask(b""))
+        bearer = mechanism == "OAUTHBEARER"
+        found = re.fullmatch(r"n,a=([^,]*),\x01(?:host=[^\x01]+\x01)?(?:port=\d+\x01)?auth=Bearer (\S+)\x01\x01" if bearer
+                             else r"user=([^\x01]+)\x01auth=Bearer (\S+)\x01\x01", message)
+        if found and self.sink.tokens(mechanism, found[1], found[2]):
+            self.login = found[1]
+            return self.say("AUTH", found[1], "235 2.7.0 Welcome")
+        answer = self._ask(base64.b64encode(b'{"status":"400","schemes":"Bearer"}'))
+        wanted = "AQ==" if bearer else ""
+        return self.say("AUTH", None, "535 5.7.8 Token refused" if answer == wanted else "501 5.5.2 Not the answer")
 
     def _ask(self, challenge):
         self.connection.sendall(b"334 " + challenge + b"\r\n")

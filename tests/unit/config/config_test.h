@@ -90,10 +90,11 @@ static inline void write_file(const char *name, const char *text, mode_t mode) {
     close(fd);
 }
 
-static const char *const test_files[] = { "mail.pem", "mail.key",   "box.pem", "box.key",
-                                          "srs.key",  "open.login", "junk",    "provider.login",
-                                          "empty",    "no-colon",   "oauth",   "no-password",
-                                          "open.key" };
+static const char *const test_files[] = { "mail.pem", "mail.key",       "box.pem",
+                                          "box.key",  "srs.key",        "open.login",
+                                          "junk",     "provider.login", "empty",
+                                          "no-colon", "oauth",          "no-password",
+                                          "open.key", "client-http",    "private.jwks" };
 
 static inline int make_files(void **state) {
     (void)state;
@@ -114,6 +115,11 @@ static inline int make_files(void **state) {
     write_file("no-colon", "password\n", 0600);
     write_file("no-password", "user:\n", 0600);
     write_file("oauth", "{\"client_id\":\"x\"}\n", 0600);
+    write_file("client-http",
+               "{\"token_url\":\"http://l.example/t\",\"client_id\":\"x\",\"client_secret\":\"y\","
+               "\"user\":\"u@d.example\"}\n",
+               0600);
+    write_file("private.jwks", "{\"keys\":[{\"kty\":\"oct\",\"k\":\"AAAA\"}]}\n", 0644);
     return 0;
 }
 

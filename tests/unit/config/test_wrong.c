@@ -214,7 +214,10 @@ static const struct wrong values[] = {
     { R "login = \"file:@/empty\" }\n", 1, "route r: login", "config.file", "is empty" },
     { R "login = \"file:@/no-colon\" }\n", 1, "route r: login", "config.value", "user:password" },
     { R "login = \"file:@/no-password\" }\n", 1, "route r: login", "config.value", "no password" },
-    { R "login = \"file:@/oauth\" }\n", 1, "route r: login", "config.not-built", "OAuth 2.0" },
+    { R "login = \"file:@/oauth\" }\n", 1, "route r: login", "config.value",
+      "\"token_url\" is missing" },
+    { R "login = \"file:@/client-http\" }\n", 1, "route r: login", "config.value",
+      "must be an https:// URL" },
     { R "login = \"env:POSTERN_TEST_UNSET\" }\n", 1, "route r: login", "config.file",
       "is not set" },
     { "queue { retry = {} }\n", 1, "queue: retry", "config.value", "an empty list" },
@@ -297,8 +300,6 @@ static const struct wrong not_built[] = {
       "config.not-built", "not built yet" },
     { "tenant \"t\" {\n domains = {\"a.example\"} }\n", 1, "tenant t", "config.not-built",
       "expected the section to be left out" },
-    { "oauth \"o\" { issuer = \"https://o.example\" }\n", 1, "oauth o", "config.not-built",
-      "section to be left out" },
     { C "auth = any tenant = \"t\" }\n", 1, "connector c: tenant", "config.not-built",
       "the setting to be left out" },
     { C "auth = any limit = {\"0/hour\"} }\n", 1, "connector c: limit", "config.value",
@@ -308,12 +309,49 @@ static const struct wrong not_built[] = {
     { "directory = \"postgresql://db/postern\"\n", 1, "directory", "config.not-built", "sqlite" },
     { "counters = \"redis://localhost\"\n", 1, "counters", "config.not-built", "local" },
     { "logins = {\"directory\", \"pam:smtp\"}\n", 1, "logins", "config.not-built", "directory" },
-    { "logins = {\"oauth:corp\"}\n", 1, "logins", "config.reference", "no provider \"corp\"", 2 },
+    { "logins = {\"oauth:corp\"}\n", 1, "logins", "config.reference", "no provider \"corp\"" },
     { "blocklists = {\"zen.example\"}\n", 1, "blocklists", "config.not-built", "DNS blocklists" },
     { "allowlists = {\"dnswl.example\"}\n", 1, "allowlists", "config.not-built", "allowlists" },
     { "greylist = on\n", 1, "greylist", "config.not-built", "greylisting" },
     { "srs_secret = \"file:/nowhere/srs.key\"\n", 1, "srs_secret", "config.not-built", "left out" },
     { "alarm = \"https://hook.example/x\"\n", 1, "alarm", "config.not-built", "postmaster" },
+};
+
+/* Providers of tokens. */
+#define O "logins = {\"oauth:o\"}\noauth \"o\" { issuer = \"https://o.example\" audience = mail "
+static const struct wrong providers[] = {
+    { "oauth \"o\" { audience = mail }\n", 1, "oauth o: issuer", "config.missing", "required" },
+    { "logins = {\"oauth:o\"}\noauth \"o\" { issuer = corp audience = mail }\n", 2,
+      "oauth o: issuer", "config.missing", "expected jwks too" },
+    { O "jwks = \"http://o.example/keys\" }\n", 2, "oauth o: jwks", "config.value",
+      "http:// to this host only" },
+    { O "jwks = \"ftp://o.example/keys\" }\n", 2, "oauth o: jwks", "config.value", "https://" },
+    { O "jwks = \"file:@/none\" }\n", 2, "oauth o: jwks", "config.file", "cannot read" },
+    { O "jwks = \"file:@/junk\" }\n", 2, "oauth o: jwks", "config.file", "no JSON Web Key set" },
+    { O "jwks = \"file:@/private.jwks\" }\n", 2, "oauth o: jwks", "config.file", "no public key" },
+    { O "introspection = \"https://u:p@o.example/i\" }\n", 2, "oauth o: introspection",
+      "config.value", "https://" },
+    { O "introspection = \"https://o.example/i\" client = \"file:@/no-colon\" }\n", 2,
+      "oauth o: client", "config.value", "client:secret" },
+    { O "ca_file = \"@/junk\" }\n", 2, "oauth o: ca_file", "config.file", "no certificate" },
+    { "listener \"a\" { bind = {\"*:25\"} mechanisms = {PLAIN, XOAUTH2} }\n", 1,
+      "listener a: mechanisms", "config.missing", "expected oauth:NAME there" },
+};
+/* Warnings: what is no error and still not what one wants. */
+static const struct wrong doubtful_providers[] = {
+    { O "introspection = \"https://o.example/i\" }\n", 2, "oauth o: client", "config.void",
+      "a known client only" },
+    { O "client = \"file:@/provider.login\" }\n", 2, "oauth o: introspection", "config.void",
+      "never used" },
+    { O "introspection = \"https://o.example/i\" client = \"file:@/provider.login\" "
+        "jwks = \"https://o.example/k\" }\n",
+      2, "oauth o: jwks", "config.void", "never used" },
+    { "logins = {\"oauth:o\"}\noauth \"o\" { issuer = \"https://o.example\" }\n", 2,
+      "oauth o: audience", "config.void", "made for other services" },
+    { "oauth \"o\" { issuer = \"https://o.example\" audience = mail }\n", 1, "oauth o",
+      "config.void", "does not name oauth:o" },
+    { O "jwks = \"http://127.0.0.1/keys\" }\n", 2, "oauth o: jwks", "config.void",
+      "expected https://" },
 };
 
 /* Rules about what is not built yet: they hold once it is. */
@@ -395,6 +433,33 @@ static void check_wrong(const struct wrong *w, bool all_built) {
     for (size_t i = 0; i < sizeof(table) / sizeof((table)[0]); i++)                                \
     check_wrong(&(table)[i], all)
 
+static void check_doubtful(const struct wrong *w) {
+    char *text = with_files(w->text);
+    struct parsed p = parse(text);
+    size_t hits = 0, warnings = 0;
+    free(text);
+    for (size_t i = 0; i < p.findings.count; i++) {
+        struct config_finding f = p.findings.list[i];
+        bool warning = f.severity == FINDING_WARNING;
+        f.severity = FINDING_ERROR; /* as is_it looks for */
+        warnings += warning;
+        hits += warning && is_it(&f, w);
+    }
+    if (p.rc != OK || hits != 1 || warnings != 1) {
+        print_message("file:\n%s\nexpected a warning %s: %s, got:\n", w->text, w->setting,
+                      w->words);
+        print_findings(&p);
+    }
+    assert_true(p.rc == OK && hits == 1 && warnings == 1);
+    config_close(&p.config);
+}
+
+static void token_providers(void **state) {
+    (void)state;
+    CHECK(providers, false);
+    for (size_t i = 0; i < sizeof doubtful_providers / sizeof doubtful_providers[0]; i++)
+        check_doubtful(&doubtful_providers[i]);
+}
 static void wrong_syntax(void **state) {
     (void)state;
     CHECK(syntax, false);
@@ -515,6 +580,7 @@ int main(void) {
         cmocka_unit_test(wrong_values),
         cmocka_unit_test(broken_rules),
         cmocka_unit_test(not_built_yet),
+        cmocka_unit_test(token_providers),
         cmocka_unit_test(rules_of_later),
         cmocka_unit_test(all_errors_at_once_in_order),
         cmocka_unit_test(a_broken_rule_leaves_a_config_to_look_at),

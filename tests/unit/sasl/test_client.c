@@ -163,6 +163,58 @@ static void users_and_passwords_that_cannot_be(void **state) {
     assert_null(c);
 }
 
+#define M "\x01"
+
+static void tokens(void **state) {
+    static const struct {
+        const char *offered;
+        bool tls;
+        const char *chosen, *initial, *dummy;
+    } rows[] = {
+        { "PLAIN XOAUTH2 OAUTHBEARER", true, "OAUTHBEARER",
+          "n,a=us=3Der=2C," M "host=mail.example" M "port=587" M "auth=Bearer t.o.k" M M, M },
+        { "LOGIN XOAUTH2", true, "XOAUTH2", "user=us=er," M "auth=Bearer t.o.k" M M, "" },
+        { "OAUTHBEARER", false, NULL, NULL, NULL },
+        { "PLAIN LOGIN SCRAM-SHA-256", true, NULL, NULL, NULL },
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct sasl_client *c;
+        struct why why;
+        struct bytes initial, response;
+        struct sasl_client_setup s = setup_of(rows[i].offered);
+        s.user = B("us=er,");
+        s.password = BYTES_NONE;
+        s.token = B("t.o.k");
+        s.port = 587;
+        s.tls = rows[i].tls;
+        enum rc rc = sasl_client_open(*state, &s, &c, &why);
+        assert_int_equal(rc, rows[i].chosen ? OK : PERM);
+        if (rc != OK) {
+            assert_string_equal(why.reason, "auth.mechanism");
+            assert_non_null(strstr(why.text, rows[i].tls ? "takes no token" : "not encrypted"));
+            continue;
+        }
+        assert_true(bytes_equal(sasl_client_mechanism(c), bytes_str(rows[i].chosen)));
+        assert_true(sasl_client_initial(c, &initial));
+        assert_true(bytes_equal(initial, bytes_str(rows[i].initial)));
+        /* overlooked, then refused */
+        assert_int_equal(sasl_client_step(c, BYTES_NONE, &response, &why), OK);
+        assert_true(bytes_equal(response, initial));
+        assert_int_equal(sasl_client_step(c, B("{\"status\":\"400\"}"), &response, &why), OK);
+        assert_true(bytes_equal(response, bytes_str(rows[i].dummy)));
+        assert_int_equal(sasl_client_finish(c, &why), OK);
+    }
+}
+
+/* A password is not handed over where a token would be, nor the other way round. */
+static void no_token_without_one(void **state) {
+    struct sasl_client *c;
+    struct why why;
+    struct sasl_client_setup s = setup_of("XOAUTH2 OAUTHBEARER");
+    assert_int_equal(sasl_client_open(*state, &s, &c, &why), PERM);
+    assert_string_equal(why.reason, "auth.mechanism");
+}
+
 int main(void) {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
@@ -173,6 +225,8 @@ int main(void) {
         CASE(a_server_that_proves_nothing_is_not_believed),
         CASE(challenges_that_make_no_sense),
         CASE(users_and_passwords_that_cannot_be),
+        CASE(tokens),
+        CASE(no_token_without_one),
     };
     return cmocka_run_group_tests_name("sasl/client", tests, NULL, NULL);
 }
