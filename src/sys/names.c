@@ -85,11 +85,13 @@ void names_close(struct names **np) {
     *np = NULL;
 }
 
-void names_look_up_with(struct names *n, struct bytes (*other)(unsigned uid, char *room, size_t size)) {
+void names_look_up_with(struct names *n,
+                        struct bytes (*other)(unsigned uid, char *room, size_t size)) {
     n->look_up = other;
 }
 
-void names_find(struct names *n, unsigned uid, void (*on_name)(void *ctx, struct bytes name), void *ctx) {
+void names_find(struct names *n, unsigned uid, void (*on_name)(void *ctx, struct bytes name),
+                void *ctx) {
     const struct known *known = find(n, uid);
     if (known) {
         on_name(ctx, bytes_of(known->name, known->length));

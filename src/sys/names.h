@@ -15,8 +15,10 @@ struct names *names_open(struct loop *l);
 void names_close(struct names **n);
 /* on_name comes once: at once for a name that is known, else from the loop. Who has no name is called by his
  * number. */
-void names_find(struct names *n, unsigned uid, void (*on_name)(void *ctx, struct bytes name), void *ctx);
+void names_find(struct names *n, unsigned uid, void (*on_name)(void *ctx, struct bytes name),
+                void *ctx);
 /* Tests: in the place of the system's look-up; called on the thread. */
-void names_look_up_with(struct names *n, struct bytes (*look_up)(unsigned uid, char *room, size_t size));
+void names_look_up_with(struct names *n,
+                        struct bytes (*look_up)(unsigned uid, char *room, size_t size));
 
 #endif
