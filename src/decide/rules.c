@@ -114,6 +114,8 @@ bool decide_rule_tls(struct decision *d) {
         return false;
     decide_change(d, "starttls", true, BYTES_NONE,
                   SAY(d, "begin TLS (%s) before anything else", tls_verb(l)));
+    if (l->service == SERVICE_SMTP && l->auth == AUTH_REQUIRE) /* which comes next */
+        decide_changes_login(d);
     decide_changes_waiver(d, true);
     return decide_refuse(d, REFUSE_TLS_REQUIRED,
                          SAY(d, "Must issue a %s command first", tls_verb(l)),

@@ -248,7 +248,7 @@ static const struct scene scenes[] = {
     { "connections", HOTEL, "internet", NULL, TERRI, CEO, STEP_CONNECT, 0, many_connections, 421,
       "fewer-connections raise-connections" },
     { "TLS", HOTEL, "submission", NULL, TERRI, CEO, STEP_COMMAND, 0, verb_mail, 530,
-      "starttls add-client" },
+      "starttls login add-client" },
     { "no logins here", HOTEL, "internet", NULL, TERRI, CEO, STEP_AUTH, 13, plain, 502, "login" },
     { "plain", HOTEL, "offer", NULL, TERRI, CEO, STEP_AUTH, 0, plain, 538, "starttls" },
     { "mechanism", HOTEL, "offer", NULL, TERRI, CEO, STEP_AUTH, 0, cram, 504, "mechanism" },
