@@ -52,7 +52,9 @@ bool decide_rule_one_from(struct decision *d) {
     decide_change(d, "one-from", true, BYTES_NONE, B("give the message exactly one From field"));
     return decide_refuse(
         d, REFUSE_FROM_COUNT,
-        SAY(d, "The message has %zu From fields; it must have exactly one", f->from_fields),
+        f->from_fields
+            ? SAY(d, "The message has %zu From fields; it must have exactly one", f->from_fields)
+            : B("The message has no From field; it must have exactly one"),
         B("Correct the program that wrote it (RFC 5322 section 3.6)"));
 }
 

@@ -56,6 +56,11 @@ static void two_from(struct lab *l) {
     l->f.from_fields = 2;
 }
 
+static void no_from(struct lab *l) {
+    two_from(l);
+    l->f.from_fields = 0;
+}
+
 static void bare(struct lab *l) {
     l->f.bare_newline = true;
 }
@@ -283,6 +288,8 @@ static const struct scene scenes[] = {
     { "From, unreadable", HOTEL, "submission", TERRI, TERRI, CEO, STEP_CONTENT, 13, unreadable_from,
       550, "own-header" },
     { "two From", HOTEL, "submission", TERRI, TERRI, CEO, STEP_CONTENT, 13, two_from, 550,
+      "one-from" },
+    { "no From", HOTEL, "submission", TERRI, TERRI, CEO, STEP_CONTENT, 13, no_from, 550,
       "one-from" },
     { "bare newline", HOTEL, "internet", NULL, TERRI, CEO, STEP_CONTENT, 0, bare, 550,
       "crlf fix-newlines" },
