@@ -38,9 +38,12 @@ static void opened_event(struct reader *s, bool window) {
 }
 
 static void refuse_mailbox(struct reader *s, enum rc rc, const struct why *why) {
-    maildrop_close(&s->drop);
+    struct why kept = *why; /* lies in the maildrop */
+    s->tried = s->facts.login;
     reader_forget(s);
-    pop3_server_answer(s->machine, rc, why);
+    maildrop_close(&s->drop);
+    pop3_server_answer(s->machine, rc, &kept);
+    s->tried = BYTES_NONE;
 }
 
 /* Whoever finds the mailbox in use has shown the right password all the same. */
