@@ -67,6 +67,7 @@ static void inner_committed(void *ctx, enum rc rc, struct message_id id, const s
         event_str(e, "message", id.text);
         event_text(e, "message_id", in->envelope.message_header_id);
         event_str(e, "from", "<>");
+        event_text(e, "tenant", in->envelope.tenant);
         event_array(e, "to");
         event_item(e, in->recipient.original);
         event_array_end(e);
@@ -86,7 +87,7 @@ static void inner_resolved(void *ctx, enum rc rc, const struct envelope *envelop
     store_commit(&in->draft, BYTES_NONE, envelope, inner_committed, in);
 }
 
-void accept_report(struct accept *a, struct bytes to, struct bytes message,
+void accept_report(struct accept *a, struct bytes to, struct bytes tenant, struct bytes message,
                    void (*on_done)(void *ctx, enum rc rc, const struct message_id *id), void *ctx) {
     struct arena *arena = arena_open();
     struct inner *in = ARENA_NEW(arena, struct inner);
@@ -103,6 +104,7 @@ void accept_report(struct accept *a, struct bytes to, struct bytes message,
         .message_header_id = arena_copy(arena, bytes_trim(summary.message_id)),
         .session = B("report"),
         .listener = B("report"),
+        .tenant = arena_copy(arena, tenant),
         .protocol = B("local"),
         .count = 1,
         .recipients = &in->recipient,

@@ -49,8 +49,9 @@ void accept_session(struct accept *a, struct stream *s, struct bytes listener,
                     struct tls_server *tls);
 /* The local door: a stream of submit.sock; user: by peer credentials. */
 void accept_local(struct accept *a, struct stream *s, struct bytes user);
-/* The inner door: a report of our own, complete with header. on_done: OK when it is on disk. */
-void accept_report(struct accept *a, struct bytes to, struct bytes message,
+/* The inner door: a report of our own, complete with header, on a tenant's mail or (empty) anybody's.
+ * on_done: OK when it is on disk. */
+void accept_report(struct accept *a, struct bytes to, struct bytes tenant, struct bytes message,
                    void (*on_done)(void *ctx, enum rc rc, const struct message_id *id), void *ctx);
 /* New sessions get 421 4.3.2, those between transactions too; on_idle when none is left, at most ms
  * later. */

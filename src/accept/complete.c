@@ -97,7 +97,8 @@ static bool is_dropped(const struct completion *c, const struct header_field *fi
                          bytes_equal_nocase(field->name, B("Return-Path"))))
         return true;
     return bytes_equal_nocase(field->name, B("Authentication-Results")) &&
-           claims_our_name(field->value, c->hostname);
+           (claims_our_name(field->value, c->hostname) ||
+            (c->server.len && claims_our_name(field->value, c->server)));
 }
 
 void complete_header(struct buf *out, const struct completion *c, struct bytes text,

@@ -142,6 +142,8 @@ void session_end(struct session *s, const struct why *why);
 /* The same, at once, because the server is being stopped. */
 void session_stop(struct session *s);
 void session_offer(struct session *s);
+/* The name this session goes by: a tenant's at its own address, else the server's. */
+struct bytes session_hostname(const struct session *s);
 void session_idle_timer(struct session *s);
 void session_bounds(struct session *s); /* from its listener */
 void session_forget_certificate(struct session *s);
@@ -195,7 +197,8 @@ void login_end(struct session *s);
 
 /* complete.c: the header as it goes into the store. */
 struct completion {
-    struct bytes hostname;
+    struct bytes hostname;      /* this mail's */
+    struct bytes server;        /* the server's, where that is another */
     struct bytes received_from; /* HELO name, made safe */
     struct addr client;
     struct bytes login;

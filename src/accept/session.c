@@ -46,6 +46,8 @@ void session_refused_event(struct session *s, const struct why *why) {
     if (s->facts.has_sender)
         event_text(e, "from", s->facts.sender.len ? s->facts.sender : B("<>"));
     event_text(e, "to", s->facts.recipient);
+    if (s->refusing)
+        event_text(e, "tenant", s->refusing->tenant);
     if (s->tried.len) {
         event_text(e, "login_tried", s->tried);
         event_text(e, "mechanism", s->facts.mechanism);
@@ -351,6 +353,7 @@ static bool proxy_done(struct session *s, struct bytes *data) {
     if (header.kind == PROXY_CLIENT) {
         s->peer = s->facts.client = header.client;
         s->facts.local = header.server;
+        smtp_server_set_hostname(s->machine, arena_copy(s->arena, session_hostname(s)));
     }
     size_t before = s->proxy.len - data->len;
     *data = bytes_skip(*data, header.length - before);
@@ -500,6 +503,11 @@ static void refuse_crowd(struct session *s) {
     greet(s, &v);
 }
 
+struct bytes session_hostname(const struct session *s) {
+    const struct tenant *t = config_tenant_at(s->rules->config, s->facts.local);
+    return config_hostname(s->rules->config, t ? t->name : BYTES_NONE);
+}
+
 /* The client is known (PROXY header read): count it, begin TLS if that comes first, then greet. */
 static void begin(struct session *s) {
     struct accept *a = s->accept;
@@ -554,7 +562,7 @@ static struct session *open_session(struct accept *a, struct stream *stream) {
 
 /* The session may outlive the configuration the name comes from. */
 static void start(struct session *s) {
-    struct bytes hostname = arena_copy(s->arena, s->rules->config->hostname);
+    struct bytes hostname = arena_copy(s->arena, session_hostname(s));
     s->machine = smtp_server_open(s->arena, &driver, s, hostname, bytes_str(s->id));
     stream_attach(s->stream, &handler, s);
     session_idle_timer(s);

@@ -197,6 +197,8 @@ static void rcpt_decided(struct session *s, const struct verdict *v) {
         return;
     }
     struct transaction *tx = s->tx;
+    if (v->tenant.len && !tx->envelope.tenant.len)
+        tx->envelope.tenant = arena_copy(tx->arena, v->tenant);
     grow_recipients(tx);
     tx->envelope.recipients[tx->envelope.count++] = (struct recipient){
         .original = s->facts.recipient,
@@ -346,9 +348,11 @@ static void take_header(struct session *s, struct bytes text) {
             arena_copy(tx->arena, bytes_trim(header_unfold(summary.message_id, tx->arena)));
     else if (tx->submitted)
         e->message_header_id =
-            arena_printf(tx->arena, "<%s@%.*s>", id.text, BYTES_FMT(s->rules->config->hostname));
+            arena_printf(tx->arena, "<%s@%.*s>", id.text,
+                         BYTES_FMT(config_hostname(s->rules->config, tx->envelope.tenant)));
     struct completion completion = {
-        .hostname = s->rules->config->hostname,
+        .hostname = config_hostname(s->rules->config, tx->envelope.tenant),
+        .server = s->rules->config->hostname,
         .received_from = s->facts.helo,
         .client = s->facts.client,
         .login = s->facts.login,
@@ -429,6 +433,7 @@ static void accepted_event(struct session *s, const struct envelope *e, struct m
     event_text(ev, "message_id", e->message_header_id);
     event_text(ev, "from", e->sender.len ? e->sender : B("<>"));
     event_text(ev, "popped", s->tx->popped);
+    event_text(ev, "tenant", e->tenant);
     event_u64(ev, "size", size);
     event_text(ev, "protocol", e->protocol);
     event_array(ev, "to");

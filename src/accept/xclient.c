@@ -63,6 +63,6 @@ void xclient_command(void *ctx, const struct smtp_command *command) {
     event_text(e, "login", s->facts.login);
     event_end(e);
     struct why why;
-    why_set(&why, OK, 220, NULL, "", "%.*s ESMTP Postern", BYTES_FMT(s->rules->config->hostname));
+    why_set(&why, OK, 220, NULL, "", "%.*s ESMTP Postern", BYTES_FMT(session_hostname(s)));
     smtp_server_answer(s->machine, OK, &why);
 }

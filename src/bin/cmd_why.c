@@ -29,7 +29,8 @@ enum { RULES_MAX = 4096, HEADERS_MAX = 64, ROUNDS_MAX = 16, LINE_MAX_OCTETS = 25
 
 /* The command line, as given. */
 struct question {
-    struct bytes file, client, listener, user, mechanism, certificate, local_user, popped, helo;
+    struct bytes file, client, local, listener, user, mechanism, certificate, local_user, popped,
+        helo;
     struct bytes from, to, size, recipients, sent, at, from_fields;
     struct bytes header_from[HEADERS_MAX], sender_header[HEADERS_MAX], reply_to[HEADERS_MAX];
     size_t header_from_count, sender_header_count, reply_to_count;
@@ -106,6 +107,8 @@ static int take_client(struct answer *w) {
         return options_misuse(w->options, "--client IP is needed (or --local-user USER)");
     if (!addr_parse(w->q->client, &f->client))
         return misuse(w, "--client", w->q->client, "expected an IPv4 or IPv6 address");
+    if (w->q->local.len && !addr_parse(w->q->local, &f->local))
+        return misuse(w, "--local", w->q->local, "expected an IPv4 or IPv6 address of this host");
     return OPTIONS_GO_ON;
 }
 
@@ -603,6 +606,7 @@ static void print_json(const struct answer *w) {
     json_key(&b, "step", bytes_str(w->step));
     json_key(&b, "listener", w->facts.listener ? w->facts.listener->name : B("send"));
     json_key(&b, "connector", w->v.connector);
+    json_key(&b, "tenant", w->v.tenant);
     buf_printf(&b, ",\"relay\":%s", w->v.relay ? "true" : "false");
     json_rules(&b, w);
     json_changes(&b, &w->v);
@@ -750,6 +754,7 @@ int cmd_why(int argc, char **argv) {
     const struct option_row rows[] = {
         TEXT("-c", "FILE", "the configuration", file),
         TEXT("--client", "IP", "the address that connects", client),
+        TEXT("--local", "IP", "the address of ours it connects to: a tenant's own, say", local),
         TEXT("--listener", "NAME",
              "where it connects; default: internet, or with --user where logins are taken",
              listener),

@@ -118,10 +118,8 @@ static void held_for(void *ctx, struct message_id id) {
 
 static void next_hop_for(void *ctx, const struct envelope *e, uint32_t recipient, struct buf *out) {
     struct pipeline *p = ctx;
-    char memory[600];
-    struct buf sender = buf_fixed(memory, sizeof(memory));
-    resolve_sender(p->config, e, &sender);
-    resolve_next_hop(p->config, buf_bytes(&sender), e->recipients[recipient].final, out);
+    const struct recipient *r = &e->recipients[recipient];
+    resolve_hop_of(p->config, e, r, r->final, out);
 }
 
 struct maildir_call {
@@ -189,8 +187,12 @@ static void original_read(void *ctx, enum rc rc, struct bytes data, const struct
     struct pipeline *p = r->pipeline;
     struct bytes original = rc == OK ? data : BYTES_NONE;
     int64_t now = loop_wall(p->setup.loop);
+    const struct envelope *e = r->job->envelope;
+    const struct tenant *tenant =
+        resolve_tenant(p->config, e, &e->recipients[r->outcomes[0].recipient]);
     struct report_setup setup = {
         .config = p->config,
+        .hostname = config_hostname(p->config, tenant ? tenant->name : BYTES_NONE),
         .kind = kind_of(r),
         .now = now,
         .give_up = r->job->envelope->arrived + p->config->queue.give_up,
@@ -202,7 +204,8 @@ static void original_read(void *ctx, enum rc rc, struct bytes data, const struct
     report_write(&setup, r->job, r->outcomes, r->count, original,
                  original.len == r->job->content.size, r->arena, &to, &message);
     if (to.len)
-        accept_report(p->accept, to, buf_bytes(&message), report_done, r);
+        accept_report(p->accept, to, tenant ? tenant->name : BYTES_NONE, buf_bytes(&message),
+                      report_done, r);
     else
         report_done(r, OK, NULL);
     buf_free(&message);
@@ -253,7 +256,7 @@ static void send_alarm(void *ctx, struct bytes to, struct bytes message) {
     if (p->at_rest)
         return;
     p->alarms++;
-    accept_report(p->accept, to, message, alarm_done, p);
+    accept_report(p->accept, to, BYTES_NONE, message, alarm_done, p);
 }
 
 void pipeline_alarm(struct pipeline *p, const char *name, struct bytes line) {

@@ -300,6 +300,10 @@ int64_t config_pop_window(const struct config *c);
 bool config_certificate_split(struct bytes entry, struct bytes *path_out, struct bytes *name_out);
 /* Is a client asked for its certificate here: could a grant or a login need it? */
 bool config_wants_certificate(const struct config *c, const struct listener *l);
+/* The name a tenant's mail goes by: its own, or the server's (also for one that is not there). */
+struct bytes config_hostname(const struct config *c, struct bytes tenant);
+/* Whose address of ours this is; NULL: no tenant's. */
+const struct tenant *config_tenant_at(const struct config *c, struct addr local);
 /* Whose domain this is: of a mailbox, or a domain itself; NULL: no tenant's. */
 const struct tenant *config_tenant_of(const struct config *c, struct bytes mailbox);
 const struct oauth *config_oauth(const struct config *c, struct bytes name); /* or NULL */

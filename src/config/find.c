@@ -93,6 +93,18 @@ bool config_wants_certificate(const struct config *c, const struct listener *l) 
     return wants;
 }
 
+struct bytes config_hostname(const struct config *c, struct bytes tenant) {
+    const struct tenant *t = tenant.len ? config_tenant(c, tenant) : NULL;
+    return t && t->hostname.len ? t->hostname : c->hostname;
+}
+
+const struct tenant *config_tenant_at(const struct config *c, struct addr local) {
+    for (size_t i = 0; local.family && i < c->tenant_count; i++)
+        if (c->tenants[i].address.family && addr_equal(c->tenants[i].address, local))
+            return &c->tenants[i];
+    return NULL;
+}
+
 bool strings_has(struct strings list, struct bytes text) {
     for (size_t i = 0; i < list.count; i++)
         if (bytes_equal_nocase(list.list[i], text))

@@ -99,11 +99,6 @@ static void check_built(struct reading *r, const struct syntax_section *from) {
         check_setting_built(r, from, kind->name, &from->settings[i]);
 }
 
-/* A section that is refused whole is not worth more complaints. */
-static bool is_refused(const struct reading *r, const char *kind) {
-    return schema_not_built(kind, NULL) && !r->host->lift_not_built;
-}
-
 /* --- the whole server -------------------------------------------------------------------- */
 
 static bool has_oauth(const struct reading *r, struct bytes name) {
@@ -390,7 +385,7 @@ static void check_tenant_senders(struct reading *r, const struct syntax_section 
 
 static void check_connector_tenant(struct reading *r, const struct syntax_section *from,
                                    const struct connector *c) {
-    if (c->tenant.len == 0 || is_refused(r, "tenant"))
+    if (c->tenant.len == 0)
         return;
     const struct tenant *t = config_tenant(r->config, c->tenant);
     if (t)
@@ -452,8 +447,6 @@ static void check_tenant_address(struct reading *r, size_t i) {
 }
 
 static void check_tenants(struct reading *r) {
-    if (is_refused(r, "tenant"))
-        return;
     struct map *owned = map_open();
     for (size_t i = 0; i < r->config->tenant_count; i++) {
         const struct tenant *t = &r->config->tenants[i];

@@ -227,9 +227,12 @@ const struct setting schema[] = {
     { "tenant", "hostname", &type_host, IN(tenant, hostname), .otherwise = "the server's",
       .sentence = "Its own name in banner, HELO and Received." },
     { "tenant", "address", &type_address, IN(tenant, address), .otherwise = "the server's",
-      .sentence = "Its own address for connections out and in." },
+      .sentence =
+          "Its own address: of connections out where it fits their family, and of those in, "
+          "which makes their sessions its own." },
     { "tenant", "clients", &type_networks, IN(tenant, clients), .min = 1,
-      .otherwise = "from anywhere", .sentence = "Networks its logins must come from." },
+      .otherwise = "from anywhere",
+      .sentence = "Networks that its logins, and all that is relayed for it, must come from." },
     { "tenant", "limit", &type_rates, IN(tenant, limit), .max = 8, .fallback = "{}",
       .sentence = "Messages of all its sessions together." },
     { "tenant", "limit_recipients", &type_rates, IN(tenant, limit_recipients), .max = 8,
@@ -304,8 +307,6 @@ static const struct not_built not_built[] = {
       "this way to log in" },
     { "domain", "recipients", "directory any", "asking the deliver target about recipients" },
     { "domain", "header_auth", "off", "checking the authentication of From" },
-    { "tenant", NULL, "", "tenants" },
-    { "connector", "tenant", "", "tenants" },
     { "queue", "store", "spool", "a queue shared through PostgreSQL" },
     { "", "directory", "sqlite", "a directory in PostgreSQL" },
     { "", "logins", "directory oauth:", "logins that are not in the directory" },

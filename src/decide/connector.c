@@ -293,16 +293,16 @@ enum stands decide_stands(const struct standing *s) {
     return s->needs ? STANDS_UNSURE : STANDS_IN;
 }
 
-/* Of its login, else of the address it connected to. */
+/* Of its login, whose domain says it; else of the address it connected to. A login of no tenant is
+ * nobody's wherever it connects: a tenant that is given an address grants it nothing by that. */
 const struct tenant *decide_tenant(struct decision *d) {
     const struct facts *f = d->facts;
-    if (decide_login(f).len && entry_known(f) && f->login_entry && f->login_entry->tenant.len)
-        return config_tenant(d->config, f->login_entry->tenant);
-    for (size_t i = 0; i < d->config->tenant_count; i++)
-        if (d->config->tenants[i].address.family && f->local.family &&
-            addr_equal(d->config->tenants[i].address, f->local))
-            return &d->config->tenants[i];
-    return NULL;
+    struct bytes login = decide_login(f);
+    if (!login.len)
+        return config_tenant_at(d->config, f->local);
+    const struct tenant *t = config_tenant_of(d->config, login);
+    bool told = !t && entry_known(f) && f->login_entry && f->login_entry->tenant.len;
+    return told ? config_tenant(d->config, f->login_entry->tenant) : t;
 }
 
 /* --- WHAT ------------------------------------------------------------------------------------ */
@@ -312,8 +312,17 @@ bool decide_relays_to(const struct connector *c, struct bytes mailbox) {
            patterns_match(c->may_relay_to, mailbox) > 0;
 }
 
-static bool in_own(const struct directory_entry *e, struct bytes mailbox) {
-    return bytes_equal_nocase(e->address, mailbox) || strings_has(e->own, mailbox);
+/* An alias in a tenant's domain makes nobody outside of it an owner of the address. */
+static bool may_own(const struct decision *d, const struct directory_entry *e,
+                    struct bytes mailbox) {
+    const struct tenant *t = config_tenant_of(d->config, mailbox);
+    return !t || t == config_tenant_of(d->config, e->address);
+}
+
+static bool in_own(const struct decision *d, const struct directory_entry *e,
+                   struct bytes mailbox) {
+    return bytes_equal_nocase(e->address, mailbox) ||
+           (strings_has(e->own, mailbox) && may_own(d, e, mailbox));
 }
 
 /* user+tag@d without its tag; empty when it has none. */
@@ -332,7 +341,7 @@ static enum holds own_tag(struct decision *d, const struct directory_entry *e, s
                           bool header, uint32_t *needs) {
     const struct facts *f = d->facts;
     struct bytes plain = without_tag(d, mailbox);
-    if (!plain.len || !in_own(e, plain))
+    if (!plain.len || !in_own(d, e, plain))
         return FAILS;
     if (header && !bytes_equal_nocase(mailbox, f->sender))
         return FAILS;
@@ -340,15 +349,15 @@ static enum holds own_tag(struct decision *d, const struct directory_entry *e, s
         *needs |= FACT_SENDER_ENTRY;
         return UNSURE;
     }
-    return f->sender_entry && in_own(e, f->sender_entry->address) ? HOLDS : FAILS;
+    return f->sender_entry && in_own(d, e, f->sender_entry->address) ? HOLDS : FAILS;
 }
 
 /* Whether the directory knows a tagged sender as somebody of that name comes out when the choice has
  * been made: own_tag asks. */
 bool decide_owns(struct decision *d, const struct directory_entry *e, struct bytes mailbox) {
     struct bytes plain = without_tag(d, mailbox);
-    return in_own(e, mailbox) || patterns_match(e->send_as, mailbox) ||
-           (plain.len && in_own(e, plain));
+    return in_own(d, e, mailbox) || patterns_match(e->send_as, mailbox) ||
+           (plain.len && in_own(d, e, plain));
 }
 
 static enum holds own_of_login(struct decision *d, struct bytes mailbox, bool header,
@@ -362,7 +371,7 @@ static enum holds own_of_login(struct decision *d, struct bytes mailbox, bool he
         return FAILS;
     if (!mailbox.len)
         return header ? FAILS : HOLDS;
-    if (in_own(f->login_entry, mailbox) || patterns_match(f->login_entry->send_as, mailbox))
+    if (in_own(d, f->login_entry, mailbox) || patterns_match(f->login_entry->send_as, mailbox))
         return HOLDS;
     return own_tag(d, f->login_entry, mailbox, header, needs);
 }

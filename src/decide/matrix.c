@@ -29,16 +29,26 @@ static struct bytes own_domain(const struct matrix *m) {
     return m->config->domain_count ? m->config->domains[0].name : m->config->hostname;
 }
 
+/* A tenant's login is known by its domain; one of nobody's by a domain that is no tenant's. */
+static struct bytes domain_for(const struct matrix *m, const struct tenant *t) {
+    if (t && t->domains.count)
+        return t->domains.list[0];
+    for (size_t i = 0; i < m->config->domain_count; i++)
+        if (!config_tenant_of(m->config, m->config->domains[i].name))
+            return m->config->domains[i].name;
+    return own_domain(m);
+}
+
 /* --- who it is ------------------------------------------------------------------------------------ */
 
 static void log_in(struct matrix *m, struct caller *w, struct bytes login) {
+    const struct tenant *t =
+        w->c && w->c->tenant.len ? config_tenant(m->config, w->c->tenant) : NULL;
     if (!login.len)
-        login = SAID(m, "somebody@%.*s", BYTES_FMT(own_domain(m)));
+        login = SAID(m, "somebody@%.*s", BYTES_FMT(domain_for(m, t)));
     w->own[0] = login;
     w->entry =
         (struct directory_entry){ .kind = DIRECTORY_USER, .address = login, .own = { 1, w->own } };
-    if (w->c && w->c->tenant.len)
-        w->entry.tenant = w->c->tenant;
     w->facts.login_entry = &w->entry;
 }
 
@@ -82,6 +92,8 @@ static struct bytes who_text(struct matrix *m, const struct connector *c) {
         buf_printf(&b, "%sa POP3 login shortly before", with);
     if (c->local_users.count)
         buf_printf(&b, "%sthis host's users %.*s", with, BYTES_FMT(joined(m, c->local_users)));
+    if (c->tenant.len)
+        buf_printf(&b, " of tenant %.*s", BYTES_FMT(c->tenant));
     buf_printf(&b, " (connector %.*s)", BYTES_FMT(c->name));
     struct bytes text = arena_copy(m->arena, buf_bytes(&b));
     buf_free(&b);
@@ -121,19 +133,32 @@ static void show_certificate(struct matrix *m, const struct connector *c, struct
     f->vouch_count = 1;
 }
 
-static void be_client(struct matrix *m, struct caller *w) {
+static void be_client(struct matrix *m, struct caller *w, const struct tenant *t) {
     struct address_set set = address_set_minus(address_set_of(w->c->clients, m->arena),
                                                address_set_of(w->c->except, m->arena), m->arena);
-    address_set_first(set, &w->facts.client);
+    struct address_set outside = { 0 };
+    if (t && t->clients.count)
+        outside = address_set_minus(set, address_set_of(t->clients, m->arena), m->arena);
+    if (!address_set_first(address_set_minus(set, outside, m->arena), &w->facts.client))
+        address_set_first(set, &w->facts.client);
+}
+
+/* At its own address, from its own networks. */
+static void be_of_tenant(struct matrix *m, struct caller *w, const struct tenant *t) {
+    w->facts.local = t->address;
+    address_set_first(address_set_of(t->clients, m->arena), &w->facts.client);
 }
 
 /* Somebody for whom all of the connector's WHO holds. */
 static void be_in_play(struct matrix *m, struct caller *w) {
     const struct connector *c = w->c;
     struct facts *f = &w->facts;
+    const struct tenant *t = c->tenant.len ? config_tenant(m->config, c->tenant) : NULL;
     w->who = who_text(m, c);
+    if (t)
+        be_of_tenant(m, w, t);
     if (c->clients.count)
-        be_client(m, w);
+        be_client(m, w, t);
     if (c->auth_any || c->auth.count) {
         log_in(m, w, c->auth.count ? c->auth.list[0] : BYTES_NONE);
         f->login = w->entry.address;
@@ -310,6 +335,26 @@ static bool has_any_login(const struct config *config) {
     return false;
 }
 
+/* A tenant's logins where its networks hold them to: from there, and from elsewhere. */
+static void add_tenant(struct matrix *m, const struct tenant *t) {
+    struct bytes known = SAID(m, "somebody@%.*s", BYTES_FMT(domain_for(m, t)));
+    const struct directory_entry recipient = { .kind = DIRECTORY_USER, .address = known };
+    for (int inside = 1; inside >= 0; inside--) {
+        struct caller w = caller_of(m, NULL);
+        w.facts.recipient_entry = &recipient;
+        log_in(m, &w, known);
+        w.facts.login = w.entry.address;
+        w.who = SAID(m, "any login of tenant %.*s%s", BYTES_FMT(t->name),
+                     !t->clients.count ? ""
+                     : inside          ? " from its networks"
+                                       : " from elsewhere");
+        if (inside)
+            be_of_tenant(m, &w, t);
+        if (inside || t->clients.count)
+            add_caller(m, &w);
+    }
+}
+
 static void add_others(struct matrix *m) {
     struct bytes known = SAID(m, "somebody@%.*s", BYTES_FMT(own_domain(m)));
     const struct directory_entry recipient = { .kind = DIRECTORY_USER, .address = known };
@@ -330,6 +375,8 @@ size_t decide_matrix(const struct config *config, int64_t now, struct arena *a,
     struct matrix m = { .config = config, .now = now, .arena = a };
     for (size_t i = 0; i < config->connector_count; i++)
         add_class(&m, &config->connectors[i]);
+    for (size_t i = 0; i < config->tenant_count; i++)
+        add_tenant(&m, &config->tenants[i]);
     add_others(&m);
     *out = m.rows;
     return m.count;

@@ -402,6 +402,57 @@ static void prove_pop(struct proof *p) {
     }
 }
 
+/* --- tenants ------------------------------------------------------------------------------------------ */
+
+/* Whose session it is, is known by its login or by the address of ours it came in by. */
+static bool never_known(const struct connector *c, const struct tenant *t) {
+    return !t->address.family && !c->auth_any && !c->auth.count && !c->pop_before_smtp;
+}
+
+static bool no_login_of(const struct proof *p, const struct connector *c, const struct tenant *t) {
+    if (c->auth_any || !c->auth.count)
+        return false;
+    for (size_t i = 0; i < c->auth.count; i++)
+        if (config_tenant_of(p->config, c->auth.list[i]) == t)
+            return false;
+    return true;
+}
+
+static void prove_tenant_connector(struct proof *p, const struct connector *c,
+                                   const struct tenant *t) {
+    if (never_known(c, t))
+        find(p, FINDING_WARNING, c->place, "proof.tenant", setting_of(p, c, "tenant"),
+             arena_printf(p->arena,
+                          "without a login a session is tenant %.*s's by its address alone, and it "
+                          "has none: this grants nothing. Give the tenant an address",
+                          BYTES_FMT(t->name)));
+    if (no_login_of(p, c, t))
+        find(p, FINDING_WARNING, c->place, "proof.tenant", setting_of(p, c, "auth"),
+             arena_printf(p->arena,
+                          "none of these logins is in a domain of tenant %.*s: this grants nothing",
+                          BYTES_FMT(t->name)));
+    bool outside = c->clients.count && t->clients.count;
+    for (size_t i = 0; outside && i < c->clients.count; i++)
+        for (size_t j = 0; outside && j < t->clients.count; j++)
+            outside = !network_contains(t->clients.list[j], c->clients.list[i].base) &&
+                      !network_contains(c->clients.list[i], t->clients.list[j].base);
+    if (outside)
+        find(p, FINDING_WARNING, c->place, "proof.tenant", setting_of(p, c, "clients"),
+             arena_printf(p->arena,
+                          "none of these is in the clients of tenant %.*s, which hold whatever "
+                          "grants: this grants nothing",
+                          BYTES_FMT(t->name)));
+}
+
+static void prove_tenants(struct proof *p) {
+    for (size_t i = 0; i < p->config->connector_count; i++) {
+        const struct connector *c = &p->config->connectors[i];
+        const struct tenant *t = c->tenant.len ? config_tenant(p->config, c->tenant) : NULL;
+        if (t)
+            prove_tenant_connector(p, c, t);
+    }
+}
+
 static void prove_expired(struct proof *p) {
     for (size_t i = 0; i < p->config->connector_count; i++) {
         const struct connector *c = &p->config->connectors[i];
@@ -422,4 +473,5 @@ void decide_prove(const struct config *config, const struct networks *gateways, 
     prove_pairs(&p);
     prove_expired(&p);
     prove_pop(&p);
+    prove_tenants(&p);
 }

@@ -56,6 +56,13 @@ bool decide_rule_recipient_class(struct decision *d) {
 
 /* --- limits that hold for every recipient ------------------------------------------------------- */
 
+/* Mail that strangers bring to a tenant's own address for one of its recipients is not sent by it. */
+static bool is_brought(const struct decision *d) {
+    const struct facts *f = d->facts;
+    bool submission = f->listener && f->listener->auth == AUTH_REQUIRE;
+    return d->to != TO_OTHERS && !decide_login(f).len && !submission;
+}
+
 bool decide_rule_tenant_network(struct decision *d) {
     const struct facts *f = d->facts;
     if (!d->config->tenant_count)
@@ -63,7 +70,8 @@ bool decide_rule_tenant_network(struct decision *d) {
     if (decide_login(f).len && f->login_state != FACT_KNOWN)
         return decide_ask(d, FACT_LOGIN);
     const struct tenant *t = decide_tenant(d);
-    if (!t || !t->clients.count || d->facts->local_door)
+    d->out->tenant = t ? t->name : BYTES_NONE;
+    if (!t || !t->clients.count || d->facts->local_door || is_brought(d))
         return false;
     bool inside = !f->client_unknown && networks_have(t->clients, f->client);
     struct bytes client = decide_text_addr(d, f->client);

@@ -505,7 +505,7 @@ static bool greets_as_us(const struct conn *c, const struct smtp_reply *reply) {
     if (c->hop->kind != HOP_MX && c->hop->kind != HOP_ROUTE)
         return false;
     struct bytes rest = bytes_trim(reply->text), word;
-    return bytes_split(&rest, ' ', &word) && bytes_equal_nocase(word, c->hop->hostname);
+    return bytes_split(&rest, ' ', &word) && hop_is_our_name(c->hop, word);
 }
 
 static void on_greeting(struct conn *c, const struct smtp_reply *reply) {

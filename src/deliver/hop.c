@@ -63,7 +63,8 @@ static bool read_route(struct hop *h, struct bytes name) {
     h->login_password = arena_copy(h->arena, r->login_password);
     if (r->login_oauth)
         h->login_route = arena_copy(h->arena, name);
-    h->source_address = r->source_address;
+    if (r->source_address.family) /* the smart host may know us by it, whoever's mail it is */
+        h->source_address = r->source_address;
     h->max_connections = r->max_connections ? r->max_connections : MX_CONNECTIONS;
     h->no_chunking = !r->chunking;
     h->rate = copy_rates(h->arena, r->rate);
@@ -125,12 +126,28 @@ static const struct {
     { "maildir:", HOP_MAILDIR, read_maildir },
 };
 
+/* "mx:example.com@northwind": with the face of this tenant. Only what leaves this host has one. */
+static struct bytes put_face_on(struct hop *h) {
+    ptrdiff_t at = bytes_find_last(h->name, '@');
+    bool leaves = bytes_starts(h->name, B("mx:")) || bytes_starts(h->name, B("route:"));
+    const struct config *c = h->deliver->config;
+    if (at < 0 || !leaves)
+        return h->name;
+    const struct tenant *t = config_tenant(c, bytes_skip(h->name, (size_t)at + 1));
+    h->hostname = arena_copy(h->arena, t && t->hostname.len ? t->hostname : c->hostname);
+    if (t)
+        h->source_address = t->address;
+    return bytes_first(h->name, (size_t)at);
+}
+
 static void read_name(struct hop *h) {
+    struct bytes name = put_face_on(h);
+    h->key = arena_printf(h->arena, "hop/%.*s", BYTES_FMT(name));
     for (size_t i = 0; i < COUNT_OF(kinds); i++) {
         struct bytes prefix = bytes_str(kinds[i].prefix);
-        if (!bytes_starts(h->name, prefix))
+        if (!bytes_starts(name, prefix))
             continue;
-        if (kinds[i].read(h, bytes_skip(h->name, prefix.len)))
+        if (kinds[i].read(h, bytes_skip(name, prefix.len)))
             h->kind = kinds[i].kind;
         return;
     }
@@ -145,7 +162,6 @@ struct hop *hop_get(struct deliver *d, struct bytes next_hop) {
     h->deliver = d;
     h->arena = a;
     h->name = arena_copy(a, next_hop);
-    h->key = arena_printf(a, "hop/%.*s", BYTES_FMT(next_hop));
     h->hostname = arena_copy(a, d->config->hostname);
     list_init(&h->idle);
     list_init(&h->waiting);
@@ -153,6 +169,16 @@ struct hop *hop_get(struct deliver *d, struct bytes next_hop) {
     read_name(h);
     map_put(d->hops, next_hop, h);
     return h;
+}
+
+bool hop_is_our_name(const struct hop *h, struct bytes name) {
+    const struct config *c = h->deliver->config;
+    if (bytes_equal_nocase(name, h->hostname) || bytes_equal_nocase(name, c->hostname))
+        return true;
+    for (size_t i = 0; i < c->tenant_count; i++)
+        if (bytes_equal_nocase(name, c->tenants[i].hostname))
+            return true;
+    return false;
 }
 
 void hop_use(struct hop *h) {

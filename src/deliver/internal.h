@@ -66,7 +66,7 @@ struct hop {
     struct deliver *deliver;
     struct arena *arena;
     struct bytes name; /* "mx:example.com" */
-    struct bytes key;  /* of its connections' counter: "hop/mx:example.com" */
+    struct bytes key;  /* of its connections' counter: "hop/mx:example.com", whoever's mail it is */
     struct bytes rate_key;
     struct bytes hostname; /* for EHLO */
     enum hop_kind kind;
@@ -88,6 +88,8 @@ struct hop {
     bool stale;          /* the configuration changed: no longer in the table */
 };
 struct hop *hop_get(struct deliver *d, struct bytes next_hop);
+/* Is this a name that this server goes by, for itself or a tenant? */
+bool hop_is_our_name(const struct hop *h, struct bytes name);
 void hop_use(struct hop *h);
 void hop_release(struct hop *h); /* frees it when nobody uses it */
 void hop_forget_all(struct deliver *d);

@@ -40,8 +40,7 @@ static size_t count_before_own(const struct task *t, const struct source *s,
     unsigned own = UINT16_MAX + 1u;
     for (size_t i = 0; i < route->count; i++) {
         const struct dns_host *h = &route->hosts[i];
-        if (h->preference < own &&
-            (host_is_own(t, h, s->port) || bytes_equal_nocase(h->name, t->hop->hostname)))
+        if (h->preference < own && (host_is_own(t, h, s->port) || hop_is_our_name(t->hop, h->name)))
             own = h->preference;
     }
     size_t count = 0;

@@ -154,9 +154,10 @@ struct verdict {
     const struct limit *limits; /* held before 250 is said, kept when the message is taken */
     struct limit *full;         /* refused because of it, or NULL */
     struct count full_count;
-    struct bytes login; /* that it was made for: the session's, or the one whose POP window stands
+    struct bytes login;  /* that it was made for: the session's, or the one whose POP window stands
                            for the sender; FACT_LOGIN asks for its entry */
-    bool relay;         /* OK at RCPT: the recipient is not ours */
+    struct bytes tenant; /* of the session, at RCPT; empty: none, or not known yet */
+    bool relay;          /* OK at RCPT: the recipient is not ours */
     struct bytes connector; /* OK at RCPT: the one to charge; empty: nobody, as for mail
                                          from outside to our own domains */
     bool bound;             /* the session is bound to its connectors' senders */

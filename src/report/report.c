@@ -145,7 +145,7 @@ static void put_subject(struct buf *b, const struct notice *n) {
 
 static void put_header(struct buf *b, const struct notice *n, struct bytes to,
                        struct bytes boundary, bool is_8bit) {
-    struct bytes hostname = line_ascii(n->arena, n->setup->config->hostname, 255);
+    struct bytes hostname = line_ascii(n->arena, n->setup->hostname, 255);
     buf_printf(b, "From: Mail Delivery System <MAILER-DAEMON@%.*s>\r\n", BYTES_FMT(hostname));
     line_field(b, "To", line_clean(n->arena, to, 400));
     put_subject(b, n);

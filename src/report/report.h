@@ -13,6 +13,7 @@ enum report_kind { REPORT_FAILED, REPORT_GAVE_UP, REPORT_DELAY, REPORT_SUCCESS }
 
 struct report_setup {
     const struct config *config;
+    struct bytes hostname; /* whose notice it is: the server's name, or a tenant's */
     enum report_kind kind;
     int64_t now;           /* wall ms */
     int64_t give_up;       /* wall ms when we stop trying, for a delay notice */

@@ -37,7 +37,7 @@ static void put_message_fields(struct buf *b, const struct notice *n) {
     const struct envelope *e = n->envelope;
     if (e->envid.len)
         line_field(b, "Original-Envelope-Id", field_text(n, e->envid, 200));
-    put_typed(b, n, "Reporting-MTA", "dns", n->setup->config->hostname);
+    put_typed(b, n, "Reporting-MTA", "dns", n->setup->hostname);
     put_typed(b, n, "Received-From-MTA", "dns", e->helo);
     line_field(b, "X-Postern-Queue-Id", message_id_bytes(&n->job->id));
     put_date(b, "Arrival-Date", e->arrived);

@@ -126,7 +126,7 @@ static const char *postmaster_of(const struct notice *n) {
 }
 
 static const char *hostname_of(const struct notice *n) {
-    return text_of(n, n->setup->config->hostname, 255);
+    return text_of(n, n->setup->hostname, 255);
 }
 
 /* --- grouping ------------------------------------------------------------------------------- */

@@ -88,10 +88,9 @@ static void add_final(struct resolve_query *q, const struct step *s, struct byte
     }
     grow(q);
     map_put(q->seen, key, q);
-    char hop[600], from[600];
-    struct buf b = buf_fixed(hop, sizeof(hop)), sender = buf_fixed(from, sizeof(from));
-    resolve_sender(q->config, q->envelope, &sender);
-    resolve_next_hop(q->config, buf_bytes(&sender), address, &b);
+    char hop[700];
+    struct buf b = buf_fixed(hop, sizeof(hop));
+    resolve_hop_of(q->config, q->envelope, s->from, address, &b);
     struct recipient *r = &q->found[q->count++];
     *r = *s->from;
     r->final = arena_copy(q->arena, address);

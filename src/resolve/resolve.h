@@ -3,7 +3,7 @@
  * groups, forwards, SRS. And routing: which next hop an address has under the configuration.
  *
  * next hop, a key of text: "maildir:DOMAIN", "lmtp:HOST:PORT", "lmtp:unix:PATH",
- * "smtp:HOST:PORT" (a domain's deliver), "route:NAME", "mx:DOMAIN". */
+ * "smtp:HOST:PORT" (a domain's deliver), "route:NAME", "mx:DOMAIN"; the last two with @TENANT. */
 #ifndef RESOLVE_RESOLVE_H
 #define RESOLVE_RESOLVE_H
 
@@ -16,6 +16,14 @@
  * recipient's MX. `sender` is the envelope sender, or for an NDR the address in its From. */
 void resolve_next_hop(const struct config *config, struct bytes sender, struct bytes recipient,
                       struct buf *out);
+/* The same for recipient i of a message; mail of a tenant that has a name or address of its own goes
+ * by next hops of its own, with its name behind an @: "mx:example.com@northwind". */
+void resolve_hop_of(const struct config *config, const struct envelope *e,
+                    const struct recipient *r, struct bytes final, struct buf *out);
+/* Whose mail it is on the way out: of the tenant that sends it on (an alias of its), else of the one
+ * it was handed in by; NULL: no tenant's. */
+const struct tenant *resolve_tenant(const struct config *config, const struct envelope *e,
+                                    const struct recipient *r);
 /* That `sender` of a message: its envelope's, for a report of ours the address in its From. */
 void resolve_sender(const struct config *config, const struct envelope *e, struct buf *out);
 const struct route *resolve_route(const struct config *config, struct bytes sender,

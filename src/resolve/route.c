@@ -26,7 +26,7 @@ const struct route *resolve_route(const struct config *config, struct bytes send
 
 void resolve_sender(const struct config *config, const struct envelope *e, struct buf *out) {
     if (e->flags & ENVELOPE_REPORT)
-        buf_printf(out, "MAILER-DAEMON@%.*s", BYTES_FMT(config->hostname));
+        buf_printf(out, "MAILER-DAEMON@%.*s", BYTES_FMT(config_hostname(config, e->tenant)));
     else
         buf_add(out, e->sender);
 }
@@ -72,4 +72,24 @@ void resolve_next_hop(const struct config *config, struct bytes sender, struct b
     const struct route *r = resolve_route(config, sender, recipient);
     buf_str(out, r ? "route:" : "mx:");
     buf_add(out, r ? r->name : name);
+}
+
+const struct tenant *resolve_tenant(const struct config *config, const struct envelope *e,
+                                    const struct recipient *r) {
+    const struct tenant *t = config_tenant_of(config, r->original);
+    return t || !e->tenant.len ? t : config_tenant(config, e->tenant);
+}
+
+void resolve_hop_of(const struct config *config, const struct envelope *e,
+                    const struct recipient *r, struct bytes final, struct buf *out) {
+    char memory[600];
+    struct buf sender = buf_fixed(memory, sizeof memory);
+    size_t before = out->len;
+    resolve_sender(config, e, &sender);
+    resolve_next_hop(config, buf_bytes(&sender), final, out);
+    struct bytes hop = bytes_skip(buf_bytes(out), before);
+    const struct tenant *t = resolve_tenant(config, e, r);
+    bool leaves = bytes_starts(hop, B("mx:")) || bytes_starts(hop, B("route:"));
+    if (t && leaves && (t->hostname.len || t->address.family))
+        buf_printf(out, "@%.*s", BYTES_FMT(t->name));
 }

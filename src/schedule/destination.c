@@ -46,6 +46,9 @@ static unsigned window_max(const struct destination *d) {
     if (!bytes_starts(d->next_hop, B("route:")))
         return bytes_starts(d->next_hop, B("mx:")) ? 20 : 64;
     struct bytes name = bytes_skip(d->next_hop, 6);
+    ptrdiff_t tenant = bytes_find(name, '@');
+    if (tenant >= 0)
+        name = bytes_first(name, (size_t)tenant);
     for (size_t i = 0; i < c->route_count; i++)
         if (bytes_equal(c->routes[i].name, name))
             return c->routes[i].max_connections < HOP_MAX ? (unsigned)c->routes[i].max_connections

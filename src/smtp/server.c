@@ -607,6 +607,10 @@ struct smtp_server *smtp_server_open(struct arena *a, const struct smtp_server_d
     return s;
 }
 
+void smtp_server_set_hostname(struct smtp_server *s, struct bytes hostname) {
+    s->hostname = hostname;
+}
+
 struct smtp_offer *smtp_server_offer(struct smtp_server *s) {
     return &s->offer;
 }

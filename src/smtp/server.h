@@ -67,6 +67,8 @@ struct smtp_server_driver {
 /* id: the session id; reason id and session id stand in brackets at the end of every refusal. */
 struct smtp_server *smtp_server_open(struct arena *a, const struct smtp_server_driver *driver,
                                      void *ctx, struct bytes hostname, struct bytes id);
+/* Another name to go by, before begin; a view. */
+void smtp_server_set_hostname(struct smtp_server *s, struct bytes hostname);
 struct smtp_offer *smtp_server_offer(struct smtp_server *s);
 /* Writes the greeting: 220 with this name, or (refusal not NULL) the refusal, after which only QUIT
  * is answered otherwise than by 503 (RFC 5321 section 3.1); a 421 ends it at once. */

@@ -616,7 +616,6 @@ static void test_tenant(void **state) {
     struct lab l;
     lab_open(&l, conf);
     struct directory_entry *e = lab_user(l.arena, "a@northwind.example", NULL, NULL);
-    e->tenant = B("northwind");
     lab_caller(&l, HOTEL, "submission", "a@northwind.example");
     lab_message(&l, "a@northwind.example", "x@adatum.com");
     l.f.login_entry = e;
@@ -628,8 +627,65 @@ static void test_tenant(void **state) {
     REFUSED(lab_try(&l), 550, "relay.tenant-network");
     l.f.client = lab_addr(HOTEL);
     l.f.recipient = B("x@adatum.com");
-    e->tenant = BYTES_NONE;
+    assert_int_equal(lab_try(&l)->rc, OK);
+    assert_true(bytes_equal(l.v.tenant, B("northwind")));
+    /* A login of no tenant is nobody's, at the tenant's own address too. */
+    l.f.login = e->address = B("x@proseware.com");
+    l.f.sender = B("x@proseware.com");
     REFUSED(lab_try(&l), 550, "relay.no-grant");
+    l.f.local = lab_addr("203.0.113.40");
+    REFUSED(lab_try(&l), 550, "relay.no-grant");
+    assert_int_equal(l.v.tenant.len, 0);
+    lab_close(&l);
+}
+
+/* A session by the tenant's own address: strangers bring mail, and only its networks may send. */
+static void test_tenant_address(void **state) {
+    (void)state;
+    static const char conf[] =
+        "domain \"northwind.example\" { recipients = any }\n"
+        "listener \"internet\" { bind = {\"127.0.0.1:25\"} }\n"
+        "connector \"theirs\" { clients = {\"198.51.100.0/24\", \"192.0.2.7\"}\n"
+        "  tenant = \"northwind\" may_relay_to = {\"*\"} senders = {\"*@northwind.example\"}\n"
+        "  note = \"n\" }\n"
+        "tenant \"northwind\" { domains = {\"northwind.example\"} address = \"203.0.113.40\"\n"
+        "  clients = {\"198.51.100.0/24\"} }\n";
+    struct lab l;
+    lab_open(&l, conf);
+    lab_caller(&l, "192.0.2.7", "internet", NULL);
+    lab_message(&l, "x@adatum.com", "a@northwind.example");
+    l.f.local = lab_addr("203.0.113.40");
+    assert_int_equal(lab_try(&l)->rc, OK);
+    lab_message(&l, "a@northwind.example", "x@adatum.com");
+    REFUSED(lab_try(&l), 550, "relay.tenant-network");
+    l.f.client = lab_addr("198.51.100.7");
+    assert_int_equal(lab_try(&l)->rc, OK);
+    lab_message(&l, "a@contoso.com", "x@adatum.com");
+    REFUSED(lab_try(&l), 553, "sender.not-yours");
+    lab_message(&l, "a@northwind.example", "x@adatum.com");
+    l.f.local = lab_addr("203.0.113.41");
+    REFUSED(lab_try(&l), 550, "relay.no-grant");
+    lab_close(&l);
+}
+
+/* An alias in a tenant's domain that leads to somebody outside of it makes him no sender of it. */
+static void test_tenant_alias(void **state) {
+    (void)state;
+    static const char conf[] =
+        "domain \"northwind.example\" {}\n"
+        "domain \"proseware.com\" {}\n"
+        "listener \"submission\" { bind = {\"127.0.0.1:587\"} auth = require tls = require }\n"
+        "connector \"people\" { auth = any may_relay_to = {\"*\"} }\n"
+        "tenant \"northwind\" { domains = {\"northwind.example\"} }\n";
+    struct lab l;
+    lab_open(&l, conf);
+    lab_caller(&l, HOTEL, "submission", TERRI);
+    l.f.login_entry = lab_user(l.arena, TERRI, "boss@northwind.example", NULL);
+    l.f.login_state = FACT_KNOWN;
+    lab_message(&l, TERRI, "x@adatum.com");
+    assert_int_equal(lab_try(&l)->rc, OK);
+    lab_message(&l, "boss@northwind.example", "x@adatum.com");
+    REFUSED(lab_try(&l), 553, "sender.not-yours");
     lab_close(&l);
 }
 
@@ -722,6 +778,8 @@ int main(void) {
         cmocka_unit_test(test_one_from),
         cmocka_unit_test(test_content),
         cmocka_unit_test(test_tenant),
+        cmocka_unit_test(test_tenant_address),
+        cmocka_unit_test(test_tenant_alias),
         cmocka_unit_test(test_words),
         cmocka_unit_test(test_replies_tell_nothing_private),
         cmocka_unit_test(test_long_names_fit_a_reply),

@@ -314,6 +314,7 @@ static struct written write_one(const struct situation *s) {
                              .attempt = s->attempt ? s->attempt : 1,
                              .next_hop = bytes_str(s->next_hop ? s->next_hop : "mx:adatum.com") };
     const struct report_setup setup = { .config = &config,
+                                        .hostname = config.hostname,
                                         .kind = s->kind,
                                         .now = arrived + (s->after ? s->after : 2000),
                                         .give_up = arrived + DAYS(5),
@@ -562,7 +563,9 @@ static void test_many_recipients(void **state) {
     const struct job job = {
         .id = { "0a1x7" }, .envelope = &e, .recipients = indices, .count = 1000, .attempt = 1
     };
-    const struct report_setup setup = { .config = &config, .now = arrived, .boundary = B("b") };
+    const struct report_setup setup = {
+        .config = &config, .hostname = config.hostname, .now = arrived, .boundary = B("b")
+    };
     struct buf message = buf_grow((1 << 20) + sizeof original_plain);
     struct bytes told;
     report_write(&setup, &job, outcomes, 1000, bytes_str(original_plain), true, a, &told, &message);
