@@ -605,8 +605,8 @@ static void print_json(const struct answer *w) {
     json_key(&b, "reason", bytes_str(w->v.why.reason));
     json_key(&b, "step", bytes_str(w->step));
     json_key(&b, "listener", w->facts.listener ? w->facts.listener->name : B("send"));
-    json_key(&b, "connector", w->v.connector);
     json_key(&b, "tenant", w->v.tenant);
+    json_key(&b, "connector", w->v.connector);
     buf_printf(&b, ",\"relay\":%s", w->v.relay ? "true" : "false");
     json_rules(&b, w);
     json_changes(&b, &w->v);
