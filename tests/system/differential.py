@@ -195,6 +195,7 @@ def question(t, recipient, number, at_end):
     q = {"client": t["client"], "listener": t["listener"], "tls": t["tls"], "from": t["from"], "to": recipient, "recipients": number}
     q |= {"user": t["user"], "mechanism": t["mechanism"]} if t["user"] else {}
     q |= {"size": t["size"]} if t["size"] else {}
+    q |= {"certificate": t["key"]} if t.get("key") else {}
     if at_end:
         header = t["header"]
         for field, option in (("From", "header-from"), ("Sender", "sender-header"), ("Reply-To", "reply-to")):
@@ -225,6 +226,14 @@ class Driver:
         self.asked = []  # (transaction, question, observed)
         self.connections = 0
 
+    def wrap(self, c, t):
+        """TLS, with a certificate of its own if the client has one."""
+        context = self.context
+        if t.get("certificate"):
+            context = ssl._create_unverified_context()
+            context.load_cert_chain(*t["certificate"])
+        c.socket = context.wrap_socket(c.socket, server_hostname="mail.proseware.com")
+
     def connect(self, t):
         self.connections += 1
         source = {"bind": t["client"].rpartition(":")[2], "proxy": BALANCER, "xclient": FILTER}[t["how"]]
@@ -233,10 +242,14 @@ class Driver:
             client = t["client"]
             family, here = ("TCP6", "::1") if ":" in client else ("TCP4", "127.0.0.1")
             first = f"PROXY {family} {client} {here} 40000 25\r\n".encode()
-        c = self.server.session(t["listener"], source, first=first, tls=t["listener"] == "submissions")
+        c = self.server.session(t["listener"], source, first=first, banner=False)
         c.refusals = 0
+        if t["listener"] == "submissions":
+            self.wrap(c, t)
+        c.read()
         if t["tls"] and t["listener"] != "submissions":
-            c.ehlo().starttls()
+            c.ehlo().want("STARTTLS", "220")
+            self.wrap(c, t)
         return c
 
     def session(self, t):
@@ -347,7 +360,7 @@ def granted(server, since):
 
 def differences(server, driver, since):
     """[(transaction, question, seen, said)] where they differ."""
-    answers = ask_why(server, [asked for _, asked, _, _ in driver.asked])
+    answers = driver.answers() if hasattr(driver, "answers") else ask_why(server, [asked for _, asked, _, _ in driver.asked])
     connectors = granted(server, since)
     found = []
     for (t, asked, seen, step), said in zip(driver.asked, answers):
@@ -361,3 +374,82 @@ def differences(server, driver, since):
         if not same:
             found.append((t, asked, seen, {k: said[k] for k in ("verdict", "code", "enhanced", "reason", "connector", "step", "rules")}, step))
     return found
+
+
+# --- what the server remembers: limits, POP windows; and certificates ------------------------------------------------
+
+
+class Remembering(Configuration):
+    """With limits that fill up, and grants by certificate and by POP before SMTP. Its clients are few, so that they do."""
+
+    def __init__(self, rng, certificates):
+        self.certificates = certificates
+        super().__init__(rng)
+        self.clients_drawn = [draw_client(rng, self) for _ in range(5)]
+
+    def limits(self, *settings):
+        return "".join(f'  {s} = {{"{self.rng.randint(1, 6)}/hour"}}\n' for s in settings if self.rng.random() < 0.35)
+
+    def head(self):
+        return super().head().replace(f'"{CATCHALL}" {{ recipients = any }}',
+                                      f'"{CATCHALL}" {{ recipients = any\n{self.limits("limit", "limit_recipients")} }}')
+
+    def listener(self, name):
+        text = super().listener(name)
+        return text[:-2] + (self.limits("limit_per_client", "limit_recipients_per_client") if self.rng.random() < 0.3 else "") + "}\n"
+
+    def connector(self, name):
+        rng, kind = self.rng, self.rng.random()
+        text = super().connector(name)
+        if kind < 0.2:
+            text = f'connector "{name}" {{\n  pop_before_smtp = 15min\n  may_relay_to = {{"*"}}\n  senders = own\n  note = "drawn by lot"\n}}\n'
+        elif kind < 0.45:
+            key = rng.choice(self.certificates)[2]
+            text = text[: text.index("\n") + 1] + f'  client_certificate = {{"{key}"}}\n' + text[text.index("\n") + 1 :]
+        return text.replace("  note =", self.limits("limit", "limit_total", "limit_recipients") + "  note =")
+
+
+def draw_remembered(rng, configuration):
+    t = draw_transaction(rng, configuration)
+    t["client"] = rng.choice(configuration.clients_drawn)
+    t["to"] = t["to"][:1]  # why takes a message's earlier recipients for ones that the same limits counted
+    t["how"] = "proxy" if t["how"] == "bind" else t["how"]  # what was bound is another client now
+    if t["tls"] and rng.random() < 0.4:
+        t["how"], t["certificate"] = "proxy", rng.choice(configuration.certificates)[:2]
+        t["key"] = next(c[2] for c in configuration.certificates if c[:2] == t["certificate"])
+    return t
+
+
+class Asking(Driver):
+    """`postern why` is asked before each transaction, for the server's memory is another one behind it."""
+
+    def __init__(self, server):
+        super().__init__(server)
+        line = [str(server.binary), "why", "-c", str(server.file), "--batch"]
+        self.why = subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                    stderr=subprocess.DEVNULL, text=True, env=server.environment)
+        self.said, self.foretold = [], {}
+
+    def ask(self, asked):
+        asked = dict(asked)
+        self.why.stdin.write(json.dumps(asked) + "\n")
+        self.why.stdin.flush()
+        return json.loads(self.why.stdout.readline())
+
+    def run(self, t):
+        questions = [question(t, to, n, False) for to in set(t["to"]) for n in range(1, len(t["to"]) + 1)]
+        questions += [question({**t, "size": None}, to, 1, True) for to in set(t["to"]) if "header" in t]
+        self.foretold = {json.dumps(q): self.ask(q) for q in questions}
+        super().run(t)
+
+    def note(self, t, asked, seen, step):
+        self.said.append(self.foretold[json.dumps(asked)])
+        super().note(t, asked, seen, step)
+
+    def answers(self):
+        return self.said
+
+    def close(self):
+        self.why.stdin.close()
+        self.why.wait()
+        self.why.stdout.close()

@@ -3,6 +3,7 @@ and connector, over random configurations. POSTERN_SEED draws others; a failure 
 import json
 import os
 import random
+import subprocess
 import time
 from collections import Counter
 
@@ -33,35 +34,81 @@ def keeper_is_back(server):
         return False
 
 
+def reload_drawn(server, draw):
+    """A configuration that the server takes; some that are drawn contradict themselves."""
+    while True:
+        configuration = draw()
+        if server.reload(configuration.text)["event"] == "reloaded":
+            break
+    until(lambda: keeper_is_back(server), "the keeper answers again")
+    return configuration
+
+
+def judge(server, driver, since, number, configuration, seen):
+    found = d.differences(server, driver, since)
+    seen.update(s["reason"] or f"accepted at {step}" for _, _, s, step in driver.asked)
+    for c in driver.open.values():
+        c.close()
+    text = f"seed {SEED}, configuration {number}:\n{configuration.text}\n"
+    kinds = Counter(f"{step}: server {a['reason'] or a['verdict']}, why {b['reason'] or b['verdict']}" for _, _, a, b, step in found)
+    assert not found, f"{dict(kinds)}\n{text}{len(found)} of {len(driver.asked)} differ\n" + "\n".join(
+        json.dumps(row, indent=1) for row in found[:3])
+
+
 def compare(t, build, configurations, transactions):
     rng = random.Random(f"{SEED} {build}")
     server = t.server(d.Configuration(random.Random(0)).text, build=build)
     people(server)
     server.command("user", "disable", d.DISABLED)
-    seen, total, began, connections = Counter(), 0, time.monotonic(), 0
+    seen, began = Counter(), time.monotonic()
     for number in range(configurations):
-        while True:
-            configuration = d.Configuration(rng)
-            if server.reload(configuration.text)["event"] == "reloaded":
-                break
-        until(lambda: keeper_is_back(server), "the keeper answers again")
-        since = server.log.stat().st_size
-        driver = d.Driver(server)
+        configuration = reload_drawn(server, lambda: d.Configuration(rng))
+        since, driver = server.log.stat().st_size, d.Driver(server)
         for _ in range(transactions // configurations):
             driver.run(d.draw_transaction(rng, configuration))
-        found = d.differences(server, driver, since)
-        total += len(driver.asked)
-        connections += driver.connections
-        seen.update(s["reason"] or f"accepted at {step}" for _, _, s, step in driver.asked)
-        for c in driver.open.values():
-            c.close()
-        text = f"seed {SEED}, configuration {number}:\n{configuration.text}\n"
-        kinds = Counter(f"{step}: server {a['reason'] or a['verdict']}, why {b['reason'] or b['verdict']}" for _, _, a, b, step in found)
-        assert not found, f"{dict(kinds)}\n" + text + f"{len(found)} of {len(driver.asked)} differ\n" + "\n".join(
-            json.dumps(row, indent=1) for row in found[:3])
-    seconds = time.monotonic() - began
-    print(f"{transactions} transactions, {total} verdicts, {connections} connections, {seconds:.1f} s: {dict(seen.most_common())}")
+        judge(server, driver, since, number, configuration, seen)
+    print(f"{transactions} transactions, {time.monotonic() - began:.1f} s: {dict(seen.most_common())}")
     return seen
+
+
+def certificates(folder):
+    """Two, with their keys, and how a connector names them."""
+    made = []
+    for name in ("first", "second"):
+        pair = (f"{folder}/{name}.pem", f"{folder}/{name}.key")
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "9",
+                        "-subj", f"/CN={name}", "-out", pair[0], "-keyout", pair[1]], check=True, capture_output=True)
+        key = subprocess.run(f"openssl x509 -in {pair[0]} -noout -pubkey | openssl pkey -pubin -outform DER | sha256sum",
+                             shell=True, check=True, capture_output=True, text=True).stdout.split()[0]
+        made.append((*pair, f"spki-sha256:{key}"))
+    return made
+
+
+@options(seconds=240)
+def test_differential_with_memory(t):
+    """Limits that fill up, POP windows, certificates: why asks the running server."""
+    rng = random.Random(f"{SEED} memory")
+    server = t.server(d.Configuration(random.Random(0)).text, build="shipped")
+    people(server)
+    server.command("user", "disable", d.DISABLED)
+    pairs, seen, began = certificates(t.folder), Counter(), time.monotonic()
+    for number in range(12):
+        configuration = reload_drawn(server, lambda: d.Remembering(rng, pairs))
+        since, driver = server.log.stat().st_size, d.Asking(server)
+        try:
+            for n in range(125):
+                if n % 40 == 0 and "pop_before_smtp" in configuration.text:
+                    client = rng.choice(configuration.clients_drawn)
+                    server.command("pop", "open", rng.choice(d.USERS), client)
+                driver.run(d.draw_remembered(rng, configuration))
+            judge(server, driver, since, number, configuration, seen)
+            held = [rule["because"] for said in driver.answers() for rule in said["rules"] if rule["matched"]]
+            seen.update(f"by {how}" for how in ("client_certificate", "pop_before_smtp") for because in held if how in because)
+        finally:
+            driver.close()
+    print(f"{time.monotonic() - began:.1f} s: {dict(seen.most_common())}")
+    if SEED == "1":
+        assert min(seen[what] for what in ("limit.messages", "limit.recipients", "by client_certificate", "by pop_before_smtp")) > 5, seen
 
 
 def expect_variety(seen):
