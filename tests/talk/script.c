@@ -1159,6 +1159,16 @@ static bool run_pieces(struct script *s, struct bytes rest) {
     return true;
 }
 
+/* "old-configurations N": so many were replaced and are still referred to. */
+static bool run_old_configurations(struct script *s, struct bytes rest) {
+    uint64_t n;
+    sim_run(s->world->loop);
+    if (!bytes_to_u64(bytes_trim(rest), 1000, &n))
+        return fail(s, "how many?");
+    return s->world->retired.count == n ||
+           fail(s, "%zu old configurations", s->world->retired.count);
+}
+
 static bool run_memory(struct script *s, struct bytes rest) {
     uint64_t n;
     if (!bytes_to_u64(bytes_trim(rest), 1 << 30, &n) || n == 0)
@@ -1282,21 +1292,37 @@ static const struct {
     const char *word;
     bool (*run)(struct script *s, struct bytes rest);
 } words[] = {
-    { "config", run_config },     { "user", run_user },
-    { "alias", run_alias },       { "allow-sender", run_allow },
-    { "zone", run_zone },         { "sink", run_sink },
-    { "server", run_server },     { "client", run_client },
-    { "wait", run_wait },         { "jump", run_jump },
-    { "spool", run_spool },       { "event", run_event },
-    { "no-event", run_no_event }, { "mailbox", run_mailbox },
-    { "break", run_break },       { "repair", run_repair },
-    { "restart", run_restart },   { "blackhole", run_blackhole },
-    { "gateway", run_gateway },   { "start", run_start },
-    { "order", run_order },       { "reload", run_reload },
-    { "disable", run_disable },   { "passwd", run_passwd },
-    { "stop", run_stop },         { "pieces", run_pieces },
-    { "never", run_never },       { "memory", run_memory },
-    { "send", run_send },         { "crash", run_crash },
+    { "config", run_config },
+    { "user", run_user },
+    { "alias", run_alias },
+    { "allow-sender", run_allow },
+    { "zone", run_zone },
+    { "sink", run_sink },
+    { "server", run_server },
+    { "client", run_client },
+    { "wait", run_wait },
+    { "jump", run_jump },
+    { "spool", run_spool },
+    { "event", run_event },
+    { "no-event", run_no_event },
+    { "mailbox", run_mailbox },
+    { "break", run_break },
+    { "repair", run_repair },
+    { "restart", run_restart },
+    { "blackhole", run_blackhole },
+    { "gateway", run_gateway },
+    { "start", run_start },
+    { "order", run_order },
+    { "reload", run_reload },
+    { "disable", run_disable },
+    { "passwd", run_passwd },
+    { "stop", run_stop },
+    { "pieces", run_pieces },
+    { "never", run_never },
+    { "memory", run_memory },
+    { "old-configurations", run_old_configurations },
+    { "send", run_send },
+    { "crash", run_crash },
     { "env", run_env },
 };
 

@@ -498,24 +498,10 @@ void world_stop(struct world *w) {
     pipeline_drain(w->pipeline, 10 * 1000, on_idle, w);
 }
 
-struct old_config {
+struct old_config { /* somebody may still look at it */
     struct list_node node;
     struct config *config;
-    int64_t since;
 };
-
-/* As a worker does: what has been out of use for so long goes at the next reload. */
-enum { RETIRED_MS = 15 * 60 * 1000 };
-
-static void free_retired(struct world *w, int64_t age) {
-    LIST_EACH(&w->retired, n) {
-        struct old_config *o = CONTAINER_OF(n, struct old_config, node);
-        if (loop_now(w->loop) - o->since < age)
-            continue;
-        list_remove(&w->retired, n);
-        config_close(&o->config);
-    }
-}
 
 static void renew_certificates(struct world *w) {
     LIST_EACH(&w->listeners, n) {
@@ -533,12 +519,16 @@ static void renew_certificates(struct world *w) {
     }
 }
 
+/* Freed at once, as a worker does: whoever looks at it after this is found out by the sanitizer. */
 static void release(void *ctx, const struct config *old) {
     struct world *w = ctx;
-    struct old_config *o = ARENA_NEW(w->arena, struct old_config);
-    o->config = (struct config *)old;
-    o->since = loop_now(w->loop);
-    list_append(&w->retired, &o->node);
+    LIST_EACH(&w->retired, n) {
+        struct old_config *o = CONTAINER_OF(n, struct old_config, node);
+        if (o->config != old)
+            continue;
+        list_remove(&w->retired, n);
+        config_close(&o->config);
+    }
 }
 
 bool world_reload(struct world *w, struct bytes text, const char **error_out) {
@@ -549,7 +539,9 @@ bool world_reload(struct world *w, struct bytes text, const char **error_out) {
         w->config = old;
         return false;
     }
-    free_retired(w, RETIRED_MS);
+    struct old_config *o = ARENA_NEW(w->arena, struct old_config);
+    o->config = old;
+    list_append(&w->retired, &o->node);
     pipeline_reload(w->pipeline, w->config, release, w);
     renew_certificates(w);
     return true;
@@ -567,7 +559,8 @@ void world_close(struct world **wp) {
     struct list_node *n;
     while ((n = list_pop(&w->pairs)))
         tls_server_close(&CONTAINER_OF(n, struct pair_row, node)->tls);
-    free_retired(w, 0);
+    while ((n = list_pop(&w->retired)))
+        config_close(&CONTAINER_OF(n, struct old_config, node)->config);
     config_close(&w->config);
     event_unlisten(on_event, w);
     nftw(w->folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
