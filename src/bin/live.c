@@ -236,12 +236,14 @@ void live_check(struct config *c, struct arena *a, struct config_findings *findi
     l.ends = loop_now(l.loop) + LIVE_MS;
     live_begun(&l);
     live_servers_begin(&l);
+    live_oauth_begin(&l);
     live_names_begin(&l);
     timer_set(l.loop, &last, LIVE_MS + 2000, out_of_time, &l);
     if (--l.open > 0)
         loop_run(l.loop);
     timer_clear(&last);
     live_servers_end(&l);
+    live_oauth_end(&l);
     live_names_end(&l);
     close_dns(&l, &helper);
     tls_client_close(&l.tls);

@@ -1,7 +1,7 @@
 /* live: `postern check --live`: looks at what a valid configuration depends on: the servers it names,
  * its certificates, the DNS about this host. Nothing is ever sent but greetings and a login.
  *
- * live.c runs it, live_servers.c knows which servers there are and what their answers mean,
+ * live.c runs it, live_oauth.c asks token providers, live_servers.c knows which servers there are and what their answers mean,
  * live_names.c what the DNS should say of us. All look at once, and all of it ends within
  * LIVE_MS. */
 #ifndef BIN_LIVE_H
@@ -28,6 +28,7 @@ struct live {
     int64_t ends;           /* loop time */
     size_t open;            /* looks not yet over */
     struct list servers, names;
+    struct live_oauth *oauth;
     struct config_findings findings;
     size_t room;
 };
@@ -46,6 +47,10 @@ void live_over(struct live *l); /* the loop ends with the last one */
 /* begin: starts all of its looks. end: all are over or out of time: findings. */
 void live_servers_begin(struct live *l);
 void live_servers_end(struct live *l);
+/* A token for the servers of a route that logs in with one; empty: none is to be had. */
+void live_servers_token(struct live *l, const struct route *route, struct bytes token);
+void live_oauth_begin(struct live *l);
+void live_oauth_end(struct live *l);
 void live_names_begin(struct live *l);
 void live_names_end(struct live *l);
 

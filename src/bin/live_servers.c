@@ -26,6 +26,7 @@ struct server {
     struct live_about about;
     const struct route *route; /* NULL: a domain's own server */
     struct tls_client *own_tls;
+    struct bytes token; /* where the route logs in with one */
     bool mx, implicit, lmtp;
     struct bytes host, path;
     uint16_t port;
@@ -123,9 +124,10 @@ static void look_at(struct server *s, struct bytes host, struct addr address, bo
     };
     if (s->route) {
         want.source = s->route->source_address;
-        want.login = s->route->has_login;
+        want.login = s->route->has_login && (!s->route->login_oauth || s->token.len);
         want.user = s->route->login_user;
         want.password = s->route->login_password;
+        want.token = s->token;
     }
     if (!want.tls_client && want.tls != PROBE_TLS_OFF) {
         k->over = true;
@@ -225,6 +227,17 @@ static void add_route(struct live *l, const struct route *r) {
         s->implicit = v->implicit;
         s->host = v->host;
         s->port = v->port ? v->port : v->implicit ? 465 : 25;
+        if (!r->login_oauth) /* else once there is a token */
+            begin(s);
+    }
+}
+
+void live_servers_token(struct live *l, const struct route *route, struct bytes token) {
+    LIST_EACH(&l->servers, n) {
+        struct server *s = CONTAINER_OF(n, struct server, node);
+        if (s->route != route)
+            continue;
+        s->token = arena_copy(l->arena, token);
         begin(s);
     }
 }

@@ -948,14 +948,14 @@ static bool read_key_file(const struct input *in, struct bytes reference) {
         return false;
     if (oauth_keys_parse(in->r->arena, oauth->keys, &keys, &why) == OK)
         return true;
-    reading_error(in->r, line, in->label, "config.file", "%.*s: %s",
-                  BYTES_FMT(bytes_skip(reference, 5)), why.text);
+    reading_error(in->r, line, in->label, "config.file", "%.*s: %s", BYTES_FMT(reference),
+                  why.text);
     return false;
 }
 
 static bool read_keys(const struct input *in) {
     struct bytes text = in->from->items[0].text;
-    if (!bytes_starts(text, B("file:/")) || has_control(text))
+    if (!is_reference(text))
         return read_url(in);
     *FIELD(in, struct bytes) = text;
     return read_key_file(in, text);
@@ -1005,9 +1005,11 @@ const struct type type_client = {
 };
 const struct type type_url = { "URL", "an https:// URL (http:// to this host only)",
                                .read = read_url, .show = show_one };
-const struct type type_keys = { "URL or file",
-                                "an https:// URL (http:// to this host only), or \"file:/PATH\"",
-                                .read = read_keys, .show = show_one };
+const struct type type_keys = {
+    "URL or reference",
+    "an https:// URL (http:// to this host only), \"file:/PATH\" or \"env:NAME\"",
+    .read = read_keys, .show = show_one
+};
 const struct type type_deliver = {
     "target", "maildir, \"lmtp:HOST:PORT\", \"lmtp:unix:/PATH\" or \"smtp:HOST:PORT\"",
     .read = read_deliver, .show = show_deliver

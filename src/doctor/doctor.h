@@ -24,6 +24,7 @@ struct probe_want {      /* views live until on_seen */
     struct bytes tls_name; /* that the certificate must carry */
     bool login;
     struct bytes user, password;
+    struct bytes token; /* instead of a password */
     int64_t timeout_ms; /* for all of it */
 };
 

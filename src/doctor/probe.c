@@ -175,6 +175,7 @@ static void start_login(struct probe *p) {
         .mechanisms = smtp_client_peer(p->client)->auth,
         .user = p->want.user,
         .password = p->want.password,
+        .token = p->want.token,
         .service = B("smtp"),
         .host = p->want.tls_name,
         .tls = true,

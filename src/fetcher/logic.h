@@ -11,6 +11,7 @@ struct fetch_web {
                    void *arg);
     void (*cancel)(void *ctx, void *call);
     void *ctx;
+    bool quiet; /* no events, nothing on disk: a look, not a server */
 };
 struct fetch_logic;
 struct fetch_logic *fetch_logic_open(struct loop *l, const struct config *config,

@@ -144,6 +144,8 @@ static struct fetched good(const struct login *l) {
 }
 
 static void tell_renewed(const struct login *l, int64_t lasts_ms) {
+    if (l->fetcher->web.quiet)
+        return;
     struct event *e = event_begin("oauth-token");
     event_text(e, "route", l->route->name);
     event_i64(e, "lasts_s", lasts_ms / 1000);
@@ -151,6 +153,8 @@ static void tell_renewed(const struct login *l, int64_t lasts_ms) {
 }
 
 static void tell_failed(const struct login *l) {
+    if (l->fetcher->web.quiet)
+        return;
     struct event *e = event_begin("oauth-token-failed");
     event_text(e, "route", l->route->name);
     event_text(e, "url", l->client.token_url);
@@ -169,7 +173,8 @@ static void take(struct login *l, const struct oauth_grant *grant) {
     if (grant->refresh_token.len && l->client.refresh_token.len &&
         !bytes_equal(grant->refresh_token, bytes_of(l->refresh, l->refresh_len))) {
         keep(l->refresh, &l->refresh_len, grant->refresh_token);
-        write_file(l);
+        if (!l->fetcher->web.quiet)
+            write_file(l);
     }
     keep(l->token, &l->token_len, grant->access_token);
     l->expires = now + grant->lasts_ms;

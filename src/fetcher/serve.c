@@ -52,7 +52,7 @@ static void cancel(void *ctx, void *call) {
 
 void fetcher_serve(struct loop *l, const struct config *config, struct bytes folder,
                    struct http *http, int workers_fd, int keeper_fd) {
-    struct fetch_web web = { begin, cancel, http };
+    struct fetch_web web = { begin, cancel, http, .quiet = false };
     struct fetch_logic *logic = fetch_logic_open(l, config, folder, &web);
     struct service *workers = service_open(l, workers_fd, on_worker, logic);
     struct service *keeper = service_open(l, keeper_fd, on_keeper, logic);

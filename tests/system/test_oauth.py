@@ -484,3 +484,39 @@ def test_oauth_workers_hold_no_client_secret(t):
         raise Skip("may not look at memory here")
     assert not any(workers), "a worker holds the client's secret"
     assert any(holds(pid) for pid in server.children_of("fetcher")), "the test looks wrongly"
+
+
+# --- check --live -------------------------------------------------------------------------
+
+
+def test_oauth_check_live(t):
+    identity = provider(t, secrets={"device": "s3cret"})
+    login = t.folder / "provider.login"
+    client = {"token_url": identity.url + "/token", "client_id": "device", "client_secret": "s3cret", "user": "relay@provider.example"}
+    login.write_text(json.dumps(client))
+    login.chmod(0o600)
+    tokens = Tokens(identity)
+    t.sink("127.0.0.30", 2525, tokens=tokens, certificate=certificate(t))
+    t.zones({"mail.proseware.com": {"A": ["127.0.0.9"]}})
+    route = f'route "provider" {{ via = {{"smtp://127.0.0.30:2525"}}  tls = require  login = "file:{login}" }}\n'
+    server = t.server(OURS + section(identity) + route, start=False)
+
+    def look(code):
+        done = server.run("check", "--live", "--json")
+        assert done.returncode == code, done.stdout + done.stderr
+        assert "s3cret" not in done.stdout + done.stderr and "access-" not in done.stdout + done.stderr
+        return {f["id"]: f for f in json.loads(done.stdout)["findings"] if f["id"].startswith("live.")}, done.stderr
+
+    found, said = look(0)
+    assert not found and "logged in" in said, (found, said)
+    assert tokens.seen == [("OAUTHBEARER", "relay@provider.example", "access-1")] and identity.times("/keys") == 1
+    login.write_text(json.dumps({**client, "client_secret": "wrong"}))
+    found, said = look(1)
+    assert "invalid_client" in found["live.oauth"]["text"] and found["live.oauth"]["setting"] == "route provider: login", found
+    login.write_text(json.dumps({**client, "refresh_token": "once"}))
+    identity.refresh["once"] = 0
+    found, said = look(0)
+    assert identity.refresh["once"] == 0 and "not tried" in said, "a look used up the refresh token"
+    identity.fault = "down"
+    found, said = look(1)
+    assert "503" in found["live.oauth"]["text"] and found["live.oauth"]["setting"] == "oauth corp: jwks", found

@@ -9,6 +9,7 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "bin/pipeline.h"
+#include "fetcher/fetcher.h"
 #include "keeper/keeper.h"
 #include "sim.h"
 #include "spool/spool.h"
@@ -26,6 +27,10 @@ struct world {
     struct spool *spool;
     struct directory *directory;
     struct keeper *keeper;
+    struct fetcher *fetcher; /* the keeper's; nobody answers */
+    uint64_t fetch;
+    struct fetched fetched;
+    struct timer fetch_timer;
     struct auth *auth;
     struct counters *counters;
     struct maildir *maildir;

@@ -3,6 +3,7 @@
 #include "base/event.h"
 #include "base/must.h"
 #include "decide/decide.h"
+#include "fetcher/fetcher.h"
 #include "talk.h"
 
 #include <errno.h>
@@ -393,6 +394,43 @@ static enum rc is_gateway(void *ctx, struct addr client, bool *out) {
     return w->routes_unknown ? TEMP : OK;
 }
 
+static void tell_fetched(void *ctx) {
+    struct world *w = ctx;
+    fetcher_answer(w->fetcher, w->fetch, &w->fetched);
+}
+
+/* Of a provider whose keys are not in the configuration there is nothing to be had. */
+static void no_web(void *ctx, uint64_t id, const struct fetch *what) {
+    struct world *w = ctx;
+    struct fetched answer = { .rc = TEMP };
+    (void)what;
+    why_backend(&answer.why, "backend.oauth", "nobody answers here");
+    w->fetch = id;
+    w->fetched = answer;
+    timer_set(w->loop, &w->fetch_timer, 0, tell_fetched, w);
+}
+
+/* As the keeper's process does it (src/bin/children.c). */
+static bool take_providers(struct world *w) {
+    const struct config *c = w->config;
+    struct keeper_provider list[8];
+    size_t count = 0;
+    for (size_t i = 0; i < c->logins.count && count < COUNT_OF(list); i++) {
+        struct bytes source = c->logins.list[i];
+        const struct oauth *o =
+            bytes_starts(source, B("oauth:")) ? config_oauth(c, bytes_skip(source, 6)) : NULL;
+        if (o)
+            list[count++] = (struct keeper_provider){
+                o->name, o->issuer, o->audience, o->claim, o->introspection.len > 0, o->keys
+            };
+    }
+    if (!count || w->fetcher)
+        return true;
+    w->fetcher = fetcher_open_direct(w->loop, no_web, w);
+    keeper_take_providers(w->keeper, list, count, w->fetcher);
+    return true;
+}
+
 static bool open_services(struct world *w, struct why *why) {
     w->disk = disk_open(path_of(w, "spool"));
     w->faulty = faulty_disk;
@@ -409,7 +447,7 @@ static bool open_services(struct world *w, struct why *why) {
                         &(struct keeper_setup){ .secrets_file = path_of(w, "secrets.db"),
                                                 .hostname = w->config->hostname },
                         &w->keeper, why) == OK) &&
-           (w->auth || (w->auth = auth_open_direct(w->loop, w->keeper))) &&
+           take_providers(w) && (w->auth || (w->auth = auth_open_direct(w->loop, w->keeper))) &&
            (w->counters || (w->counters = counters_local()));
 }
 
@@ -553,6 +591,7 @@ void world_close(struct world **wp) {
     close_server(w);
     directory_close(&w->directory);
     auth_close(&w->auth);
+    timer_clear(&w->fetch_timer);
     keeper_close(&w->keeper);
     counters_close(&w->counters);
     sim_run(w->loop);

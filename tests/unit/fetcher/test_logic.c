@@ -114,7 +114,7 @@ static void open_logic(struct fixture *f) {
     assert_int_equal(config_parse(BYTES_NONE, bytes_str(text), &f->config, &findings), OK);
     assert_true(config_needs_fetcher(f->config));
     f->logic = fetch_logic_open(f->loop, f->config, bytes_str(f->folder),
-                                &(struct fetch_web){ begin, cancel, f });
+                                &(struct fetch_web){ begin, cancel, f, .quiet = false });
 }
 
 static void close_logic(struct fixture *f) {
