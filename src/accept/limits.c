@@ -157,6 +157,7 @@ void limits_reached_event(struct session *s, const struct verdict *v) {
         return;
     struct event *e = event_begin("limit-reached");
     session_event_head(e, s);
+    event_text(e, "tenant", v->tenant);
     event_text(e, "limit", l->name);
     event_str(e, "setting", l->setting);
     event_u64(e, "most", v->full_count.which.count);
