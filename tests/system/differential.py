@@ -19,7 +19,8 @@ USERS = [f"{name}@{OURS}" for name in ("ann", "bob", "cyd", "dan", "eve")]
 DISABLED = f"off@{OURS}"
 ALIASES = {f"a.smith@{OURS}": USERS[0], f"sales@{OURS}": USERS[1]}
 # Who logs in: mostly people, in whatever letters; those who may not are few, for their answers are delayed.
-LOGINS = [*USERS * 8, USERS[0].upper(), "Bob@Proseware.com", DISABLED, f"ghost@{OURS}", f"sales@{OURS}"]
+BARRED = [DISABLED, f"ghost@{OURS}", f"sales@{OURS}"]
+LOGINS = [*USERS * 40, *[USERS[0].upper(), "Bob@Proseware.com"] * 5, *BARRED]
 RIGHTS = [(USERS[0], f"{USERS[1]}"), (USERS[1], "*@news.example"), (USERS[2], "team@adatum.com"), (USERS[3], ".lists.example")]
 OTHERS = ["adatum.com", "contoso.com", "news.example", "eu.lists.example", "spam.example", "x.spam.example"]
 
@@ -153,6 +154,8 @@ def draw_transaction(rng, configuration):
     tls = {"submissions": True, "plain": False}.get(listener, rng.random() < (0.8 if listener == "submission" else 0.3))
     user = rng.choice(LOGINS) if rng.random() < (0.75 if "subm" in listener else 0.3) else None
     t = {"listener": listener, "tls": tls, "client": draw_client(rng, configuration), "user": user}
+    if user in BARRED:  # one address that fails again and again would be shut out
+        t["client"] = f"198.18.{rng.randrange(256)}.{rng.randrange(256)}"
     t["mechanism"] = rng.choice(("PLAIN",) * 12 + ("LOGIN", "SCRAM-SHA-256-PLUS", "CRAM-MD5")) if user else None
     own = [user] * 6 if user else []
     t["from"] = rng.choice((draw_address(rng, *own, "", f"ann+tag@{OURS}"), *own))
@@ -308,6 +311,8 @@ class Driver:
                 assert reply.code in (220, 250), (t, line, reply)
             elif step != "RCPT" and reply.code >= 400:
                 self.note(t, question(t, t["to"][0], 1, False), observed(reply), step)
+                if "auth.failed" in reply.text:  # and 421 may follow
+                    return self.drop(c)
                 if at_once:
                     for _ in steps[steps.index((step, line)) + 1 :]:
                         c.read()
@@ -331,6 +336,10 @@ class Driver:
         queued = re.search(r"queued as (\S+)", reply.text)
         asked = question({**t, "size": None}, to, 1, True)
         self.note(t, asked, observed(reply, queued[1] if queued else None), "DATA")
+
+    def drop(self, c):
+        self.open = {key: other for key, other in self.open.items() if other is not c}
+        c.close()
 
     def end(self, c):
         c.send(b"RSET\r\n")
@@ -405,6 +414,8 @@ class Remembering(Configuration):
             text = f'connector "{name}" {{\n  pop_before_smtp = 15min\n  may_relay_to = {{"*"}}\n  senders = own\n  note = "drawn by lot"\n}}\n'
         elif kind < 0.45:
             key = rng.choice(self.certificates)[2]
+            only = rng.random() < 0.6
+            text = f'connector "{name}" {{\n  may_relay_to = {{"*"}}\n  senders = any\n  note = "drawn by lot"\n}}\n' if only else text
             text = text[: text.index("\n") + 1] + f'  client_certificate = {{"{key}"}}\n' + text[text.index("\n") + 1 :]
         return text.replace("  note =", self.limits("limit", "limit_total", "limit_recipients") + "  note =")
 
