@@ -366,9 +366,16 @@ static void send_answer(void *ctx, uint64_t question, struct bytes lines, enum a
     buf_free(&b);
 }
 
-/* Before any thread runs, and after all that reads outside of STATE has been read. */
-static void enter_sandbox(struct worker *w) {
-    struct bytes writable[] = { w->config->state_dir, w->config->mail_dir };
+/* Before any thread runs, and after all that reads outside of STATE has been read. Of STATE only what is
+ * the workers': where all processes have one account, nothing else keeps them from the keeper's
+ * passwords and the fetcher's refresh tokens. */
+static void enter_sandbox(struct worker *w, struct arena *a) {
+    struct bytes writable[] = {
+        layout_path(a, w->config, "spool"),
+        layout_path(a, w->config, "history"),
+        layout_path(a, w->config, "directory"),
+        w->config->mail_dir,
+    };
     struct bytes readable[] = { B("/etc"), B("/usr/share"), B("/usr/lib"), B("/proc"), B("/dev") };
     struct why why;
     if (sandbox_enter(
@@ -432,7 +439,7 @@ static void start(struct worker *w) {
     if (tls_client_open(BYTES_NONE, &w->tls, &why) != OK)
         give_up("TLS", &why);
     collect_own_addresses(w);
-    enter_sandbox(w);
+    enter_sandbox(w, a);
     open_services(w, a);
     w->pipeline = pipeline_open(
         &(struct pipeline_setup){

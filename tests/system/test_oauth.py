@@ -323,6 +323,28 @@ transport.sendMail({ from: user, to: 'bob@adatum.com', subject: 'x', text: 'y' }
     assert "access token" in said, said  # it would fetch another one
 
 
+def test_oauth_pop3(t):
+    identity = provider(t)
+    server, _ = world(t, CASES + 'listener "pop3s" { bind = {"127.0.0.1:0"}  service = pop3  tls = implicit }\n' + section(identity), sink=False)
+    send(server, bearer(identity.token()), to=ME)
+    server.wait_maildir(ME, 1)
+    address, port = server.at("pop3s")
+
+    def fetch(mechanism, token, code=0):
+        line = [tool("curl"), "-sS", f"pop3s://{address}:{port}/1", "-k", "--login-options", f"AUTH={mechanism}", "-u", f"{ME}:"]
+        return run(*line, "--oauth2-bearer", token, code=code)
+
+    for mechanism in ("OAUTHBEARER", "XOAUTH2"):
+        assert "Subject: Hello" in fetch(mechanism, identity.token())
+        fetch(mechanism, identity.token(exp=1000000000), code=67)
+    refused = server.events("refused", reason="auth.failed")
+    assert len(refused) == 2 and "expired" in refused[0]["text"], refused
+    identity.keys = [Key()]
+    identity.fault = "down"
+    server.reload()
+    until(lambda: fetch("XOAUTH2", identity.token(), code=67) is not None and server.events("refused", reason="backend.oauth"), "-ERR [SYS/TEMP]", every=0.5)
+
+
 # --- outward ------------------------------------------------------------------------------
 
 
