@@ -14,13 +14,14 @@ FILTER, BALANCER = "127.0.9.10", "127.0.9.9"  # XCLIENT and PROXY peers of every
 PASSWORD = "secret"
 ENOUGH_REFUSALS = 12  # of the 20 a session may have
 
-OURS, CATCHALL = "proseware.com", "catchall.example"
+OURS, CATCHALL, CUSTOMER = "proseware.com", "catchall.example", "north.example"
+PIA, QUIN = f"pia@{CUSTOMER}", f"quin@{CUSTOMER}"  # a customer's, where the configuration has the customer
 USERS = [f"{name}@{OURS}" for name in ("ann", "bob", "cyd", "dan", "eve")]
 DISABLED = f"off@{OURS}"
 ALIASES = {f"a.smith@{OURS}": USERS[0], f"sales@{OURS}": USERS[1]}
 # Who logs in: mostly people, in whatever letters; those who may not are few, for their answers are delayed.
 BARRED = [DISABLED, f"ghost@{OURS}", f"sales@{OURS}"]
-LOGINS = [*USERS * 40, *[USERS[0].upper(), "Bob@Proseware.com"] * 5, *BARRED]
+LOGINS = [*USERS * 40, *[PIA, QUIN] * 20, *[USERS[0].upper(), "Bob@Proseware.com"] * 5, *BARRED]
 RIGHTS = [(USERS[0], f"{USERS[1]}"), (USERS[1], "*@news.example"), (USERS[2], "team@adatum.com"), (USERS[3], ".lists.example")]
 OTHERS = ["adatum.com", "contoso.com", "news.example", "eu.lists.example", "spam.example", "x.spam.example"]
 
@@ -59,12 +60,24 @@ class Configuration:
     def head(self):
         rng = self.rng
         text = f'domain "{OURS}" {{}}\ndomain "{CATCHALL}" {{ recipients = any }}\nqueue {{ retry = {{"1h"}} }}\n'
+        text += f'domain "{CUSTOMER}" {{}}\n'
+        self.customer = rng.random() < 0.5
+        text += self.tenant() if self.customer else ""
         text += 'route "nowhere" { to = {"*"} via = {"smtp://127.0.0.1:1"} }\n'
         if rng.random() < 0.6:
             text += f"blocked_senders = {quoted(self.some(['spam.example', '.spam.example', 'x@contoso.com', USERS[4]]))}\n"
         if rng.random() < 0.6:
             text += f"blocked_headers = {quoted(self.some(['spam.example', '.spam.example', 'x@contoso.com', USERS[4]]))}\n"
         return text + rng.choice(("", "explain = brief\n"))
+
+    def tenant(self):
+        rng = self.rng
+        chosen = self.some(NETWORKS) if rng.random() < 0.6 else []
+        self.networks += chosen
+        text = f'tenant "north" {{\n  domains = {{"{CUSTOMER}"}}\n'
+        text += f"  clients = {quoted(chosen)}\n" if chosen else ""
+        text += f"  max_recipients = {rng.randint(1, 3)}\n" if rng.random() < 0.3 else ""
+        return text + "}\n"
 
     def listener(self, name):
         rng = self.rng
@@ -115,7 +128,8 @@ class Configuration:
             text += rng.choice(("", '  without_tls_on = {"submission"}\n'))
         if rng.random() < 0.85:
             text += f"  may_relay_to = {quoted(self.some(['*', 'adatum.com', '.lists.example', 'x@contoso.com', 'contoso.com']))}\n"
-        text += self.senders(login)
+        tenant = self.customer and rng.random() < 0.2
+        text += f'  tenant = "north"\n  senders = {quoted([CUSTOMER])}\n' if tenant else self.senders(login)
         text += rng.choice(("", "", "  header_from = strict\n", "  header_from = any\n"))
         if rng.random() < 0.25:
             text += f"  expires = \"{rng.choice(('2020-01-01', '2020-01-01', '2099-01-01'))}\"\n"
@@ -144,7 +158,7 @@ def draw_client(rng, configuration):
 
 def draw_address(rng, *others):
     local = rng.choice(("ann", "bob", "x", "team", "scanner", "postmaster", "ann+tag", "nobody", "a.smith", "eve"))
-    return rng.choice((*USERS, *ALIASES, *others, f"{local}@{OURS}", f"{local}@{CATCHALL}", f"{local}@{rng.choice(OTHERS)}",
+    return rng.choice((*USERS, *ALIASES, *others, f"{local}@{OURS}", f"{local}@{CATCHALL}", PIA, f"{local}@{rng.choice(OTHERS)}",
                        f"{local.upper()}@{rng.choice(OTHERS).upper()}"))
 
 
@@ -400,7 +414,8 @@ class Remembering(Configuration):
         return "".join(f'  {s} = {{"{self.rng.randint(1, 6)}/hour"}}\n' for s in settings if self.rng.random() < 0.35)
 
     def head(self):
-        return super().head().replace(f'"{CATCHALL}" {{ recipients = any }}',
+        text = super().head().replace('domains = {"north.example"}', f'domains = {{"north.example"}}\n{self.limits("limit", "limit_recipients")}')
+        return text.replace(f'"{CATCHALL}" {{ recipients = any }}',
                                       f'"{CATCHALL}" {{ recipients = any\n{self.limits("limit", "limit_recipients")} }}')
 
     def listener(self, name):

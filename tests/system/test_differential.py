@@ -15,7 +15,7 @@ SEED = os.environ.get("POSTERN_SEED", "1")
 
 
 def people(server):
-    for user in (*d.USERS, d.DISABLED):
+    for user in (*d.USERS, d.DISABLED, d.PIA, d.QUIN):
         server.command("user", "add", user, "--password-stdin", input=d.PASSWORD + "\n")
     for alias, target in d.ALIASES.items():
         server.command("alias", "add", alias, target)
@@ -116,7 +116,7 @@ def expect_variety(seen):
         return
     for reason in ("relay.no-grant", "sender.not-yours", "header.not-yours", "header.blocked", "auth.required", "auth.not-here",
                    "auth.mechanism", "tls.required", "recipient.unknown", "limit.recipients", "limit.size", "sender.blocked",
-                   "relay.grant-expired", "syntax.header", "accepted at RCPT", "accepted at DATA"):
+                   "relay.grant-expired", "relay.tenant-network", "syntax.header", "accepted at RCPT", "accepted at DATA"):
         assert seen[reason] >= 3, f"too few {reason}: {seen}"
 
 
