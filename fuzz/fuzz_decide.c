@@ -27,6 +27,7 @@ static const char settings[] =
     "  limit = {\"1/day\"} note = \"n\" }\n";
 
 static struct bytes switches;
+static struct popped popped[2];
 
 static bool is_on(char c) {
     return bytes_find(switches, c) >= 0;
@@ -62,6 +63,12 @@ static void tell(struct facts *f, const struct verdict *v, const struct director
         f->sender_state = state;
         f->sender_entry = is_on('S') ? entry : NULL;
     }
+    for (size_t i = 0; i < f->popped_count; i++)
+        if (missing & FACT_POPPED ||
+            (missing & FACT_LOGIN && bytes_equal(popped[i].login, v->login))) {
+            popped[i].state = state;
+            popped[i].entry = i ? NULL : entry;
+        }
     if (missing & FACT_GATEWAY) {
         f->gateway_state = state;
         f->gateway = is_on('G');
@@ -85,7 +92,11 @@ static void check(const struct config *c, const struct facts *f, const struct ve
     MUST(!by->auth_any || (f->login.len && f->login_entry && !f->login_entry->disabled));
     MUST(!by->clients.count || (networks_have(by->clients, f->client) &&
                                 !networks_have(by->except, f->client) && !f->gateway));
-    MUST(!by->pop_before_smtp || f->popped_login.len);
+    /* Somebody whose window is open and who is there, and it is not the one nobody knows. */
+    MUST(!by->pop_before_smtp || f->popped_login.len ||
+         (f->popped_count && bytes_equal(v->login, popped[0].login) && popped[0].entry &&
+          !popped[0].entry->disabled));
+    MUST(!by->pop_before_smtp || (!f->gateway && !f->client_unknown));
 }
 
 static void run(const struct config *c, struct facts *f, const struct directory_entry *entry,
@@ -105,6 +116,15 @@ static void run(const struct config *c, struct facts *f, const struct directory_
     }
     (void)decide_mechanisms(c, f, a);
     (void)decide_max_recipients(c, f);
+}
+
+/* Two who logged in by POP3 from the client's address; only the first has an entry. */
+static void log_in_by_pop(struct facts *f, struct bytes login) {
+    popped[0] = (struct popped){ .login = login, .at = f->now - 1 };
+    popped[1] = (struct popped){ .login = B("gone@ours.example"), .at = f->now - 2 };
+    f->popped = popped;
+    f->popped_count = login.len ? 2 : 0;
+    f->popped_login = BYTES_NONE;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
@@ -143,6 +163,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         .popped_at = 1797811200000,
     };
     (void)addr_parse(line[1], &f.client);
+    if (is_on('M')) {
+        log_in_by_pop(&f, line[2]);
+        f.login = BYTES_NONE;
+    }
     if (f.listener || f.local_door)
         run(c, &f, &entry, a);
     config_close(&c);

@@ -238,6 +238,16 @@ static bool expect_not(struct script *s, struct bytes pattern) {
            fail(s, "not expected: %.*s\n       heard: %.*s", BYTES_FMT(pattern), BYTES_FMT(line));
 }
 
+/* "<.. PATTERN": lines are passed over up to one that is like that: POP3's go on until a dot. */
+static bool expect_among(struct script *s, struct bytes pattern) {
+    struct bytes line;
+    do
+        if (!next_line(s, s->actor, &line))
+            return fail(s, "never heard: %.*s", BYTES_FMT(pattern));
+    while (!glob_match(pattern, line));
+    return true;
+}
+
 static bool send_text(struct script *s, struct bytes text, bool line) {
     struct actor *a = s->actor;
     if (!until(s, is_ready, a) || !a->stream)
@@ -549,7 +559,7 @@ static const struct {
     { "tls", do_tls },       { "repeat", do_repeat },   { "fill", do_fill },
     { "plain", do_plain },   { "b64", do_b64 },         { "scram", do_scram },
     { "accept", do_accept }, { "silence", do_silence }, { "<!", expect_not },
-    { "slow", do_slow },     { "stuff", do_stuff },
+    { "slow", do_slow },     { "stuff", do_stuff },     { "<..", expect_among },
 };
 
 static bool actor_line_of(struct script *s, struct bytes line) {

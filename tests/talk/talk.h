@@ -34,6 +34,7 @@ struct world {
     struct auth *auth;
     struct counters *counters;
     struct maildir *maildir;
+    struct maildrops *maildrops;
     struct tls_client *tls;
     struct dns dns;
     struct list zone;

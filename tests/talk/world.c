@@ -333,7 +333,9 @@ struct tls_server *world_pair(struct world *w, struct bytes name, bool trusted) 
 
 static void on_accept(void *ctx, struct stream *s) {
     struct listener_row *row = ctx;
-    pipeline_session(row->world->pipeline, s, row->name, row->tls);
+    const struct listener *l = config_listener(row->world->config, row->name);
+    bool pop3 = l && l->service == SERVICE_POP3;
+    (pop3 ? pipeline_retrieval : pipeline_session)(row->world->pipeline, s, row->name, row->tls);
 }
 
 static void open_listeners(struct world *w) {
@@ -438,6 +440,7 @@ static bool open_services(struct world *w, struct why *why) {
     w->spool = spool_open(w->loop, &(struct spool_setup){ .disk = &w->faulty,
                                                           .min_free = w->config->queue.min_free,
                                                           .inline_sync = true });
+    w->maildrops = maildrops_open(w->loop, arena_str(w->arena, w->config->mail_dir), 1000);
     w->maildir = maildir_open(w->loop, arena_str(w->arena, w->config->mail_dir),
                               arena_str(w->arena, w->config->hostname));
     return (w->directory ||
@@ -482,6 +485,7 @@ bool world_start(struct world *w, const char **error_out) {
                                                           .dns = &w->dns,
                                                           .tls = w->tls,
                                                           .maildir = w->maildir,
+                                                          .maildrops = w->maildrops,
                                                           .is_gateway = is_gateway,
                                                           .gateway_ctx = w,
                                                           .own_addresses = own,
@@ -505,6 +509,7 @@ static void close_server(struct world *w) {
     spool_close(&w->spool);
     disk_close(&w->disk);
     maildir_close(&w->maildir);
+    maildrops_close(&w->maildrops);
     tls_client_close(&w->tls);
 }
 
