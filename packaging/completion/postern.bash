@@ -6,11 +6,13 @@ _postern_words() {
 		'') echo 'serve check why user alias pop queue trace send explain --help --version' ;;
 		serve) echo '-c --help' ;;
 		check) echo '-c --live --json --help' ;;
-		why) echo '-c --client --local --listener --tls --user --mechanism --certificate --local-user --popped --helo
+		why) echo '-c --client --local --listener --tls --user --app-password --mechanism --certificate --local-user --popped --helo
 			--from --to --header-from --sender-header --reply-to --size --recipients --sent --at
 			--offline --json --batch --from-fields --help' ;;
-		user) echo 'add passwd list show remove disable enable allow-sender deny-sender
-			-c --json --password-stdin --help' ;;
+		user) echo 'add passwd list show remove disable enable allow-sender deny-sender import
+			app-password allow-certificate deny-certificate
+			-c --json --password-stdin --hash-stdin --no-password --reversible --service --sender --network
+			--help' ;;
 		alias) echo 'add list show remove -c --json --help' ;;
 		pop) echo 'open close list -c --all --json --help' ;;
 		queue) echo 'list show retry hold release bounce remove stats

@@ -193,6 +193,7 @@ void limits_reached_event(struct session *s, const struct verdict *v);
 void login_auth(void *ctx, struct bytes mechanism, bool has_initial, struct bytes initial);
 void login_response(void *ctx, struct bytes response);
 void login_cancel(void *ctx);
+void login_forget(struct session *s); /* nobody is logged in any more */
 void login_end(struct session *s);
 
 /* complete.c: the header as it goes into the store. */

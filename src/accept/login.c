@@ -1,6 +1,7 @@
 /* login: AUTH (RFC 4954). The exchange itself is the keeper's; here is when it may begin, what the
  * client is told, and what it means for the session. */
 #include "accept/internal.h"
+#include "flow/app_password.h"
 
 void login_end(struct session *s) {
     if (s->exchange)
@@ -8,11 +9,17 @@ void login_end(struct session *s) {
     s->login_final = false;
 }
 
+void login_forget(struct session *s) {
+    s->facts.login = BYTES_NONE;
+    facts_take_app_password(&s->facts, s->arena, BYTES_NONE, BYTES_NONE, BYTES_NONE);
+}
+
 static void login_in(struct session *s) {
     struct why why;
     struct event *e = event_begin("authenticated");
     session_event_head(e, s);
     event_text(e, "mechanism", s->facts.mechanism);
+    event_text(e, "app_password", s->facts.app_password);
     event_end(e);
     login_end(s);
     session_offer(s);
@@ -76,8 +83,23 @@ static void refuse(struct session *s, const struct refusal *refusal) {
     smtp_server_answer(s->machine, refusal->rc, &why);
 }
 
+/* One address that guesses slows itself down; many at one login are somebody's work. */
+static void tell_guessed(struct session *s, const struct auth_answer *answer) {
+    struct event *e = event_begin("login-guessed");
+    session_event_head(e, s);
+    event_text(e, "login", answer->login);
+    event_u64(e, "addresses", answer->guessed_from);
+    event_str(e, "remedy",
+              "Nothing is locked: the login goes on from where it has come in lately. See that its "
+              "password is a long one");
+    event_bool(e, "alarm", true);
+    event_end(e);
+}
+
 static void refused(struct session *s, const struct auth_answer *answer) {
     bool close = answer->close;
+    if (answer->guessed_from)
+        tell_guessed(s, answer);
     struct refusal refusal = is_token(s) ? bad_token : wrong;
     if (answer->told)
         refusal.what = answer->why.text;
@@ -100,6 +122,7 @@ static void answer_held(struct session *s) {
         s->facts.login = arena_copy(s->arena, a->login);
         s->facts.login_state = FACT_UNKNOWN;
         s->facts.login_entry = NULL;
+        facts_take_app_password(&s->facts, s->arena, a->app, a->app_senders, a->app_networks);
         if (!a->data.len) {
             login_in(s);
             return;
@@ -146,18 +169,41 @@ static void answered(void *ctx, const struct auth_answer *answer) {
     session_flush(s);
 }
 
+/* What EXTERNAL may go by besides the key, as auth.h has it. What does not fit counts for nothing. */
+static void add_vouched_names(struct buf *b, const struct facts *f) {
+    for (size_t i = 0; i < f->vouch_count; i++)
+        for (size_t j = 0; f->vouches[i].vouches && j < f->client_names.count; j++) {
+            size_t before = b->len;
+            buf_str(b, "ca:");
+            buf_add(b, f->vouches[i].authority);
+            buf_str(b, " name:");
+            buf_lower(b, f->client_names.list[j]);
+            buf_char(b, '\n');
+            if (b->full) {
+                buf_cut(b, before);
+                return;
+            }
+        }
+}
+
 static void allowed(struct session *s, const struct verdict *v) {
     if (v->rc != OK) {
         session_refuse(s, v);
         return;
     }
     const struct tls_info *tls = stream_tls(s->stream);
+    char memory[CERTIFICATES_MAX + 1];
+    struct buf names = buf_fixed(memory, sizeof memory);
+    add_vouched_names(&names, &s->facts);
     struct auth_session session = {
         .mechanism = s->facts.mechanism,
         .client = s->facts.client,
         .service = B("smtp"),
         .cb_exporter = tls ? tls->exporter : BYTES_NONE,
         .cb_unique = tls ? tls->unique : BYTES_NONE,
+        .tls = tls != NULL,
+        .client_spki = s->facts.client_spki,
+        .client_names = buf_bytes(&names),
         .no_plus = bytes_search(bytes_str(s->offered), B("-PLUS")) < 0,
         .has_initial = s->held.result == AUTH_CHALLENGE && s->held.data.at,
         .initial = s->held.data,
@@ -188,6 +234,6 @@ void login_response(void *ctx, struct bytes response) {
 void login_cancel(void *ctx) {
     struct session *s = ctx;
     if (s->login_final)
-        s->facts.login = BYTES_NONE;
+        login_forget(s);
     login_end(s);
 }

@@ -444,7 +444,7 @@ static void on_secured(void *ctx, enum rc rc, const struct tls_info *info, const
     }
     s->facts.tls_version = info->version;
     note_certificate(s, info);
-    s->facts.login = BYTES_NONE; /* RFC 3207 section 4.2: nothing from before counts */
+    login_forget(s); /* RFC 3207 section 4.2: nothing from before counts */
     s->facts.helo = BYTES_NONE;
     session_idle_timer(s);
     session_offer(s);

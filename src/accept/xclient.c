@@ -54,6 +54,7 @@ void xclient_command(void *ctx, const struct smtp_command *command) {
     s->facts.client_from_proxy = true;
     s->facts.gateway_state = FACT_UNKNOWN;
     session_forget_certificate(s); /* it was the peer's own */
+    login_forget(s);
     s->facts.login = arena_copy(s->arena, command->xclient.login);
     s->facts.login_state = FACT_UNKNOWN;
     session_offer(s);

@@ -12,6 +12,8 @@
 #include "counters/counters.h"
 #include "decide/decide.h"
 #include "directory/directory.h"
+#include "flow/app_password.h"
+#include "keeper/keeper.h"
 #include "message/address.h"
 #include "sys/gateways.h"
 #include "sys/loop.h"
@@ -29,7 +31,7 @@ enum { RULES_MAX = 4096, HEADERS_MAX = 64, ROUNDS_MAX = 16, LINE_MAX_OCTETS = 25
 
 /* The command line, as given. */
 struct question {
-    struct bytes file, client, local, listener, user, mechanism, certificate, local_user, popped,
+    struct bytes file, client, local, listener, user, app_password, mechanism, certificate, local_user, popped,
         helo;
     struct bytes from, to, size, recipients, sent, at, from_fields;
     struct bytes header_from[HEADERS_MAX], sender_header[HEADERS_MAX], reply_to[HEADERS_MAX];
@@ -274,10 +276,53 @@ static int take_numbers(struct answer *w) {
 }
 
 static void find_windows(struct answer *w);
+/* --- an app password: its name says what it is bound to ------------------------------------------------ */
+
+struct app_search {
+    struct answer *w;
+    struct bytes name;
+    bool found, smtp;
+};
+
+static void on_app(void *ctx, const struct app_password *app) {
+    struct app_search *s = ctx;
+    if (!bytes_equal(app->name, s->name))
+        return;
+    s->found = true;
+    s->smtp = app->smtp;
+    facts_take_app_password(&s->w->facts, s->w->arena, app->name, app->senders, app->networks);
+}
+
+static int take_app_password(struct answer *w) {
+    struct bytes name = w->q->app_password;
+    struct app_search s = { .w = w, .name = name };
+    struct secrets *secrets;
+    struct why why;
+    if (!name.len)
+        return OPTIONS_GO_ON;
+    if (!w->q->user.len)
+        return options_misuse(w->options, "--app-password goes with --user: whose is it?");
+    const char *file =
+        arena_printf(w->arena, "%.*s/" SECRETS_FILE, BYTES_FMT(w->config->state_dir)).at;
+    enum rc rc = secrets_open(file, false, &secrets, &why);
+    if (rc == OK)
+        rc = secrets_app_list(secrets, w->q->user, on_app, &s, &why);
+    secrets_close(&secrets);
+    if (rc != OK)
+        return misuse(w, "--app-password", name, why.text);
+    if (!s.found)
+        return misuse(w, "--app-password", name,
+                      "this user has no such app password (postern user app-password list)");
+    if (!s.smtp)
+        return misuse(w, "--app-password", name,
+                      "it is for POP3 only: AUTH here answers 535, auth.failed");
+    return OPTIONS_GO_ON;
+}
 
 static int take_facts(struct answer *w) {
     static int (*const takers[])(struct answer * w) = {
-        take_client, take_listener, take_envelope, take_certificate, take_header, take_numbers,
+        take_client, take_listener, take_envelope,     take_certificate,
+        take_header, take_numbers,  take_app_password,
     };
     struct facts *f = &w->facts;
     struct loop *l = loop_open();
@@ -760,6 +805,7 @@ int cmd_why(int argc, char **argv) {
              listener),
         { .name = "--tls", .help = "TLS was begun", .flag = &q.tls },
         TEXT("--user", "U", "the login, with the right password", user),
+        TEXT("--app-password", "NAME", "with this app password of the user's", app_password),
         TEXT("--mechanism", "M", "how it logs in; default: the first that is offered", mechanism),
         TEXT("--certificate", "F",
              "the client's certificate: a PEM file, or its key as spki-sha256:HEX", certificate),

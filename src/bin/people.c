@@ -118,7 +118,7 @@ static struct strings pattern_texts(struct arena *a, struct patterns patterns) {
     return (struct strings){ patterns.count, list };
 }
 
-static void print_json(const struct people *p, const struct directory_entry *e) {
+static void print_json(struct people *p, const struct directory_entry *e, bool whole) {
     struct buf b = buf_grow(4 * 1024 * 1024);
     buf_str(&b, "{\"address\":");
     buf_json(&b, e->address);
@@ -129,6 +129,8 @@ static void print_json(const struct people *p, const struct directory_entry *e) 
         buf_str(&b, e->disabled ? "true" : "false");
         json_strings(&b, "own", e->own);
         json_strings(&b, "send_as", pattern_texts(p->arena, e->send_as));
+        if (whole && p->add_json)
+            p->add_json(p, e, &b);
     } else {
         json_strings(&b, "targets", e->targets);
     }
@@ -141,9 +143,9 @@ static void print_strings(const char *label, struct strings list) {
         printf("  %-9s %.*s\n", i ? "" : label, BYTES_FMT(list.list[i]));
 }
 
-void people_print(const struct people *p, const struct directory_entry *e) {
+void people_print(struct people *p, const struct directory_entry *e) {
     if (p->json) {
-        print_json(p, e);
+        print_json(p, e, false);
         return;
     }
     printf("%.*s%s", BYTES_FMT(e->address), e->disabled ? " (disabled)" : "");
@@ -152,9 +154,9 @@ void people_print(const struct people *p, const struct directory_entry *e) {
     printf("\n");
 }
 
-void people_print_whole(const struct people *p, const struct directory_entry *e) {
+void people_print_whole(struct people *p, const struct directory_entry *e) {
     if (p->json) {
-        print_json(p, e);
+        print_json(p, e, true);
         return;
     }
     printf("%.*s\n", BYTES_FMT(e->address));
@@ -184,7 +186,7 @@ void people_done(const struct people *p, const char *what, struct bytes address)
 
 /* --- the table of actions ---------------------------------------------------------------------- */
 
-enum { WORDS_MAX = 256, ROWS_MAX = 6 };
+enum { WORDS_MAX = 256, ROWS_MAX = 14 };
 
 static const char *sentence_of(struct arena *a, const struct people_command *c) {
     struct buf b = buf_grow(8192);

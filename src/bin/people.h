@@ -13,6 +13,8 @@ struct people {
     struct directory_db *directory;
     struct secrets *secrets; /* with_secrets only */
     bool json;
+    /* What people_print_whole adds to an entry, or NULL. */
+    void (*add_json)(struct people *p, const struct directory_entry *e, struct buf *b);
 };
 
 /* Reads the configuration, makes state_dir if it is missing, opens the databases. 0, or the exit
@@ -26,9 +28,9 @@ int people_fail(const char *command, const struct why *why);
 void people_warn_domain(const struct people *p, struct bytes address);
 
 /* One line of a list: JSON, or text. */
-void people_print(const struct people *p, const struct directory_entry *e);
+void people_print(struct people *p, const struct directory_entry *e);
 /* Everything about one. */
-void people_print_whole(const struct people *p, const struct directory_entry *e);
+void people_print_whole(struct people *p, const struct directory_entry *e);
 /* What was done: {"address":...,"done":"removed"} or "removed ADDRESS". */
 void people_done(const struct people *p, const char *what, struct bytes address);
 
@@ -43,7 +45,7 @@ struct people_command {
     const char *name, *sentence;
     const struct people_action *actions;
     size_t count;
-    const struct option_row *rows; /* beside -c and --json; at most 4 */
+    const struct option_row *rows; /* beside -c and --json; at most 12 */
     size_t row_count;
 };
 int people_run(const struct people_command *c, int argc, char **argv);

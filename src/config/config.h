@@ -309,6 +309,8 @@ const struct tenant *config_tenant_of(const struct config *c, struct bytes mailb
 const struct oauth *config_oauth(const struct config *c, struct bytes name); /* or NULL */
 /* Whether anything is to be fetched over HTTP: keys, introspections, tokens for routes. */
 bool config_needs_fetcher(const struct config *c);
+/* The first of `logins` that must see the password to know it (dovecot:, pam:), or empty. */
+struct bytes config_password_source(const struct config *c);
 bool strings_has(struct strings list, struct bytes text); /* ASCII case folded */
 bool networks_have(struct networks list, struct addr a);
 

@@ -66,6 +66,14 @@ const struct listener *config_listener(const struct config *c, struct bytes name
     FIND(c->listeners, c->listener_count, name);
 }
 
+struct bytes config_password_source(const struct config *c) {
+    for (size_t i = 0; i < c->logins.count; i++)
+        if (bytes_starts(c->logins.list[i], B("dovecot:")) ||
+            bytes_starts(c->logins.list[i], B("pam:")))
+            return c->logins.list[i];
+    return BYTES_NONE;
+}
+
 const struct tenant *config_tenant(const struct config *c, struct bytes name) {
     FIND(c->tenants, c->tenant_count, name);
 }

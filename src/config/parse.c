@@ -382,9 +382,15 @@ static bool is_for_tokens(struct bytes mechanism) {
     return bytes_equal(mechanism, B("XOAUTH2")) || bytes_equal(mechanism, B("OAUTHBEARER"));
 }
 
-/* Of the default only what some source of logins can serve. */
+static bool hides_password(struct bytes mechanism) {
+    return bytes_starts(mechanism, B("SCRAM-")) || bytes_starts(mechanism, B("CRAM-"));
+}
+
+/* Of the default only what every source of passwords, and some source of tokens, can serve: a mail program
+ * takes the best mechanism that is offered, and tries no other when that fails. */
 static void fit_mechanisms(struct reading *r, struct listener *l) {
     bool tokens = false, passwords = false;
+    bool seen_only = config_password_source(r->config).len != 0;
     for (size_t i = 0; i < r->config->logins.count; i++) {
         bool oauth = bytes_starts(r->config->logins.list[i], B("oauth:"));
         tokens |= oauth;
@@ -392,9 +398,11 @@ static void fit_mechanisms(struct reading *r, struct listener *l) {
     }
     struct bytes *kept = ARENA_ARRAY(r->arena, l->mechanisms.count, struct bytes);
     size_t count = 0;
-    for (size_t i = 0; i < l->mechanisms.count; i++)
-        if (is_for_tokens(l->mechanisms.list[i]) ? tokens : passwords)
-            kept[count++] = l->mechanisms.list[i];
+    for (size_t i = 0; i < l->mechanisms.count; i++) {
+        struct bytes m = l->mechanisms.list[i];
+        if (is_for_tokens(m) ? tokens : passwords && !(seen_only && hides_password(m)))
+            kept[count++] = m;
+    }
     l->mechanisms = (struct strings){ count, kept };
 }
 

@@ -5,6 +5,7 @@
 #include "config/value.h"
 
 #include "base/map.h"
+#include "base/must.h"
 #include "oauth/oauth.h"
 
 /* --- words for a complaint --------------------------------------------------------------- */
@@ -52,7 +53,7 @@ static void require_both(struct reading *r, const struct syntax_section *from, c
 
 /* --- not built yet ----------------------------------------------------------------------- */
 
-/* A word, or with "oauth:" anything that begins so. */
+/* A word, or with "pam:" anything that begins so. */
 static bool is_built_value(const char *words, struct bytes text) {
     ptrdiff_t colon = bytes_find(text, ':');
     return schema_word(words, text) ||
@@ -105,11 +106,31 @@ static bool has_oauth(const struct reading *r, struct bytes name) {
     return config_oauth(r->config, name) != NULL;
 }
 
+/* "SERVICE" or "SERVICE@DOMAIN": PAM takes the service for the name of a file. */
+static bool is_pam_service(struct bytes text) {
+    struct bytes service = text;
+    bytes_split(&text, '@', &service);
+    for (size_t i = 0; i < service.len; i++)
+        if (!ascii_is_alnum(service.at[i]) && bytes_find(B("-_."), service.at[i]) < 0)
+            return false;
+    return service.len > 0 && service.len <= 64 && service.at[0] != '.' &&
+           (!text.at || (text.len && bytes_find(text, '@') < 0));
+}
+
+static void check_source(struct reading *r, const struct syntax_section *top, struct bytes source) {
+    if (bytes_starts(source, B("pam:")) && !is_pam_service(bytes_skip(source, 4)))
+        ERROR(r, top, "logins", "config.value",
+              "\"%.*s\" names no service of PAM; expected pam:SERVICE (the whole login is PAM's "
+              "user) or pam:SERVICE@DOMAIN (the local part is)",
+              BYTES_FMT(source));
+}
+
 static void check_top(struct reading *r) {
     const struct config *c = r->config;
     const struct syntax_section *top = &r->syntax.sections[0];
     for (size_t i = 0; i < c->logins.count; i++) {
         struct bytes login = c->logins.list[i];
+        check_source(r, top, login);
         if (bytes_starts(login, B("oauth:")) && !has_oauth(r, bytes_skip(login, 6)))
             ERROR(r, top, "logins", "config.reference",
                   "there is no provider \"%.*s\"; expected a section oauth \"%.*s\"",
@@ -242,6 +263,22 @@ static void check_pop3(struct reading *r, const struct listener *l,
                 "RFC 1939 wants at least 10min for POP3; slow clients will be cut off");
 }
 
+/* A source that must see the password serves no mechanism that hides it. */
+static void check_hidden_passwords(struct reading *r, const struct listener *l,
+                                   const struct syntax_section *from) {
+    static const char *const hiding[] = { "SCRAM-SHA-256-PLUS", "SCRAM-SHA-256", "SCRAM-SHA-1",
+                                          "CRAM-MD5" };
+    struct bytes source = config_password_source(r->config);
+    for (size_t i = 0; given(from, "mechanisms") && source.len && i < COUNT_OF(hiding); i++)
+        if (strings_has(l->mechanisms, bytes_str(hiding[i]))) {
+            WARNING(r, from, "mechanisms",
+                    "%s serves logins of the directory only: whoever is known to %.*s alone and "
+                    "whose program prefers it cannot log in; expected PLAIN and LOGIN alone",
+                    hiding[i], BYTES_FMT(source));
+            return;
+        }
+}
+
 static void check_listener(struct reading *r, struct map *bound, size_t i) {
     const struct listener *l = &r->config->listeners[i];
     const struct syntax_section *from = reading_origin(r, "listener", i);
@@ -250,6 +287,7 @@ static void check_listener(struct reading *r, struct map *bound, size_t i) {
     check_mechanisms(r, l, from);
     check_bound_once(r, bound, l, from);
     check_pop3(r, l, from);
+    check_hidden_passwords(r, l, from);
     if (l->tls == TLS_OFF && given(from, "certificate"))
         ERROR(r, from, "certificate", "config.conflict",
               "this listener has tls = off; expected no certificate, or TLS");

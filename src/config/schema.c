@@ -129,12 +129,13 @@ const struct setting schema[] = {
       .otherwise = "off on port 25, require for pop3 and admin, else offer",
       .sentence = "Whether clients may or must log in." },
     { "listener", "mechanisms", &type_words, IN(listener, mechanisms), .min = 1, .max = 16,
-      .choices = "SCRAM-SHA-256-PLUS SCRAM-SHA-256 OAUTHBEARER XOAUTH2 PLAIN LOGIN CRAM-MD5",
+      .choices = "SCRAM-SHA-256-PLUS SCRAM-SHA-256 SCRAM-SHA-1 OAUTHBEARER XOAUTH2 PLAIN LOGIN "
+                 "EXTERNAL CRAM-MD5",
       .fallback = "{\"SCRAM-SHA-256-PLUS\", \"SCRAM-SHA-256\", \"OAUTHBEARER\", \"XOAUTH2\", "
                   "\"PLAIN\", \"LOGIN\"}",
       .sentence =
-          "Ways to log in, the preferred first; those that no source in logins can serve, and "
-          "those not built yet, are left out of the default." },
+          "Ways to log in, the preferred first; those that not every source in logins can serve are "
+          "left out of the default." },
     { "listener", "proxy_protocol_from", &type_networks, IN(listener, proxy_protocol_from),
       .fallback = "{}",
       .sentence = "Peers that must begin with a PROXY v1 or v2 header, which is believed." },
@@ -303,13 +304,10 @@ const size_t schema_count = COUNT_OF(schema);
 /* Whoever builds a feature deletes its row. */
 static const struct not_built not_built[] = {
     { "listener", "service", "smtp pop3", "the admin page" },
-    { "listener", "mechanisms", "SCRAM-SHA-256-PLUS SCRAM-SHA-256 OAUTHBEARER XOAUTH2 PLAIN LOGIN",
-      "this way to log in" },
     { "domain", "recipients", "directory any", "asking the deliver target about recipients" },
     { "domain", "header_auth", "off", "checking the authentication of From" },
     { "queue", "store", "spool", "a queue shared through PostgreSQL" },
     { "", "directory", "sqlite", "a directory in PostgreSQL" },
-    { "", "logins", "directory oauth:", "logins that are not in the directory" },
     { "", "counters", "local", "counters shared through Redis" },
     { "", "blocklists", "", "DNS blocklists" },
     { "", "allowlists", "", "DNS allowlists" },

@@ -407,3 +407,25 @@ void decide_changes_sender(struct decision *d, struct bytes mailbox, bool header
     if (!d->facts->login.len && !header)
         decide_changes_login(d);
 }
+
+/* Another password first: the bound is there on purpose. */
+void decide_changes_app(struct decision *d, struct bytes mailbox) {
+    const struct facts *f = d->facts;
+    struct bytes app = decide_text_cut(d, f->app_password), login = decide_text_cut(d, f->login);
+    decide_change(d, "other-password", true, f->login,
+                  SAY(d, "log in with the password of %.*s itself", BYTES_FMT(login)));
+    if (mailbox.len)
+        decide_change(d, "app-sender", true,
+                      SAY(d, "%.*s %.*s %.*s", BYTES_FMT(f->login), BYTES_FMT(f->app_password),
+                          BYTES_FMT(mailbox)),
+                      SAY(d, "make app password %.*s of %.*s anew with --sender %.*s too",
+                          BYTES_FMT(app), BYTES_FMT(login),
+                          BYTES_FMT(decide_text_cut(d, mailbox))));
+    else
+        decide_change(d, "app-network", true,
+                      SAY(d, "%.*s %.*s %.*s", BYTES_FMT(f->login), BYTES_FMT(f->app_password),
+                          BYTES_FMT(decide_text_addr(d, f->client))),
+                      SAY(d, "make app password %.*s of %.*s anew with --network %.*s too",
+                          BYTES_FMT(app), BYTES_FMT(login),
+                          BYTES_FMT(decide_text_addr(d, f->client))));
+}

@@ -390,8 +390,15 @@ static enum holds own(struct decision *d, const struct connector *c, struct byte
     return bytes_equal_nocase(mine, mailbox) ? HOLDS : FAILS;
 }
 
+/* An app password narrows whatever its login may do. */
+bool decide_app_forbids(const struct facts *f, struct bytes mailbox) {
+    return f->app_senders.count && !patterns_match(f->app_senders, mailbox);
+}
+
 enum holds decide_sender(struct decision *d, const struct connector *c, struct bytes mailbox,
                          bool header, uint32_t *needs) {
+    if (decide_app_forbids(d->facts, mailbox))
+        return FAILS;
     if (!c || c->senders == SENDERS_OWN)
         return own(d, c, mailbox, header, needs);
     if (header && !mailbox.len)

@@ -68,9 +68,21 @@ static bool looked_at(const struct connector *c, const char *field) {
     return true;
 }
 
+static bool refuse_app_header(struct decision *d, const struct mailbox_header *m,
+                              struct bytes shown) {
+    struct bytes app = decide_text_cut(d, d->facts->app_password);
+    decide_changes_app(d, m->mailbox);
+    return decide_refuse(d, REFUSE_HEADER,
+                         SAY(d, "%s names %.*s, which app password %.*s is not for", m->field,
+                             BYTES_FMT(shown), BYTES_FMT(app)),
+                         B("Put an address there that it is for, or log in with another password"));
+}
+
 static bool refuse_header(struct decision *d, const struct mailbox_header *m) {
     struct bytes login = d->facts->login;
     struct bytes shown = decide_text_cut(d, m->mailbox);
+    if (m->mailbox.len && decide_app_forbids(d->facts, m->mailbox))
+        return refuse_app_header(d, m, shown);
     decide_changes_sender(d, m->mailbox, true);
     struct bytes what =
         !m->mailbox.len

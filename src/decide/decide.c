@@ -17,6 +17,7 @@ static const struct refusal_row refusals[REFUSE_COUNT] = {
     [REFUSE_QUEUE_FULL] = { TEMP, 452, "4.3.1", "queue.full" },
     [REFUSE_BLOCKED_SENDER] = { PERM, 550, "5.7.1", "sender.blocked" },
     [REFUSE_TENANT_NETWORK] = { PERM, 550, "5.7.1", "relay.tenant-network" },
+    [REFUSE_APP_NETWORK] = { PERM, 550, "5.7.1", "auth.app-network" },
     [REFUSE_RECIPIENTS] = { TEMP, 452, "4.5.3", "limit.recipients" },
     [REFUSE_UNKNOWN] = { PERM, 550, "5.1.1", "recipient.unknown" },
     [REFUSE_SENDER] = { PERM, 553, "5.7.1", "sender.not-yours" },
@@ -51,10 +52,11 @@ static decide_rule *const mail_rules[] = {
 };
 static decide_rule *const rcpt_rules[] = {
     decide_rule_own_door,        decide_rule_recipient_class, decide_rule_tenant_network,
-    decide_rule_recipient_count, decide_rule_bound_sender,    decide_rule_recipient_known,
-    decide_rule_relay,
+    decide_rule_app_network,     decide_rule_recipient_count, decide_rule_bound_sender,
+    decide_rule_recipient_known, decide_rule_relay,
 };
-static decide_rule *const maildrop_rules[] = { decide_rule_login_live, decide_rule_maildrop };
+static decide_rule *const maildrop_rules[] = { decide_rule_login_live, decide_rule_app_network,
+                                               decide_rule_maildrop };
 static decide_rule *const content_rules[] = {
     decide_rule_own_door, decide_rule_bare_newline,   decide_rule_hops,           decide_rule_size,
     decide_rule_one_from, decide_rule_header_senders, decide_rule_blocked_header,

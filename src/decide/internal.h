@@ -68,6 +68,7 @@ enum refusal {
     REFUSE_QUEUE_FULL,
     REFUSE_BLOCKED_SENDER,
     REFUSE_TENANT_NETWORK,
+    REFUSE_APP_NETWORK,
     REFUSE_RECIPIENTS,
     REFUSE_UNKNOWN,
     REFUSE_SENDER,
@@ -121,6 +122,8 @@ bool decide_relays_to(const struct connector *c, struct bytes mailbox);
  * c NULL: a login without a connector, which is bound to `own`. */
 enum holds decide_sender(struct decision *d, const struct connector *c, struct bytes mailbox,
                          bool header, uint32_t *needs);
+/* Is the session's app password bound to other senders? */
+bool decide_app_forbids(const struct facts *f, struct bytes mailbox);
 /* The login that counts: the session's, else the one a POP window is open for. */
 struct bytes decide_login(const struct facts *f);
 const struct tenant *decide_tenant(struct decision *d);
@@ -140,6 +143,7 @@ decide_rule decide_rule_auth_offered, decide_rule_auth_sequence, decide_rule_aut
     decide_rule_auth_mechanism, decide_rule_login;
 decide_rule decide_rule_auth_required, decide_rule_size, decide_rule_queue,
     decide_rule_blocked_sender;
+decide_rule decide_rule_app_network;
 decide_rule decide_rule_tenant_network, decide_rule_recipient_count, decide_rule_recipient_class,
     decide_rule_bound_sender, decide_rule_recipient_known, decide_rule_relay;
 decide_rule decide_rule_login_live, decide_rule_maildrop; /* rules.c */
@@ -163,6 +167,8 @@ struct bytes decide_login_words(struct decision *d);
 void decide_changes_login(struct decision *d);
 /* A login that is disabled or gone. */
 void decide_changes_user(struct decision *d);
+/* The session's app password may not be used for this sender (empty: from this address). */
+void decide_changes_app(struct decision *d, struct bytes mailbox);
 void decide_changes_no_grant(struct decision *d);
 void decide_changes_waiver(struct decision *d, bool tls);
 /* mailbox: of the envelope, or of a header field. */

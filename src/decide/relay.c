@@ -88,6 +88,25 @@ bool decide_rule_tenant_network(struct decision *d) {
                          B("Send from the customer's own network, or through its VPN"));
 }
 
+/* The bound of an app password is told like a tenant's: the login itself was right. */
+bool decide_rule_app_network(struct decision *d) {
+    const struct facts *f = d->facts;
+    if (!f->login.len || !f->app_networks.count)
+        return false;
+    bool inside = !f->client_unknown && networks_have(f->app_networks, f->client);
+    struct bytes client = decide_text_addr(d, f->client), app = decide_text_cut(d, f->app_password);
+    decide_trace(
+        d, SAY(d, "app password %.*s: networks", BYTES_FMT(app)), inside,
+        SAY(d, "client %.*s is %s its networks", BYTES_FMT(client), inside ? "in" : "in none of"));
+    if (inside)
+        return false;
+    decide_changes_app(d, BYTES_NONE);
+    return decide_refuse(d, REFUSE_APP_NETWORK,
+                         SAY(d, "App password %.*s of %.*s is not taken from %.*s", BYTES_FMT(app),
+                             BYTES_FMT(decide_text_cut(d, f->login)), BYTES_FMT(client)),
+                         B("Use it in the network it is for, or log in with another password"));
+}
+
 static uint64_t smaller(uint64_t limit, uint64_t other) {
     return other && (!limit || other < limit) ? other : limit;
 }
@@ -257,11 +276,24 @@ static bool find_bound(struct decision *d, bool *bound) {
     return !*bound && needs && decide_ask(d, needs);
 }
 
+static bool refuse_app_sender(struct decision *d, struct bytes sender) {
+    struct bytes app = decide_text_cut(d, d->facts->app_password);
+    decide_trace(d, SAY(d, "app password %.*s: senders", BYTES_FMT(app)), false,
+                 SAY(d, "%.*s is not among its senders", BYTES_FMT(sender)));
+    decide_changes_app(d, d->facts->sender.len ? d->facts->sender : B("<>"));
+    return decide_refuse(
+        d, REFUSE_SENDER,
+        SAY(d, "App password %.*s is not for sender %.*s", BYTES_FMT(app), BYTES_FMT(sender)),
+        B("Send with an address it is for, or log in with another password"));
+}
+
 static bool refuse_sender(struct decision *d) {
     const struct facts *f = d->facts;
     struct bytes sender = f->sender.len ? decide_text_cut(d, f->sender) : B("<>");
     struct bytes login =
         f->login; /* whose POP window it is, others at that address need not know */
+    if (decide_app_forbids(f, f->sender))
+        return refuse_app_sender(d, sender);
     decide_changes_sender(d, f->sender, false);
     struct bytes what =
         login.len ? SAY(d, "Sender %.*s is not among the addresses that login %.*s may send as",

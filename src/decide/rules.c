@@ -159,6 +159,11 @@ static bool sends_secret(struct bytes mechanism) {
     return is_one_of(mechanism, plain);
 }
 
+/* RFC 4422 appendix A: what the channel below says is all there is to say. */
+static bool needs_certificate(struct bytes mechanism) {
+    return bytes_equal_nocase(mechanism, B("EXTERNAL"));
+}
+
 static bool binds_channel(struct bytes mechanism) {
     return bytes_ends_nocase(mechanism, B("-PLUS"));
 }
@@ -188,6 +193,8 @@ bool decide_rule_auth_plaintext(struct decision *d) {
 
 /* Is this one on the listener's list usable now? */
 static bool usable(const struct facts *f, struct bytes mechanism) {
+    if (needs_certificate(mechanism))
+        return f->tls_version && f->client_spki.len;
     return f->tls_version || (!sends_secret(mechanism) && !binds_channel(mechanism));
 }
 

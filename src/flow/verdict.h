@@ -92,6 +92,10 @@ struct facts {
     /* the login */
     struct bytes login;     /* empty: none */
     struct bytes mechanism; /* used, or asked for in STEP_AUTH */
+    /* Logged in with an app password: its name, and what narrows it; empty lists: nothing does. */
+    struct bytes app_password;
+    struct patterns app_senders;
+    struct networks app_networks;
     enum fact_state login_state;
     const struct directory_entry *login_entry; /* NULL when known and gone */
     /* POP before SMTP: all who logged in from the client's address lately, the newest first. Of
