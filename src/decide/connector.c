@@ -395,6 +395,22 @@ bool decide_app_forbids(const struct facts *f, struct bytes mailbox) {
     return f->app_senders.count && !patterns_match(f->app_senders, mailbox);
 }
 
+/* Without the app password it might have been sent: then that is what to tell. */
+bool decide_app_alone_forbids(struct decision *d, struct bytes mailbox, bool header) {
+    struct facts whole = *d->facts;
+    struct decision plain = *d;
+    uint32_t needs = 0;
+    if (!decide_app_forbids(d->facts, mailbox))
+        return false;
+    whole.app_senders = (struct patterns){ 0 };
+    plain.facts = &whole;
+    bool holds = decide_sender(&plain, NULL, mailbox, header, &needs) == HOLDS;
+    for (size_t i = 0; i < d->config->connector_count && !holds; i++)
+        holds = decide_stands(&decide_standings(d)[i]) == STANDS_IN &&
+                decide_sender(&plain, &d->config->connectors[i], mailbox, header, &needs) == HOLDS;
+    return holds || needs; /* it is not asked who else might object */
+}
+
 enum holds decide_sender(struct decision *d, const struct connector *c, struct bytes mailbox,
                          bool header, uint32_t *needs) {
     if (decide_app_forbids(d->facts, mailbox))

@@ -81,7 +81,7 @@ static bool refuse_app_header(struct decision *d, const struct mailbox_header *m
 static bool refuse_header(struct decision *d, const struct mailbox_header *m) {
     struct bytes login = d->facts->login;
     struct bytes shown = decide_text_cut(d, m->mailbox);
-    if (m->mailbox.len && decide_app_forbids(d->facts, m->mailbox))
+    if (m->mailbox.len && decide_app_alone_forbids(d, m->mailbox, true))
         return refuse_app_header(d, m, shown);
     decide_changes_sender(d, m->mailbox, true);
     struct bytes what =

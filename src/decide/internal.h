@@ -124,6 +124,8 @@ enum holds decide_sender(struct decision *d, const struct connector *c, struct b
                          bool header, uint32_t *needs);
 /* Is the session's app password bound to other senders? */
 bool decide_app_forbids(const struct facts *f, struct bytes mailbox);
+/* ... and is that all that is against it? */
+bool decide_app_alone_forbids(struct decision *d, struct bytes mailbox, bool header);
 /* The login that counts: the session's, else the one a POP window is open for. */
 struct bytes decide_login(const struct facts *f);
 const struct tenant *decide_tenant(struct decision *d);

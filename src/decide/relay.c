@@ -292,7 +292,7 @@ static bool refuse_sender(struct decision *d) {
     struct bytes sender = f->sender.len ? decide_text_cut(d, f->sender) : B("<>");
     struct bytes login =
         f->login; /* whose POP window it is, others at that address need not know */
-    if (decide_app_forbids(f, f->sender))
+    if (decide_app_alone_forbids(d, f->sender, false))
         return refuse_app_sender(d, sender);
     decide_changes_sender(d, f->sender, false);
     struct bytes what =

@@ -3,6 +3,7 @@
  * the sender reads, in all its variants, is held against tests/golden/refusals.txt; with
  * POSTERN_WRITE_GOLDEN=1 the file is written anew, to be read before it is committed. */
 #include "decide/internal.h"
+#include "flow/app_password.h"
 #include "lab.h"
 #include "smtp/smtp.h"
 
@@ -193,6 +194,21 @@ static void from_nobody(struct lab *l) {
 #define TERRI "terri@proseware.com"
 #define CEO   "ceo@proseware.com"
 
+static void with_app(struct lab *l, const char *senders, const char *networks) {
+    facts_take_app_password(&l->f, l->arena, B("copier"), bytes_str(senders), bytes_str(networks));
+}
+static void app_elsewhere(struct lab *l) {
+    with_app(l, "", "192.0.2.0/24 2001:db8:5::/48");
+}
+static void app_for_others(struct lab *l) {
+    with_app(l, "scan@proseware.com .b.example", "");
+}
+static void app_header(struct lab *l) {
+    with_app(l, "scan@proseware.com", "");
+    wrong_from(l);
+    header[0].mailbox = B("terri@proseware.com");
+}
+
 static const struct scene scenes[] = {
     { "hotel", HOTEL, "internet", NULL, TERRI, "x@adatum.com", STEP_RCPT, 0, NULL, 550,
       "login outgoing-server add-client host-domain" },
@@ -287,6 +303,16 @@ static const struct scene scenes[] = {
       STEP_CONTENT, 13, wrong_reply_to, 550, "own-header add-sender" },
     { "From, unreadable", HOTEL, "submission", TERRI, TERRI, CEO, STEP_CONTENT, 13, unreadable_from,
       550, "own-header" },
+    { "app password elsewhere", HOTEL, "submission", TERRI, TERRI, "x@adatum.com", STEP_RCPT, 13,
+      app_elsewhere, 550, "other-password app-network" },
+    { "app password elsewhere, ours", HOTEL, "submission", TERRI, TERRI, CEO, STEP_RCPT, 13,
+      app_elsewhere, 550, "other-password app-network" },
+    { "app password, sender", HOTEL, "submission", TERRI, TERRI, "x@adatum.com", STEP_RCPT, 13,
+      app_for_others, 553, "other-password app-sender" },
+    { "app password, sender, ours", HOTEL, "submission", TERRI, TERRI, CEO, STEP_RCPT, 13,
+      app_for_others, 553, "other-password app-sender" },
+    { "app password, From", HOTEL, "submission", TERRI, TERRI, CEO, STEP_CONTENT, 13, app_header,
+      550, "other-password app-sender" },
     { "two From", HOTEL, "submission", TERRI, TERRI, CEO, STEP_CONTENT, 13, two_from, 550,
       "one-from" },
     { "no From", HOTEL, "submission", TERRI, TERRI, CEO, STEP_CONTENT, 13, no_from, 550,
@@ -476,6 +502,20 @@ static void do_smaller(struct lab *l, struct bytes argument) {
     assert_true(bytes_to_u64(argument, UINT64_MAX, &l->f.size));
 }
 
+static void do_other_password(struct lab *l, struct bytes argument) {
+    (void)argument;
+    facts_take_app_password(&l->f, l->arena, BYTES_NONE, BYTES_NONE, BYTES_NONE);
+}
+/* "LOGIN NAME WHAT" */
+static struct bytes third(struct bytes argument) {
+    return bytes_skip(argument, (size_t)bytes_find_last(argument, ' ') + 1);
+}
+static void do_app_sender(struct lab *l, struct bytes argument) {
+    facts_take_app_password(&l->f, l->arena, B("copier"), third(argument), BYTES_NONE);
+}
+static void do_app_network(struct lab *l, struct bytes argument) {
+    facts_take_app_password(&l->f, l->arena, B("copier"), BYTES_NONE, third(argument));
+}
 static void do_raise_size(struct lab *l, struct bytes argument) {
     struct bytes name, size = value(argument, &name);
     assert_true(bytes_to_u64(size, UINT64_MAX, &listener(l, name)->max_message_size));
@@ -581,6 +621,9 @@ static const struct maker {
     { "unblock", do_unblock },
     { "smaller", do_smaller },
     { "raise-size", do_raise_size },
+    { "other-password", do_other_password },
+    { "app-sender", do_app_sender },
+    { "app-network", do_app_network },
     { "free-space", do_free_space },
     { "fewer-connections", do_fewer },
     { "raise-connections", do_raise_connections },
