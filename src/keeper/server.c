@@ -159,19 +159,6 @@ void server_wait(struct server *s, enum server_wait wait, struct server_answer *
     out->source = s->source;
 }
 
-/* A POP3 session has no decision about networks behind it as SMTP has (decide's facts.app_password): so
- * it is made here. */
-static bool pop_from_elsewhere(const struct server *s, struct bytes networks) {
-    struct bytes word;
-    struct network n;
-    if (s->service != SERVICE_POP_BIT || !networks.len)
-        return false;
-    while (bytes_split(&networks, ' ', &word))
-        if (network_parse(word, &n) == NETWORK_OK && network_contains(n, s->client))
-            return false;
-    return true;
-}
-
 void server_in(struct server *s, const struct credential *with, struct server_answer *out) {
     struct buf app = buf_fixed(out->app, sizeof out->app);
     struct buf senders = buf_fixed(out->senders, sizeof out->senders);
@@ -186,7 +173,7 @@ void server_in(struct server *s, const struct credential *with, struct server_an
     }
     if (rc != OK)
         server_down(s, &why, out);
-    else if (!found || pop_from_elsewhere(s, buf_bytes(&networks)))
+    else if (!found)
         server_refused(s, true, out);
     else
         server_end(s, AUTH_DONE, out);

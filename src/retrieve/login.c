@@ -1,5 +1,6 @@
 /* login: USER and PASS, AUTH (RFC 5034), and what a login that succeeded earns: POP before SMTP. The
  * exchange itself is the keeper's; USER and PASS are its PLAIN. */
+#include "flow/app_password.h"
 #include "retrieve/internal.h"
 
 #include <string.h>
@@ -14,6 +15,7 @@ void reader_forget(struct reader *s) {
     s->facts.login = BYTES_NONE;
     s->facts.login_entry = NULL;
     s->facts.login_state = FACT_UNKNOWN;
+    facts_take_app_password(&s->facts, s->arena, BYTES_NONE, BYTES_NONE, BYTES_NONE);
 }
 
 /* --- what the keeper says ------------------------------------------------------------------ */
@@ -22,6 +24,7 @@ static void login_in(struct reader *s) {
     struct event *e = event_begin("authenticated");
     reader_event_head(e, s);
     event_text(e, "mechanism", s->facts.mechanism);
+    event_text(e, "app_password", s->facts.app_password);
     event_end(e);
     reader_auth_end(s);
     pop3_server_answer(s->machine, OK, NULL);
@@ -83,11 +86,25 @@ static void refuse(struct reader *s, const struct refusal *refusal) {
     pop3_server_answer(s->machine, refusal->rc, &why);
 }
 
+static void tell_guessed(struct reader *s, const struct auth_answer *answer) {
+    struct event *e = event_begin("login-guessed");
+    reader_event_head(e, s);
+    event_text(e, "login", answer->login);
+    event_u64(e, "addresses", answer->guessed_from);
+    event_str(e, "remedy",
+              "Nothing is locked: the login goes on from where it has come in lately. See that its "
+              "password is a long one");
+    event_bool(e, "alarm", true);
+    event_end(e);
+}
+
 static void refused(struct reader *s, const struct auth_answer *answer) {
     bool close = answer->close;
     struct refusal refusal = is_token(s) ? bad_token : wrong;
     if (answer->told)
         refusal.what = answer->why.text;
+    if (answer->guessed_from)
+        tell_guessed(s, answer);
     s->tried = answer->login;
     s->because = is_token(s) && !answer->told ? bytes_str(answer->why.text) : BYTES_NONE;
     refuse(s, &refusal);
@@ -109,6 +126,7 @@ static void answer_held(struct reader *s) {
     case AUTH_DONE:
         reader_forget(s);
         s->facts.login = arena_copy(s->arena, a->login);
+        facts_take_app_password(&s->facts, s->arena, a->app, a->app_senders, a->app_networks);
         if (!a->data.len) {
             login_in(s);
             return;
@@ -162,6 +180,7 @@ static void ask_keeper(struct reader *s, bool has_initial, struct bytes initial)
         .service = B("pop"),
         .cb_exporter = tls ? tls->exporter : BYTES_NONE,
         .cb_unique = tls ? tls->unique : BYTES_NONE,
+        .tls = tls != NULL,
         .no_plus = bytes_search(bytes_str(s->offered), B("-PLUS")) < 0,
         .has_initial = has_initial,
         .initial = initial,

@@ -17,10 +17,11 @@ static bool says_who(struct reader *s) {
     return !gateway;
 }
 
-/* Found out anew when it is used: connector.c decides what it is worth. */
+/* Found out anew when it is used: connector.c decides what it is worth. An app password opens none: a
+ * window knows nothing of what it is bound to. */
 static bool open_window(struct reader *s) {
     struct retrieve *r = s->stage;
-    if (!config_pop_window(r->rules->config) || !says_who(s))
+    if (!config_pop_window(r->rules->config) || !says_who(s) || s->facts.app_password.len)
         return false;
     counters_pop_open(r->setup.counters, s->facts.client, s->facts.login_entry->address,
                       loop_wall(r->setup.loop));
