@@ -213,6 +213,10 @@ def check_reasons():
     for code_, status, reason in REFUSAL.findall(code(SRC / "decide/decide.c")):
         if f"{code_} {status}" not in known.get(reason, {}).get("reply", []):
             complain("data/reasons.txt", f"{reason} does not name the reply {code_} {status} that the decision gives")
+    for name in ("refusals.txt", "wire.txt"):  # what the tests have heard
+        for reply, reason in re.findall(r"\b(\d{3} \d\.\d+\.\d+) .*\[([a-z0-9.-]+) \w+\]$", read(ROOT / "tests/golden" / name), re.M):
+            if reply not in known.get(reason, {}).get("reply", []):
+                complain("data/reasons.txt", f"{reason} does not name the reply {reply} of tests/golden/{name}")
     if read(ROOT / "docs/reasons.md") != reasons.markdown(read(reasons.DATA)):
         complain("docs/reasons.md", "is not made from data/reasons.txt: python3 tools/reasons.py > docs/reasons.md")
 
