@@ -526,14 +526,15 @@ def test_pop3_backends_down(t):
             os.kill(keeper, signal.SIGCONT)
         assert "[SYS/TEMP]" in refusal and "backend.auth" in refusal, refusal
         client.cut()
-    directory = server.state / "directory.db"
-    directory.rename(server.state / "away")
+    directory = next(server.state.rglob("directory.db"))
+    away = directory.with_name("away")
+    directory.rename(away)
     try:
         client = pop(server, user=None)
         client.user("ceo@proseware.com")
         refusal = fails(client.pass_, "secret")
     finally:
-        (server.state / "away").rename(directory)
+        away.rename(directory)
     assert "Log in first" in fails(client.stat)
     assert "[SYS/TEMP]" in refusal and "backend.directory" in refusal, refusal
 
