@@ -243,3 +243,27 @@ def test_pop_checked(t):
     found = server.run("check", "--json")
     assert "proof.pop-window" in found.stdout, found.stdout
     assert "POP3 login" in server.run("check").stdout
+
+
+def ask(server, **request):
+    control = socket.socket(socket.AF_UNIX)
+    control.connect(str(server.state / "run/control.sock"))
+    control.sendall(json.dumps(request).encode() + b"\n")
+    return [json.loads(line) for line in control.makefile()]
+
+
+def test_pop_many(t):
+    """More windows than one page holds are listed whole; a login that comes from everywhere pushes out its own oldest only."""
+    users = [f"u{n}@proseware.com" for n in range(16)]
+    server, _ = world(t, text(), sink=False, users=users)
+    for user in users:
+        for n in range(64):
+            assert ask(server, command="pop-open", login=user, address=f"2001:db8::{n:x}")[0]["login"] == user
+    assert len(set(windows(server))) == 1024
+    for n in range(100):
+        ask(server, command="pop-open", login=users[0], address=f"2001:db8:1::{n:x}")
+    assert len(windows(server, users[0])) == 64 and len(windows(server)) == 1024
+    assert len(windows(server, "2001:db8::7")) == 15, "each login's own oldest went"
+    assert ask(server, command="pop-close", address="2001:db8::7") == [{"closed": 15}]
+    for wrong in ({"login": users[0]}, {"address": "2001:db8::1"}, {"login": users[0], "address": "x"}, {}):
+        assert "error" in ask(server, command="pop-open", **wrong)[0], wrong
