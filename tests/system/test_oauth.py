@@ -3,8 +3,9 @@ import base64
 import json
 import os
 import subprocess
+from pathlib import Path
 
-from harness import Skip, options, tool, until
+from harness import Skip, need_root, tool, until
 from peers import ROOT
 from test_outbound import certificate, hand_in, ndr
 from test_peers import run
@@ -263,10 +264,30 @@ def test_oauth_redirect_and_https(t):
     until(lambda: session(other).cmd("AUTH OAUTHBEARER " + bearer(secure.token())).code == 235, "a login", every=0.5)
 
 
-def certificate_for(t, address):
+def test_oauth_provider_by_name(t):
+    """A name in a URL is looked up by the system's resolver, from within the sandbox; one that is unknown is 454."""
+    need_root()
+    import isolation
+
+    hosts = t.folder / "hosts"
+    hosts.write_text("127.0.0.1 localhost idp.example\n")
+    isolation.mount(str(hosts), Path("/etc/hosts"), "", 0x1000)  # MS_BIND
+    crt, key = certificate_for(t, "127.0.0.1", "DNS:idp.example")
+    identity = provider(t, certificate=(crt, key))
+    identity.url = identity.url.replace("127.0.0.1", "idp.example")
+    server, _ = world(t, CASES + section(identity, f'ca_file = "{crt}"'))
+    send(server, bearer(identity.token()), to="ceo@proseware.com")
+    name = identity.url
+    identity.url = name.replace("idp.example", "nowhere.example")
+    assert server.reload(CASES + section(identity, f'ca_file = "{crt}"'))["event"] == "reloaded"
+    until(lambda: session(server).cmd("AUTH OAUTHBEARER " + bearer(identity.token())).code == 454, "a refusal", every=0.5)
+    assert "nowhere.example" in server.events("refused", reason="backend.oauth")[-1]["because"]
+
+
+def certificate_for(t, address, more=""):
     crt, key = t.folder / "idp.pem", t.folder / "idp.key"
     subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "30",
-                    "-subj", "/CN=idp", "-addext", f"subjectAltName=IP:{address}", "-keyout", key, "-out", crt], check=True, capture_output=True)
+                    "-subj", "/CN=idp", "-addext", f"subjectAltName=IP:{address}" + (more and "," + more), "-keyout", key, "-out", crt], check=True, capture_output=True)
     return str(crt), str(key)
 
 

@@ -25,12 +25,19 @@ static const char whole[] =
     "route \"x\" { via = {\"smtp://h.example:587\", \"mx:i.example\"} tls = require\n"
     "  login = \"env:POSTERN_TEST_LOGIN\" source_address = 192.0.2.7 rate = {10/s}\n"
     "  from = {ann@a.example} ca_file = /etc/ca.pem }\n"
+    "route \"y\" { to = {x.example} via = {\"smtps://h.example\"} login = \"env:POSTERN_TEST_CLIENT\" }\n"
+    "oauth \"o\" { issuer = \"https://o.example\" audience = mail claim = upn ca_file = \"@/mail.pem\"\n"
+    "  introspection = \"https://o.example/i\" client = \"env:POSTERN_TEST_LOGIN\" }\n"
     "queue { retry = {10s, 20s} min_free = 7% }\nhistory { keep = 3d }\n";
 
 static struct parsed parse_whole(void) {
     char path[128];
     setenv("POSTERN_TEST_SECRET", "tiger-swordfish", 1);
     setenv("POSTERN_TEST_LOGIN", "joe:tiger-swordfish", 1);
+    setenv("POSTERN_TEST_CLIENT",
+           "{\"token_url\":\"https://l.example/t\",\"client_id\":\"i\",\"client_secret\":"
+           "\"tiger-swordfish\",\"user\":\"relay@l.example\"}",
+           1);
     snprintf(path, sizeof path, "%s/", test_dir);
     char *text = replaced(whole, "@/", path);
     struct parsed p = parse_all(text);
@@ -66,6 +73,33 @@ static void thawed_is_the_same(void **state) {
     buf_free(&shown_again);
     config_close(&p.config);
     config_close(&c);
+}
+
+/* Workers are not given what only the fetcher needs. */
+static void workers_get_no_client_secrets(void **state) {
+    (void)state;
+    struct parsed p = parse_whole();
+    struct buf whole_block = buf_grow(1 << 20), worker = buf_grow(1 << 20);
+    struct config *c;
+    config_freeze(&whole_block, p.config);
+    config_freeze_worker(&worker, p.config);
+    assert_int_equal(config_thaw(buf_bytes(&whole_block), &c), OK);
+    assert_true(bytes_search(c->routes[1].login_client, B("tiger-swordfish")) > 0);
+    assert_bytes(c->oauths[0].client_secret, "tiger-swordfish");
+    assert_true(c->oauths[0].ca_pem.len > 0);
+    assert_true(config_needs_fetcher(c));
+    config_close(&c);
+    assert_int_equal(config_thaw(buf_bytes(&worker), &c), OK);
+    assert_int_equal(c->routes[1].login_client.len, 0);
+    assert_true(c->routes[1].login_oauth);
+    assert_bytes(c->routes[1].login_user, "relay@l.example");
+    assert_bytes(c->routes[0].login_password, "tiger-swordfish");
+    assert_int_equal(c->oauths[0].client_secret.len + c->oauths[0].client_id.len, 0);
+    assert_bytes(c->oauths[0].issuer, "https://o.example");
+    config_close(&c);
+    config_close(&p.config);
+    buf_free(&whole_block);
+    buf_free(&worker);
 }
 
 static void thawed_outlives_its_block(void **state) {
@@ -170,7 +204,7 @@ static void shown_reads_back(void **state) {
     struct parsed p = parse_whole();
     struct buf shown = buf_grow(1 << 20), again = buf_grow(1 << 20);
     config_show(&shown, p.config);
-    char *text = replaced(buf_text(&shown), "\"***\"", "\"env:POSTERN_TEST_SECRET\"");
+    char *text = replaced(buf_text(&shown), "\"***\"", "\"env:POSTERN_TEST_LOGIN\"");
     struct parsed q = parse_all(text);
     if (q.rc != OK)
         print_findings(&q);
@@ -211,10 +245,15 @@ static void shown_empty_is_valid(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(thawed_is_the_same),    cmocka_unit_test(thawed_outlives_its_block),
-        cmocka_unit_test(cut_short_is_refused),  cmocka_unit_test(flipped_bits_do_no_harm),
-        cmocka_unit_test(every_field_is_frozen), cmocka_unit_test(shown_reads_back),
-        cmocka_unit_test(shown_holds_no_secret), cmocka_unit_test(shown_empty_is_valid),
+        cmocka_unit_test(thawed_is_the_same),
+        cmocka_unit_test(workers_get_no_client_secrets),
+        cmocka_unit_test(thawed_outlives_its_block),
+        cmocka_unit_test(cut_short_is_refused),
+        cmocka_unit_test(flipped_bits_do_no_harm),
+        cmocka_unit_test(every_field_is_frozen),
+        cmocka_unit_test(shown_reads_back),
+        cmocka_unit_test(shown_holds_no_secret),
+        cmocka_unit_test(shown_empty_is_valid),
     };
     return cmocka_run_group_tests(tests, make_files, remove_files);
 }
