@@ -51,6 +51,7 @@ struct drawn {
 static struct drawn connectors[CONNECTORS_MAX];
 static size_t connector_count;
 static struct piece gateway;
+static bool has_internet; /* the listener */
 static bool has_gateway;
 
 static bool bit_of(const uint8_t *ip, unsigned i) {
@@ -199,6 +200,7 @@ static void draw_connector(struct buf *b, struct drawn *c) {
                                          "  listeners = {\"submission\"}\n",
                                          "  listeners = {\"offering\", \"submission\"}\n" };
     buf_printf(b, "connector \"c%zu\" {\n  note = \"drawn\"\n", connector_count);
+    bool tenant = chance(12);
     bool networks = chance(85), more_who = !networks || chance(25);
     const char *who = more_who ? ONE_OF(other) : "";
     c->by_address = !more_who;
@@ -206,12 +208,17 @@ static void draw_connector(struct buf *b, struct drawn *c) {
         draw_networks(b, c);
     buf_str(b, who);
     buf_str(b, ONE_OF(to));
-    buf_str(b, strstr(who, "senders") ? "" : ONE_OF(senders));
-    buf_str(b, chance(25) ? ONE_OF(where) : "");
-    buf_str(b, chance(25) ? "  without_auth_on = {\"submission\"}\n" : "");
-    buf_str(b, chance(15) ? "  without_tls_on = {\"submission\"}\n" : "");
+    buf_str(b, tenant ? "  tenant = \"north\"\n" : strstr(who, "senders") ? "" : ONE_OF(senders));
+    if (tenant && !strstr(who, "senders"))
+        buf_str(b, "  senders = {\"north.example\"}\n");
+    const char *at = chance(25) ? ONE_OF(where) : "";
+    if (!has_internet && strstr(at, "internet"))
+        at = "";
+    bool may_waive = networks && (!*at || strstr(at, "submission"));
+    buf_str(b, at);
+    buf_str(b, may_waive && chance(25) ? "  without_auth_on = {\"submission\"}\n" : "");
+    buf_str(b, may_waive && chance(15) ? "  without_tls_on = {\"submission\"}\n" : "");
     buf_str(b, chance(25) ? "  header_from = any\n" : "");
-    buf_str(b, chance(10) ? "  tenant = \"north\"\n" : "");
     c->expired = chance(12);
     buf_str(b, c->expired ? "  expires = \"2020-01-01\"\n" : "");
     buf_str(b, "}\n");
@@ -226,7 +233,8 @@ static void draw_config(struct buf *b) {
                                          " proxy_protocol_from = {\"2001:db8::/32\", \"::/7\"}" };
     memset(connectors, 0, sizeof connectors);
     buf_str(b, "domain \"ours.example\" {}\ndomain \"north.example\" {}\n");
-    if (chance(90))
+    has_internet = chance(90);
+    if (has_internet)
         buf_printf(b, "listener \"internet\" { bind = {\"127.0.0.1:25\"} tls = offer%s }\n",
                    ONE_OF(peers));
     buf_str(
@@ -330,7 +338,8 @@ static struct bytes relayed(const struct config *c, struct facts *f, struct byte
 
 /* A stranger with whatever it may say. True when it was relayed. */
 static bool try_stranger(const struct config *c, const uint8_t ip[16], struct arena *a) {
-    static const char *const froms[] = { "", "x@ours.example", "b@adatum.com", "z@z.invalid" };
+    static const char *const froms[] = { "", "x@ours.example", "b@adatum.com", "z@z.invalid",
+                                         "n@north.example" };
     static const char *const tos[] = { "y@adatum.com", "y@eu.lists.example", "x@contoso.com",
                                        "anybody@at.all" };
     struct facts f = stranger_of(c, addr_from(ip));

@@ -17,7 +17,7 @@ static uint8_t next(void) {
 
 static void test_brute_force(void **unused) {
     (void)unused;
-    enum { ROUNDS = 4000, DICE = 600 };
+    enum { ROUNDS = 2500, DICE = 600 };
     for (int i = 0; i < ROUNDS; i++) {
         uint8_t data[DICE];
         for (int j = 0; j < DICE; j++)
