@@ -83,14 +83,21 @@ size_t reasons_near(struct bytes id, const struct reason **out, size_t max) {
 
 /* --- in a reply -------------------------------------------------------------------------------------- */
 
-const struct reason *reason_of_reply(struct bytes reply) {
-    ptrdiff_t open = bytes_find_last(reply, '[');
-    if (open < 0)
-        return NULL;
-    struct bytes inside = bytes_skip(reply, (size_t)open + 1), id;
+/* "[relay.no-grant 4fq2" of the text's next bracket, or NULL. */
+static const struct reason *of_bracket(struct bytes inside) {
+    struct bytes id;
     ptrdiff_t close = bytes_find(inside, ']');
     if (close < 0)
         return NULL;
     inside = bytes_first(inside, (size_t)close);
     return bytes_split(&inside, ' ', &id) ? reason_find(id) : NULL;
+}
+
+const struct reason *reason_of_reply(struct bytes reply) {
+    const struct reason *found = NULL;
+    for (ptrdiff_t open; !found && (open = bytes_find(reply, '[')) >= 0;) {
+        reply = bytes_skip(reply, (size_t)open + 1);
+        found = of_bracket(reply);
+    }
+    return found;
 }

@@ -21,7 +21,8 @@ const struct reason *reasons_list(size_t *count_out);
 const struct reason *reason_find(struct bytes id);
 /* Those whose ids are nearest to a misspelt one, the best first; returns how many were put in. */
 size_t reasons_near(struct bytes id, const struct reason **out, size_t max);
-/* The id that a reply of ours bears at its end, "... [relay.no-grant 4fq2]"; NULL: it bears none. */
+/* The id that a reply of ours bears at its end, "... [relay.no-grant 4fq2]", whatever it is quoted in;
+ * NULL: it bears none. */
 const struct reason *reason_of_reply(struct bytes reply);
 
 #endif

@@ -70,6 +70,12 @@ static void test_in_a_reply(void **state) {
             ->id,
         "relay.no-grant");
     assert_string_equal(reason_of_reply(B("[tls.required]"))->id, "tls.required");
+    assert_string_equal(
+        reason_of_reply(
+            B("mx.x [192.0.2.1] said: 550 [sender.not-yours 4f] (in reply to RCPT) [x]"))
+            ->id,
+        "sender.not-yours");
+    assert_null(reason_of_reply(B("[[[[[[")));
     assert_null(reason_of_reply(B("550 5.7.1 Unable to relay")));
     assert_null(reason_of_reply(B("550 nothing [made.up 4f]")));
     assert_null(reason_of_reply(B("550 cut [relay.no-grant")));
