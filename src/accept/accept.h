@@ -8,6 +8,7 @@
 
 #include "counters/counters.h"
 #include "directory/directory.h"
+#include "dns/dns.h"
 #include "flow/store.h"
 #include "flow/verdict.h"
 #include "keeper/auth.h"
@@ -21,6 +22,7 @@ struct accept_setup {
     struct directory *directory;
     struct auth *auth;
     struct counters *counters;
+    struct dns *dns;
     /* decide/decide.h, handed in so that stages do not include each other. */
     void (*decide)(const struct config *config, enum decide_step step, const struct facts *facts,
                    struct arena *a, struct verdict *out);

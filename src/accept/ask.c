@@ -3,8 +3,6 @@
 #include "accept/internal.h"
 #include "base/must.h"
 
-static void go_on(struct session *s);
-
 /* The entry is gone when the directory's callback returns: the session keeps what it needs. */
 static const struct directory_entry *copy_entry(struct arena *a,
                                                 const struct directory_entry *from) {
@@ -36,7 +34,7 @@ static void login_found(void *ctx, enum rc rc, const struct directory_entry *ent
     struct session *s = ctx;
     s->facts.login_state = rc == OK ? FACT_KNOWN : FACT_FAILED;
     s->facts.login_entry = rc == OK ? copy_entry(s->tx ? s->tx->arena : s->step, entry) : NULL;
-    go_on(s);
+    ask_go_on(s);
 }
 
 /* --- POP before SMTP ------------------------------------------------------------------------ */
@@ -99,7 +97,7 @@ static void popped_found(void *ctx, enum rc rc, const struct directory_entry *en
     struct session *s = ctx;
     s->finding->state = rc == OK ? FACT_KNOWN : FACT_FAILED;
     s->finding->entry = rc == OK ? copy_entry(s->tx ? s->tx->arena : s->step, entry) : NULL;
-    go_on(s);
+    ask_go_on(s);
 }
 
 /* False: there is nobody to ask for. */
@@ -116,7 +114,7 @@ static void recipient_found(void *ctx, enum rc rc, const struct directory_entry 
     struct session *s = ctx;
     s->facts.recipient_state = rc == OK ? FACT_KNOWN : FACT_FAILED;
     s->facts.recipient_entry = rc == OK ? copy_entry(s->step, entry) : NULL;
-    go_on(s);
+    ask_go_on(s);
 }
 
 static void sender_found(void *ctx, enum rc rc, const struct directory_entry *entry,
@@ -125,7 +123,7 @@ static void sender_found(void *ctx, enum rc rc, const struct directory_entry *en
     struct session *s = ctx;
     s->facts.sender_state = rc == OK ? FACT_KNOWN : FACT_FAILED;
     s->facts.sender_entry = rc == OK ? copy_entry(s->tx ? s->tx->arena : s->step, entry) : NULL;
-    go_on(s);
+    ask_go_on(s);
 }
 
 void ask_gateway(struct session *s) {
@@ -153,6 +151,12 @@ static bool fetch(struct session *s, const struct verdict *v) {
         directory_find_login(a->setup.directory, s->facts.login, login_found, s);
         return false;
     }
+    if (callers_fetch(s, missing))
+        return false;
+    if (missing & FACT_GREY) {
+        callers_look_grey(s);
+        return true;
+    }
     if (missing & FACT_SENDER_ENTRY) {
         directory_find(a->setup.directory, s->facts.sender, sender_found, s);
         return false;
@@ -162,7 +166,7 @@ static bool fetch(struct session *s, const struct verdict *v) {
         return false;
     }
     MUST(missing & FACT_COUNTERS);
-    return limits_look(s, v, go_on);
+    return limits_look(s, v, ask_go_on);
 }
 
 /* A recipient that may be taken gets its places in the limits before that is said: somebody else may
@@ -183,6 +187,7 @@ void ask_forget_popped(struct session *s) {
 static void forget_facts(struct session *s) {
     struct facts *f = &s->facts;
     f->recipient_entry = NULL;
+    f->grey_state = FACT_UNKNOWN; /* it is the recipient's too */
     f->counts_state = FACT_UNKNOWN;
     s->placed = false;
     if (f->gateway_state == FACT_FAILED)
@@ -194,13 +199,13 @@ static void forget_facts(struct session *s) {
     ask_forget_popped(s);
 }
 
-static void go_on(struct session *s) {
+void ask_go_on(struct session *s) {
     struct verdict v;
     for (;;) {
         s->accept->setup.decide(s->rules->config, s->asking, &s->facts, s->step, &v);
         if (v.rc != MORE && !wants_places(s, &v))
             break;
-        if (v.rc == MORE ? !fetch(s, &v) : !limits_hold(s, &v, go_on))
+        if (v.rc == MORE ? !fetch(s, &v) : !limits_hold(s, &v, ask_go_on))
             return;
     }
     void (*then)(struct session *, const struct verdict *) = s->then;
@@ -220,7 +225,7 @@ void ask_decision(struct session *s, enum decide_step step,
     s->step = arena_open();
     s->facts.now = loop_wall(s->accept->setup.loop);
     ask_popped(s, s->step);
-    go_on(s);
+    ask_go_on(s);
 }
 
 void ask_cancel(struct session *s) {
@@ -228,6 +233,7 @@ void ask_cancel(struct session *s) {
         return;
     directory_cancel(s->accept->setup.directory, s);
     counters_cancel(s->accept->setup.counters, s);
+    callers_cancel(s);
     s->then = NULL;
     arena_close(&s->step);
 }

@@ -9,6 +9,7 @@
 #include "base/event.h"
 #include "base/id.h"
 #include "base/list.h"
+#include "dns/dns.h"
 #include "message/header.h"
 #include "smtp/smtp.h"
 #include "sys/proxy.h"
@@ -115,6 +116,7 @@ struct session {
     bool input_seen;
     int64_t active; /* loop time of the last progress: what the idle time is counted from */
     size_t trickle; /* octets heard since */
+    struct dns_inquiry *inquiry; /* a decision waits for it */
     struct auth_exchange *exchange;
     struct auth_answer held;        /* while its delay runs */
     const struct verdict *refusing; /* its refusal is being answered: for the event */
@@ -170,6 +172,15 @@ void ask_gateway(struct session *s); /* fills in facts.gateway */
  * forgotten before that is reset. */
 void ask_popped(struct session *s, struct arena *a);
 void ask_forget_popped(struct session *s);
+
+void ask_go_on(struct session *s); /* the fact it waited for is there */
+
+/* callers.c: what the DNS says of the client. */
+/* Asks for one of FACT_HELO, FACT_PTR, FACT_LISTS; false: it is none of these. */
+bool callers_fetch(struct session *s, uint32_t missing);
+void callers_look_grey(struct session *s); /* FACT_GREY; needs no waiting */
+void callers_cancel(struct session *s);
+void callers_forget(struct session *s); /* the client is another one, or says another name */
 
 /* transaction.c: MAIL to the end of data. */
 void transaction_mail(void *ctx, const struct smtp_mail *mail);

@@ -217,6 +217,7 @@ static void helo(void *ctx, bool extended, struct bytes name) {
     buf_printable(&b, bytes_first(name, HELO_MAX));
     buf_text(&b);
     s->facts.helo = buf_bytes(&b);
+    s->facts.helo_state = FACT_UNKNOWN;
     transaction_reset(s);
     session_offer(s);
     smtp_server_answer(s->machine, OK, NULL);

@@ -69,7 +69,7 @@ static void close_transaction(struct session *s) {
     f->has_sender = false;
     f->sender = f->recipient = BYTES_NONE;
     f->recipients_so_far = 0;
-    f->charged = f->counted = (struct strings){ 0 };
+    f->charged = f->counted = f->domains = (struct strings){ 0 };
     f->header_mailboxes = NULL;
     f->header_mailbox_count = 0;
     f->recipient_entry = f->sender_entry = f->login_entry = NULL;
@@ -174,6 +174,20 @@ static void note_charged(struct session *s, struct bytes connector) {
     s->facts.charged.list = tx->charged;
 }
 
+/* Of ours; bare postmaster has none. */
+static void note_domain(struct session *s) {
+    struct strings *known = &s->facts.domains;
+    ptrdiff_t at = bytes_find_last(s->facts.recipient, '@');
+    struct bytes name = bytes_skip(s->facts.recipient, (size_t)(at + 1));
+    if (at < 0 || strings_has(*known, name))
+        return;
+    struct bytes *list = ARENA_ARRAY(s->tx->arena, known->count + 1, struct bytes);
+    if (known->count)
+        memcpy(list, known->list, known->count * sizeof *list);
+    list[known->count] = name;
+    *known = (struct strings){ known->count + 1, list };
+}
+
 /* Room for one more, doubling. */
 static void grow_recipients(struct transaction *tx) {
     if (tx->envelope.count < tx->capacity)
@@ -200,6 +214,8 @@ static void rcpt_decided(struct session *s, const struct verdict *v) {
     if (v->tenant.len && !tx->envelope.tenant.len)
         tx->envelope.tenant = arena_copy(tx->arena, v->tenant);
     grow_recipients(tx);
+    if (!v->relay)
+        note_domain(s);
     tx->envelope.recipients[tx->envelope.count++] = (struct recipient){
         .original = s->facts.recipient,
         .final = s->facts.recipient,

@@ -53,6 +53,7 @@ void xclient_command(void *ctx, const struct smtp_command *command) {
     }
     s->facts.client_from_proxy = true;
     s->facts.gateway_state = FACT_UNKNOWN;
+    callers_forget(s);
     session_forget_certificate(s); /* it was the peer's own */
     login_forget(s);
     s->facts.login = arena_copy(s->arena, command->xclient.login);

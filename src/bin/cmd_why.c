@@ -7,6 +7,7 @@
 #include "bin/control.h"
 #include "bin/findings.h"
 #include "bin/layout.h"
+#include "bin/lookup.h"
 #include "bin/options.h"
 #include "bin/settings.h"
 #include "counters/counters.h"
@@ -31,12 +32,14 @@ enum { RULES_MAX = 4096, HEADERS_MAX = 64, ROUNDS_MAX = 16, LINE_MAX_OCTETS = 25
 
 /* The command line, as given. */
 struct question {
-    struct bytes file, client, local, listener, user, app_password, mechanism, certificate, local_user, popped,
-        helo;
+    struct bytes file, client, local, listener, user, app_password, mechanism, certificate,
+        local_user, popped, helo;
+    struct bytes listed[HEADERS_MAX];
+    size_t listed_count;
     struct bytes from, to, size, recipients, sent, at, from_fields;
     struct bytes header_from[HEADERS_MAX], sender_header[HEADERS_MAX], reply_to[HEADERS_MAX];
     size_t header_from_count, sender_header_count, reply_to_count;
-    bool tls, offline, json, batch;
+    bool tls, offline, json, batch, retried;
 };
 
 struct answer {
@@ -46,6 +49,7 @@ struct answer {
     struct config *config;
     struct directory_db *directory; /* NULL: an empty one */
     bool directory_down;
+    struct looking *looking; /* up names: shared by all questions of a batch */
     uint64_t sent;
     bool told_offline; /* no server runs */
     struct facts facts;
@@ -319,10 +323,26 @@ static int take_app_password(struct answer *w) {
     return OPTIONS_GO_ON;
 }
 
+static int take_listed(struct answer *w) {
+    struct dnslist list;
+    for (size_t i = 0; i < w->q->listed_count; i++) {
+        struct bytes given = arena_lower(w->arena, w->q->listed[i]);
+        if (!dnslist_parse(given, &list) || list.score)
+            return misuse(w, "--listed", given, "expected a list such as zen.example");
+        struct bytes zones[128];
+        size_t count = w->facts.listener ? dnslist_zones(w->facts.listener, zones, 128) : 0, j = 0;
+        while (j < count && !bytes_equal(zones[j], list.zone))
+            j++;
+        if (j == count)
+            return misuse(w, "--listed", given, "the listener asks no such list");
+    }
+    return OPTIONS_GO_ON;
+}
+
 static int take_facts(struct answer *w) {
     static int (*const takers[])(struct answer * w) = {
         take_client, take_listener, take_envelope,     take_certificate,
-        take_header, take_numbers,  take_app_password,
+        take_header, take_numbers,  take_app_password, take_listed,
     };
     struct facts *f = &w->facts;
     struct loop *l = loop_open();
@@ -513,6 +533,103 @@ static void find_counts(struct answer *w) {
     w->facts.count_count = w->v.limit_count;
 }
 
+/* --- what the DNS says of the client ------------------------------------------------------------------ */
+
+/* A resolver of our own, started when the first name is to be looked up. */
+struct looking {
+    struct loop *loop;
+    struct lookup lookup;
+    bool tried;
+};
+
+static bool can_look(struct answer *w) {
+    struct looking *k = w->looking;
+    struct why why;
+    if (w->q->offline)
+        return false;
+    if (!k->tried && lookup_open(w->config, k->loop, w->config->arena, &k->lookup, &why) != OK)
+        fprintf(stderr, "postern why: the DNS was not asked: %s\n", why.text);
+    k->tried = true;
+    return k->lookup.dns != NULL;
+}
+
+static void ptr_checked(void *ctx, const struct dns_name_check *check) {
+    struct answer *w = ctx;
+    w->facts.ptr_state = check->failed ? FACT_FAILED : FACT_KNOWN;
+    w->facts.ptr_name = arena_copy(w->arena, check->name);
+    w->facts.ptr_confirmed = check->confirmed;
+    loop_stop(w->looking->loop);
+}
+
+static void helo_checked(void *ctx, const struct dns_name_check *check) {
+    struct answer *w = ctx;
+    w->facts.helo_state = check->failed ? FACT_FAILED : FACT_KNOWN;
+    w->facts.helo_missing = !check->name.len;
+    w->facts.helo_confirmed = check->confirmed;
+    loop_stop(w->looking->loop);
+}
+
+static void find_names(struct answer *w, bool helo) {
+    struct looking *k = w->looking;
+    struct facts *f = &w->facts;
+    *(helo ? &f->helo_state : &f->ptr_state) = FACT_FAILED;
+    if (!can_look(w))
+        return;
+    if (helo)
+        dns_check_name(k->lookup.dns, k->loop, f->helo, f->client, helo_checked, w);
+    else
+        dns_check_client(k->lookup.dns, k->loop, f->client, ptr_checked, w);
+    loop_run(k->loop);
+}
+
+static void listed(void *ctx, const struct dns_listing *list, size_t count) {
+    struct answer *w = ctx;
+    struct listing *kept = ARENA_ARRAY(w->arena, count, struct listing);
+    for (size_t i = 0; i < count; i++) {
+        uint32_t *codes = ARENA_ARRAY(w->arena, list[i].count, uint32_t);
+        for (size_t j = 0; j < list[i].count; j++)
+            codes[j] = dnslist_code(list[i].codes[j]);
+        kept[i] = (struct listing){ arena_copy(w->arena, list[i].zone),
+                                    list[i].failed,
+                                    bytes_str(list[i].because),
+                                    list[i].count,
+                                    codes,
+                                    arena_copy(w->arena, list[i].text) };
+    }
+    w->facts.listings = kept;
+    w->facts.listing_count = count;
+    w->facts.listings_state = FACT_KNOWN;
+    loop_stop(w->looking->loop);
+}
+
+/* --listed LIST: as if it had the client, and no other had; with :127.0.0.4 behind it, with this answer. */
+static void pretend_listed(struct answer *w) {
+    struct facts *f = &w->facts;
+    struct listing *kept = ARENA_ARRAY(w->arena, w->q->listed_count, struct listing);
+    for (size_t i = 0; i < w->q->listed_count; i++) {
+        struct dnslist list;
+        uint32_t *code = ARENA_NEW(w->arena, uint32_t);
+        dnslist_parse(arena_lower(w->arena, w->q->listed[i]), &list);
+        *code = list.last ? list.first : UINT32_C(0x7f000002);
+        kept[i] = (struct listing){ .zone = list.zone, .code_count = 1, .codes = code };
+    }
+    f->listings = kept;
+    f->listing_count = w->q->listed_count;
+    f->listings_state = FACT_KNOWN;
+}
+
+static void find_listings(struct answer *w) {
+    struct bytes zones[128];
+    w->facts.listings_state = FACT_FAILED;
+    if (w->q->listed_count)
+        pretend_listed(w);
+    else if (can_look(w)) {
+        dns_ask_lists(w->looking->lookup.dns, w->looking->loop, w->facts.client, zones,
+                      dnslist_zones(w->facts.listener, zones, COUNT_OF(zones)), listed, w);
+        loop_run(w->looking->loop);
+    }
+}
+
 static void tell(struct answer *w, uint32_t missing) {
     struct facts *f = &w->facts;
     for (size_t i = 0; i < f->popped_count; i++)
@@ -530,6 +647,14 @@ static void tell(struct answer *w, uint32_t missing) {
         find_gateway(w);
     if (missing & FACT_COUNTERS)
         find_counts(w);
+    if (missing & (FACT_HELO | FACT_PTR))
+        find_names(w, missing & FACT_HELO);
+    if (missing & FACT_LISTS)
+        find_listings(w);
+    if (missing & FACT_GREY) { /* as if it came for the first time, unless told otherwise */
+        f->grey_state = FACT_KNOWN;
+        f->grey_opens = w->q->retried ? f->now : f->now + w->config->greylist_delay;
+    }
 }
 
 /* --- the session ------------------------------------------------------------------------------------- */
@@ -590,6 +715,10 @@ static bool content(struct answer *w, const struct verdict *granted) {
     struct bytes *charged = ARENA_NEW(w->arena, struct bytes);
     *charged = granted->connector;
     f->charged = (struct strings){ granted->connector.len ? 1 : 0, charged };
+    ptrdiff_t at = bytes_find_last(f->recipient, '@');
+    struct bytes *domain = ARENA_NEW(w->arena, struct bytes);
+    *domain = bytes_skip(f->recipient, (size_t)(at + 1));
+    f->domains = (struct strings){ granted->relay || at < 0 ? 0 : 1, domain };
     return step(w, STEP_CONTENT, "DATA");
 }
 
@@ -748,6 +877,7 @@ static struct answer *another(const struct answer *w, const struct options *o,
     one->config = w->config;
     one->directory = w->directory;
     one->directory_down = w->directory_down;
+    one->looking = w->looking;
     return one;
 }
 
@@ -814,6 +944,10 @@ int cmd_why(int argc, char **argv) {
              "this login has just used POP3 from the address; default: as the running server knows",
              popped),
         TEXT("--helo", "N", "what it says in EHLO", helo),
+        { .name = "--retried",
+          .help = "greylist: it has tried before, long enough ago",
+          .flag = &q.retried },
+        EACH("--listed", "as if this DNS list had the client (LIST or LIST:127.0.0.4)", listed),
         TEXT("--from", "A", "envelope sender; <> is the null sender", from),
         TEXT("--to", "A", "recipient", to),
         EACH("--header-from", "a mailbox in From; may be given again", header_from),
@@ -848,11 +982,15 @@ int cmd_why(int argc, char **argv) {
     w->options = &o;
     w->q = &q;
     w->arena = arena;
+    struct looking looking = { .loop = loop_open() };
+    w->looking = &looking;
     code = open_config(w);
     if (code == OPTIONS_GO_ON) {
         open_directory(w);
         code = q.batch ? answer_batch(w, &q) : answer(w);
     }
+    lookup_close(&looking.lookup);
+    loop_close(&looking.loop);
     directory_db_close(&w->directory);
     config_close(&w->config);
     arena_close(&arena);

@@ -4,6 +4,7 @@
 #include "base/must.h"
 #include "base/num.h"
 #include "bin/layout.h"
+#include "bin/lookup.h"
 #include "sys/files.h"
 #include "sys/process.h"
 #include "sys/sockets.h"
@@ -145,72 +146,14 @@ static void check_listeners(struct live *l) {
 
 /* --- the resolver ------------------------------------------------------------------------- */
 
-struct helper {
-    pid_t pid;
-    char dir[40];
-    struct bytes socket;
-};
-
-/* What the server's workers may reach is what is looked at: a socket that only root may open is none
- * for them. */
-static void give_up_root(struct live *l, const char *dir) {
-    struct layout_accounts accounts;
-    struct why why;
-    if (geteuid() != 0)
-        return;
-    if (layout_accounts(l->config, &accounts, &why) != OK ||
-        chown(dir, accounts.worker.uid, accounts.worker.gid) < 0 ||
-        process_become(&accounts.worker, &why) != OK)
-        live_say(l, "goes on as root: %.*s cannot be used", BYTES_FMT(l->config->run_as));
-}
-
-static enum rc spawn(struct live *l, struct helper *h, struct why *why) {
-    static const char *const argv[] = { "postern", "serve", "--child=resolver", NULL };
-    struct buf frozen = buf_grow(CONFIG_MAX);
-    int door = -1;
-    h->socket = arena_printf(l->arena, "%s/resolver.sock", h->dir);
-    enum rc rc = sockets_listen_unix(h->socket, SOCK_SEQPACKET, 0600, &door, why);
-    if (rc != OK)
-        return rc;
-    config_freeze(&frozen, l->config);
-    int config = process_memfd("postern-config", buf_bytes(&frozen));
-    explicit_bzero(frozen.at, frozen.len);
-    buf_free(&frozen);
-    MUST(config >= 0);
-    struct process_fd fds[] = { { door, 3 }, { config, 4 } };
-    rc = process_spawn(&(struct process_spawn){ argv, fds, COUNT_OF(fds), NULL }, &h->pid, why);
-    close(door);
-    close(config);
-    return rc;
-}
-
-static void open_dns(struct live *l, struct helper *h) {
+static void open_dns(struct live *l, struct lookup *k) {
     static const struct live_about about = { .setting = { "dns", 3 } };
     struct why why;
-    *h = (struct helper){ .dir = "/tmp/postern-check-XXXXXX" };
-    if (!mkdtemp(h->dir)) {
-        h->dir[0] = '\0';
-        live_find(l, LIVE_WARNING, "live.dns", &about, "no names were looked up: /tmp: %s",
-                  strerror(errno));
-        return;
-    }
-    give_up_root(l, h->dir);
-    if (spawn(l, h, &why) == OK)
-        l->dns = dns_open_channel(l->loop, h->socket.at);
-    else
+    if (lookup_open(l->config, l->loop, l->arena, k, &why) != OK)
         live_find(l, LIVE_WARNING, "live.dns", &about, "no names were looked up: %s", why.text);
-}
-
-static void close_dns(struct live *l, struct helper *h) {
-    dns_close(&l->dns);
-    if (h->pid) {
-        kill(h->pid, SIGTERM);
-        waitpid(h->pid, NULL, 0);
-    }
-    if (h->socket.len)
-        unlink(h->socket.at);
-    if (h->dir[0])
-        rmdir(h->dir);
+    if (k->still_root)
+        live_say(l, "goes on as root: %.*s cannot be used", BYTES_FMT(l->config->run_as));
+    l->dns = k->dns;
 }
 
 /* --- all of it ---------------------------------------------------------------------------- */
@@ -223,7 +166,7 @@ static void out_of_time(void *ctx) {
 void live_check(struct config *c, struct arena *a, struct config_findings *findings) {
     struct live l = { .config = c, .arena = a, .loop = loop_open() };
     static const struct live_about roots = { .setting = { "tls", 3 } };
-    struct helper helper;
+    struct lookup lookup;
     struct timer last = { 0 };
     struct why why;
     signal(SIGPIPE, SIG_IGN);
@@ -232,7 +175,7 @@ void live_check(struct config *c, struct arena *a, struct config_findings *findi
     check_listeners(&l);
     if (tls_client_open(BYTES_NONE, &l.tls, &why) != OK)
         live_find(&l, LIVE_ERROR, "live.roots", &roots, "%s", why.text);
-    open_dns(&l, &helper);
+    open_dns(&l, &lookup);
     l.ends = loop_now(l.loop) + LIVE_MS;
     live_begun(&l);
     live_servers_begin(&l);
@@ -245,7 +188,7 @@ void live_check(struct config *c, struct arena *a, struct config_findings *findi
     live_servers_end(&l);
     live_oauth_end(&l);
     live_names_end(&l);
-    close_dns(&l, &helper);
+    lookup_close(&lookup);
     tls_client_close(&l.tls);
     loop_close(&l.loop);
     append(a, findings, &l.findings);

@@ -278,6 +278,7 @@ struct pipeline *pipeline_open(const struct pipeline_setup *setup, const struct 
             .directory = setup->directory,
             .auth = setup->auth,
             .counters = setup->counters,
+            .dns = setup->dns,
             .decide = decide,
             .mechanisms = decide_mechanisms,
             .resolve = resolve_for,

@@ -59,6 +59,7 @@ enum service { SERVICE_SMTP, SERVICE_POP3, SERVICE_ADMIN };
 enum explain { EXPLAIN_FULL, EXPLAIN_BRIEF };
 enum bare_newline { BARE_REFUSE, BARE_FIX };
 enum recipients_mode { RECIPIENTS_DIRECTORY, RECIPIENTS_ANY, RECIPIENTS_PROBE };
+enum caller_check { CALLER_OFF, CALLER_NOTE, CALLER_REQUIRE };
 enum header_auth { HEADER_AUTH_OFF, HEADER_AUTH_NOTE, HEADER_AUTH_ENFORCE };
 enum transport { TRANSPORT_MAILDIR, TRANSPORT_LMTP, TRANSPORT_SMTP };
 
@@ -75,7 +76,8 @@ struct domain {
     enum recipients_mode recipients;
     struct deliver_to deliver;
     enum header_auth header_auth;
-    struct rates limit, limit_recipients; /* of mail from outside */
+    struct rates limit, limit_recipients;             /* of mail from outside */
+    struct patterns blocked_senders, blocked_headers; /* for its recipients, besides the server's */
 };
 
 struct listener {
@@ -100,6 +102,8 @@ struct listener {
     uint64_t max_recipients;
     int64_t idle_timeout;
     struct rates limit_per_client, limit_recipients_per_client; /* strangers too */
+    struct strings blocklists, allowlists;                      /* the server's unless given */
+    enum caller_check helo, ptr;
 };
 struct certificate {
     struct place place;
@@ -236,10 +240,13 @@ struct config {
     struct bytes directory; /* "sqlite" or "postgresql://..." */
     struct strings logins;
     struct bytes counters;
-    struct strings dns;            /* empty: full resolution; "system"; "127.0.0.1:5353" */
-    struct bytes dns_trust_anchor; /* "builtin" "file:PATH" "off", default filled in */
-    struct strings blocklists, allowlists;
+    struct strings dns;                    /* empty: full resolution; "system"; "127.0.0.1:5353" */
+    struct bytes dns_trust_anchor;         /* "builtin" "file:PATH" "off", default filled in */
+    struct strings blocklists, allowlists; /* dnslist_parse takes an entry apart */
+    uint64_t blocklist_score;              /* refused at this sum of scores */
     bool greylist;
+    int64_t greylist_delay, greylist_window, greylist_lifetime;
+    uint64_t greylist_trust;
     struct bytes srs_secret; /* resolved; never shown */
     struct bytes alarm;
 };
@@ -296,6 +303,18 @@ const struct listener *config_listener(const struct config *c, struct bytes name
 const struct tenant *config_tenant(const struct config *c, struct bytes name);       /* or NULL */
 /* The longest pop_before_smtp of all connectors; 0: there is none. */
 int64_t config_pop_window(const struct config *c);
+/* An entry of blocklists or allowlists: "zone", "zone=2", "zone:127.0.0.2", "zone:127.0.0.4-7=3". */
+struct dnslist {
+    struct bytes zone;
+    uint32_t first, last; /* answers it is about, in the host's order; 0: any */
+    unsigned score;       /* 0: none given */
+};
+bool dnslist_parse(struct bytes entry, struct dnslist *out);
+uint32_t dnslist_code(struct addr answer); /* 0: no IPv4 address */
+/* The zones of a listener's lists, each once. */
+size_t dnslist_zones(const struct listener *l, struct bytes *out, size_t max);
+/* For people: without the customer's key that some lists have as the first label. */
+struct bytes dnslist_name(struct bytes zone);
 /* "ca:PATH name:NAME" of client_certificate; false for one by its key. */
 bool config_certificate_split(struct bytes entry, struct bytes *path_out, struct bytes *name_out);
 /* Is a client asked for its certificate here: could a grant or a login need it? */

@@ -106,6 +106,8 @@ static const struct storage domain_storage[] = {
     ENUM(domain, header_auth, HEADER_AUTH_ENFORCE),
     RATES(domain, limit),
     RATES(domain, limit_recipients),
+    PATTERNS(domain, blocked_senders),
+    PATTERNS(domain, blocked_headers),
     END,
 };
 static const struct storage listener_storage[] = {
@@ -132,6 +134,10 @@ static const struct storage listener_storage[] = {
     TIME(listener, idle_timeout),
     RATES(listener, limit_per_client),
     RATES(listener, limit_recipients_per_client),
+    STRINGS(listener, blocklists),
+    STRINGS(listener, allowlists),
+    ENUM(listener, helo, CALLER_REQUIRE),
+    ENUM(listener, ptr, CALLER_REQUIRE),
     END,
 };
 static const struct storage certificate_storage[] = {
@@ -273,7 +279,12 @@ const struct storage config_storage[] = {
     BYTES(config, dns_trust_anchor),
     STRINGS(config, blocklists),
     STRINGS(config, allowlists),
+    U64(config, blocklist_score),
     BOOL(config, greylist),
+    TIME(config, greylist_delay),
+    TIME(config, greylist_window),
+    TIME(config, greylist_lifetime),
+    U64(config, greylist_trust),
     SECRET(config, srs_secret),
     BYTES(config, alarm),
     END,

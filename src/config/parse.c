@@ -417,6 +417,10 @@ static void finish_listener(struct reading *r, size_t i) {
         l->idle_timeout = POP3_IDLE_MIN;
     if (!syntax_find(from, "mechanisms") && r->config->logins.count)
         fit_mechanisms(r, l);
+    if (!syntax_find(from, "blocklists"))
+        l->blocklists = r->config->blocklists;
+    if (!syntax_find(from, "allowlists"))
+        l->allowlists = r->config->allowlists;
     read_pair(r, from, "certificate", l->certificate, &l->chain_pem, l->key, &l->key_pem);
 }
 

@@ -80,12 +80,26 @@ const struct setting schema[] = {
     { "", "dns_trust_anchor", &type_one_of, IN(config, dns_trust_anchor),
       .choices = "builtin off file:", .otherwise = "builtin, or off when dns names servers",
       .sentence = "What DNSSEC answers are checked against; off switches DANE off too." },
-    { "", "blocklists", &type_domains, IN(config, blocklists), .max = 32, .fallback = "{}",
-      .sentence = "DNS blocklists asked about clients from outside at RCPT." },
-    { "", "allowlists", &type_domains, IN(config, allowlists), .max = 32, .fallback = "{}",
-      .sentence = "DNS allowlists that exempt a client from the blocklists." },
+    { "", "blocklists", &type_dnslists, IN(config, blocklists), .max = 64, .fallback = "{}",
+      .sentence = "DNS blocklists asked about clients from outside at RCPT; a score is 1 unless "
+                  "given." },
+    { "", "allowlists", &type_dnslists, IN(config, allowlists), .max = 64, .fallback = "{}",
+      .sentence = "DNS allowlists: a client on one is exempt from blocklists and greylist, or with "
+                  "a score has so much taken off." },
+    { "", "blocklist_score", &type_count, IN(config, blocklist_score), 1, 1000, .fallback = "1",
+      .sentence = "The sum of scores at which a client is refused." },
     { "", "greylist", &type_switch, IN(config, greylist), .choices = "off on", .fallback = "off",
       .sentence = "Whether unknown clients from outside are asked to try again later." },
+    { "", "greylist_delay", &type_duration, IN(config, greylist_delay), SECOND, 12 * HOUR,
+      .fallback = "5min", .sentence = "How long a client has to wait before it is taken." },
+    { "", "greylist_window", &type_duration, IN(config, greylist_window), MINUTE, 14 * DAY,
+      .fallback = "2d", .sentence = "How long after that it may come back." },
+    { "", "greylist_lifetime", &type_duration, IN(config, greylist_lifetime), HOUR, 400 * DAY,
+      .fallback = "35d",
+      .sentence = "How long a client that came back is remembered since its last message." },
+    { "", "greylist_trust", &type_count, IN(config, greylist_trust), .max = 1000, .fallback = "5",
+      .sentence = "So many senders and recipients of a network that came back, and all of it is "
+                  "taken at once; 0 is never." },
     { "", "srs_secret", &type_secret, IN(config, srs_secret), .otherwise = "one made in state_dir",
       .secret = true, .sentence = "Key for rewritten senders of forwarded mail." },
     { "", "alarm", &type_one_of, IN(config, alarm), .choices = "postmaster https:// http://",
@@ -112,6 +126,12 @@ const struct setting schema[] = {
       .sentence = "Messages to it from outside, all senders together." },
     { "domain", "limit_recipients", &type_rates, IN(domain, limit_recipients), .max = 8,
       .fallback = "{}", .sentence = "Recipients of it from outside, all senders together." },
+
+    { "domain", "blocked_senders", &type_patterns, IN(domain, blocked_senders), .fallback = "{}",
+      .sentence = "Envelope senders refused from outside for its recipients." },
+    { "domain", "blocked_headers", &type_patterns, IN(domain, blocked_headers), .fallback = "{}",
+      .sentence = "Addresses in From, Sender or Reply-To refused after the data for its "
+                  "recipients." },
 
     { "listener", "bind", &type_binds, IN(listener, bind), .min = 1, .max = 64,
       .otherwise = "required",
@@ -169,6 +189,19 @@ const struct setting schema[] = {
     { "listener", "limit_recipients_per_client", &type_rates,
       IN(listener, limit_recipients_per_client), .max = 8, .fallback = "{}",
       .sentence = "Recipients of one address, IPv6 of one /64, whoever it is." },
+    { "listener", "blocklists", &type_own_dnslists, IN(listener, blocklists), .max = 64,
+      .otherwise = "the server's", .sentence = "Blocklists asked there instead of the server's." },
+    { "listener", "allowlists", &type_own_dnslists, IN(listener, allowlists), .max = 64,
+      .otherwise = "the server's", .sentence = "Allowlists asked there instead of the server's." },
+    { "listener", "helo", &type_choice, IN(listener, helo), .choices = "off note require",
+      .fallback = "off",
+      .sentence =
+          "Whether the name in EHLO is looked at: noted, or required to be a host name that "
+          "exists and is not ours." },
+    { "listener", "ptr", &type_choice, IN(listener, ptr), .choices = "off note require",
+      .fallback = "off",
+      .sentence = "Whether the client's address is looked up: noted, or required to have a name "
+                  "(PTR) that leads back to it." },
 
     { "certificate", "chain", &type_path, IN(certificate, chain), .otherwise = "required",
       .sentence = "PEM file of the certificate chain, the server's own first." },
@@ -309,9 +342,6 @@ static const struct not_built not_built[] = {
     { "queue", "store", "spool", "a queue shared through PostgreSQL" },
     { "", "directory", "sqlite", "a directory in PostgreSQL" },
     { "", "counters", "local", "counters shared through Redis" },
-    { "", "blocklists", "", "DNS blocklists" },
-    { "", "allowlists", "", "DNS allowlists" },
-    { "", "greylist", "off", "greylisting" },
     { "", "srs_secret", "", "rewriting the senders of forwarded mail" },
     { "", "alarm", "postmaster", "alarms to a webhook" },
 };

@@ -131,6 +131,12 @@ static bool show_each(struct buf *b, const struct setting *s, const void *base) 
     return shows_list(list->count, s);
 }
 
+/* {} says something else than nothing does. */
+static bool show_even_none(struct buf *b, const struct setting *s, const void *base) {
+    show_strings(b, *CONST_FIELD(base, s, struct strings));
+    return true;
+}
+
 static bool has_control(struct bytes text) {
     for (size_t i = 0; i < text.len; i++)
         if ((unsigned char)text.at[i] < ' ' || text.at[i] == 0x7f)
@@ -251,6 +257,14 @@ static struct bytes check_spki(const struct input *in, struct bytes text) {
     return arena_lower(in->r->arena, text);
 }
 
+static struct bytes check_dnslist(const struct input *in, struct bytes text) {
+    struct dnslist list;
+    text = arena_lower(in->r->arena, text);
+    if (!dnslist_parse(text, &list) || !check_host(in, list.zone).len)
+        return BYTES_NONE;
+    return text;
+}
+
 static bool read_text(const struct input *in) {
     return read_one(in, check_any);
 }
@@ -280,6 +294,9 @@ static bool read_mailboxes(const struct input *in) {
 }
 static bool read_servers(const struct input *in) {
     return read_each(in, check_server);
+}
+static bool read_dnslists(const struct input *in) {
+    return read_each(in, check_dnslist);
 }
 static bool read_spki(const struct input *in) {
     return read_each(in, check_spki);
@@ -1053,6 +1070,17 @@ const struct type type_spki = { "list of certificates",
                                 "{\"spki-sha256:HEX\"} with 64 hexadecimal digits, or an authority "
                                 "and a name as in {\"ca:/etc/postern/ca.pem name:gw.example.com\"}",
                                 .list = true, .read = read_spki, .show = show_each };
+const struct type type_dnslists = { "list of DNS lists",
+                                    "zones such as {\"zen.example\"}, with a score as in "
+                                    "\"zen.example=2\", for some answers only as in "
+                                    "\"zen.example:127.0.0.4-7=3\"",
+                                    .list = true, .read = read_dnslists, .show = show_each };
+const struct type type_own_dnslists = { "list of DNS lists",
+                                        "zones such as {\"zen.example\"}, with a score as in "
+                                        "\"zen.example=2\", for some answers only as in "
+                                        "\"zen.example:127.0.0.4-7=3\"",
+                                        .list = true, .read = read_dnslists,
+                                        .show = show_even_none };
 const struct type type_servers = {
     "list of name servers", "{}, {\"system\"} or addresses with ports such as {\"127.0.0.1:53\"}",
     .list = true, .read = read_servers, .show = show_each

@@ -33,7 +33,8 @@ extern const struct type type_text, type_name, type_path, type_host, type_mailbo
     type_address, type_secret, type_login, type_client, type_url, type_keys, type_deliver;
 /* Lists. */
 extern const struct type type_binds, type_networks, type_patterns, type_rates, type_durations,
-    type_vias, type_domains, type_mailboxes, type_names, type_words, type_spki, type_servers;
+    type_vias, type_domains, type_mailboxes, type_names, type_words, type_spki, type_servers,
+    type_dnslists, type_own_dnslists;
 /* A list, or a word that stands for one. */
 extern const struct type type_logins, type_relay_to, type_senders;
 

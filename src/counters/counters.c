@@ -7,7 +7,9 @@
 #include "counters/counters.h"
 #include "base/must.h"
 #include "base/scan.h"
+#include "counters/grey.h"
 #include "counters/pop.h"
+#include "counters/watch.h"
 #include "sys/process.h"
 
 #include <errno.h>
@@ -26,6 +28,8 @@ enum {
     SAVE_VERSION = 3,
     SAVED_WINDOW = 1, /* what a record in the saved part begins with */
     SAVED_POP = 2,
+    SAVED_GREY = 3,
+    SAVED_WATCH = 4,
 };
 
 /* Added to every time, so that what happened before this host was started has a number too. */
@@ -53,6 +57,8 @@ struct table {
     uint64_t windows_used[WINDOWS / 64]; /* a bit each, so that saving touches no others' pages */
     struct window windows[WINDOWS];
     struct pop_table pop;
+    struct grey_table grey;
+    struct watch_table watch;
     struct gauge gauges[GAUGES];
     uint16_t held[]; /* [column][gauge] */
 };
@@ -611,6 +617,44 @@ bool counters_pop_next(const struct counters *c, uint32_t *cursor, struct arena 
     return found;
 }
 
+/* --- greylist and tripwire -------------------------------------------------------------------- */
+
+int64_t counters_grey(struct counters *c, const struct counters_grey *g, int64_t now) {
+    lock(c->table);
+    int64_t opens = grey_look(&c->table->grey, g, now);
+    unlock(c->table);
+    return opens;
+}
+
+bool counters_watch(struct counters *c, struct counters_watch *w, int64_t now) {
+    lock(c->table);
+    bool tripped = watch_note(&c->table->watch, w, now);
+    unlock(c->table);
+    return tripped;
+}
+
+int64_t counters_suspended(const struct counters *c, struct addr client) {
+    lock(c->table);
+    int64_t since = watch_suspended(&c->table->watch, client);
+    unlock(c->table);
+    return since;
+}
+
+size_t counters_resume(struct counters *c, struct addr client) {
+    lock(c->table);
+    size_t count = watch_resume(&c->table->watch, client);
+    unlock(c->table);
+    return count;
+}
+
+bool counters_suspended_next(const struct counters *c, uint32_t *cursor, struct addr *client_out,
+                             int64_t *since_out) {
+    lock(c->table);
+    bool found = watch_next(&c->table->watch, cursor, client_out, since_out);
+    unlock(c->table);
+    return found;
+}
+
 /* --- kept over a restart ----------------------------------------------------------------- */
 
 static bool is_crowd(const struct table *t, const struct window *w) {
@@ -650,6 +694,8 @@ void counters_save(const struct counters *c, struct buf *out, int64_t now, int64
     lock(t);
     save_windows(t, now, out);
     save_pop(t, out);
+    grey_save(&t->grey, SAVED_GREY, out);
+    watch_save(&t->watch, SAVED_WATCH, out);
     unlock(t);
 }
 
@@ -684,11 +730,15 @@ bool counters_load(struct counters *c, struct bytes saved, int64_t now, int64_t 
     lock(c->table);
     while (good && !scan_done(&s)) {
         int kind = scan_char(&s);
-        good = kind == SAVED_WINDOW || kind == SAVED_POP;
+        good = kind >= SAVED_WINDOW && kind <= SAVED_WATCH;
         if (kind == SAVED_WINDOW)
             good = load_window(c->table, &s, now, down);
         else if (kind == SAVED_POP)
             pop_load_row(&c->table->pop, &s, wall_ms);
+        else if (kind == SAVED_GREY)
+            grey_load(&c->table->grey, &s, wall_ms);
+        else if (kind == SAVED_WATCH)
+            watch_load(&c->table->watch, &s, wall_ms);
         good &= !s.bad;
     }
     unlock(c->table);

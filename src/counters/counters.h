@@ -105,6 +105,39 @@ size_t counters_popped(const struct counters *c, struct addr client, int64_t sin
 bool counters_pop_next(const struct counters *c, uint32_t *cursor, struct arena *a,
                        struct counters_popped *out);
 
+/* --- greylist: clients from outside that have come before ------------------------------------------
+ *
+ * A client counts by its /24 or /64. Bounded: of a network, what never came back goes first. */
+struct counters_grey {
+    struct addr client;
+    struct bytes sender, recipient;
+    int64_t delay, window; /* it passes this long after the first try, and up to so much later */
+    int64_t lifetime;      /* is remembered for so long since it last passed */
+    uint64_t trust;        /* so many of a network, and all of it passes; 0: never */
+};
+/* Notes the try. When it is taken, as wall ms: now or earlier, if it passes. */
+int64_t counters_grey(struct counters *c, const struct counters_grey *g, int64_t now);
+
+/* --- the tripwire: who sends through grants by address alone -------------------------------------- */
+enum { COUNTERS_WATCHED_MAX = 64 }; /* the highest threshold */
+struct counters_watch {
+    struct addr client;  /* IPv6 counts as a /64 */
+    struct bytes sender; /* its domain; empty: one that belongs there */
+    struct bytes helo;
+    int64_t window;
+    uint64_t senders_max, helos_max; /* thresholds; 0: none */
+    unsigned senders, helos;         /* seen within the window, this one included */
+};
+/* True when this one was too many: the address is suspended from now on. */
+bool counters_watch(struct counters *c, struct counters_watch *w, int64_t now);
+/* Since when, wall ms; 0: it is not. */
+int64_t counters_suspended(const struct counters *c, struct addr client);
+/* Lifts it; a client of family 0 is all of them. How many it was. */
+size_t counters_resume(struct counters *c, struct addr client);
+/* One after the other, in no order; *cursor begins at 0. False: that was all. */
+bool counters_suspended_next(const struct counters *c, uint32_t *cursor, struct addr *client_out,
+                             int64_t *since_out);
+
 /* --- the message in hand: after two crashes with the same one it is held -------------------- */
 void counters_in_hand(struct counters *c, struct bytes id); /* empty: none */
 struct bytes counters_was_in_hand(const struct counters *c, unsigned column);

@@ -132,23 +132,41 @@ bool decide_rule_header_senders(struct decision *d) {
     return !f->charged.count && is_bound_login(f) && check_header(d, NULL);
 }
 
+static bool refuse_blocked(struct decision *d, const struct mailbox_header *m,
+                           const struct domain *of) {
+    struct bytes shown = decide_text_cut(d, m->mailbox);
+    struct bytes where = of ? SAY(d, " of domain %.*s", BYTES_FMT(of->name)) : BYTES_NONE;
+    decide_trace(
+        d, of ? SAY(d, "domain %.*s: blocked_headers", BYTES_FMT(of->name)) : B("blocked_headers"),
+        false, SAY(d, "%s %.*s is blocked", m->field, BYTES_FMT(shown)));
+    decide_change(d, of ? "unblock-header-domain" : "unblock", false,
+                  of ? SAY(d, "%.*s %.*s", BYTES_FMT(of->name), BYTES_FMT(m->mailbox)) : m->mailbox,
+                  SAY(d,
+                      "take %.*s out of blocked_headers%.*s: unsafe if it was put there for abuse",
+                      BYTES_FMT(shown), BYTES_FMT(where)));
+    if (of && d->facts->domains.count > 1)
+        decide_change(
+            d, "split-domain", true, of->name,
+            SAY(d, "send it to the recipients outside %.*s by itself", BYTES_FMT(of->name)));
+    return decide_refuse(d, REFUSE_BLOCKED_HEADER,
+                         SAY(d, "Mail with %.*s in %s is not taken %s%.*s", BYTES_FMT(shown),
+                             m->field, of ? "for " : "here", BYTES_FMT(of ? of->name : BYTES_NONE)),
+                         SAY(d, "Ask the administrator of %.*s", BYTES_FMT(d->config->hostname)));
+}
+
+/* After the data there is one answer for all recipients: what one of their domains blocks is not taken
+ * for any of them. */
 bool decide_rule_blocked_header(struct decision *d) {
     const struct facts *f = d->facts;
     for (size_t i = 0; i < f->header_mailbox_count; i++) {
         const struct mailbox_header *m = &f->header_mailboxes[i];
-        if (!m->mailbox.len || !patterns_match(d->config->blocked_headers, m->mailbox))
-            continue;
-        struct bytes shown = decide_text_cut(d, m->mailbox);
-        decide_trace(d, B("blocked_headers"), false,
-                     SAY(d, "%s %.*s is blocked", m->field, BYTES_FMT(shown)));
-        decide_change(d, "unblock", false, m->mailbox,
-                      SAY(d,
-                          "take %.*s out of blocked_headers: unsafe if it was put there for abuse",
-                          BYTES_FMT(shown)));
-        return decide_refuse(
-            d, REFUSE_BLOCKED_HEADER,
-            SAY(d, "Mail with %.*s in %s is not taken here", BYTES_FMT(shown), m->field),
-            SAY(d, "Ask the administrator of %.*s", BYTES_FMT(d->config->hostname)));
+        if (m->mailbox.len && patterns_match(d->config->blocked_headers, m->mailbox))
+            return refuse_blocked(d, m, NULL);
+        for (size_t j = 0; m->mailbox.len && j < f->domains.count; j++) {
+            const struct domain *of = config_domain(d->config, f->domains.list[j]);
+            if (of && patterns_match(of->blocked_headers, m->mailbox))
+                return refuse_blocked(d, m, of);
+        }
     }
     return false;
 }

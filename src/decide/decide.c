@@ -32,6 +32,10 @@ static const struct refusal_row refusals[REFUSE_COUNT] = {
     [REFUSE_BLOCKED_HEADER] = { PERM, 550, "5.7.1", "header.blocked" },
     [REFUSE_LOGIN_VOID] = { PERM, 535, "5.7.8", "auth.failed" },
     [REFUSE_NO_MAILDROP] = { PERM, 550, "5.2.1", "mailbox.not-here" },
+    [REFUSE_HELO] = { PERM, 550, "5.7.1", "reputation.helo" },
+    [REFUSE_PTR] = { PERM, 550, "5.7.25", "reputation.ptr" },
+    [REFUSE_BLOCKLIST] = { PERM, 550, "5.7.1", "reputation.blocklist" },
+    [REFUSE_GREYLIST] = { TEMP, 450, "4.7.1", "reputation.greylist" },
     [REFUSE_DIRECTORY_DOWN] = { TEMP, 451, "4.3.0", "backend.directory" },
     [REFUSE_COUNTERS_DOWN] = { TEMP, 451, "4.3.0", "backend.counters" },
     [REFUSE_GATEWAYS_DOWN] = { TEMP, 451, "4.3.0", "backend.gateways" },
@@ -51,9 +55,15 @@ static decide_rule *const mail_rules[] = {
     decide_rule_queue,    decide_rule_blocked_sender,
 };
 static decide_rule *const rcpt_rules[] = {
-    decide_rule_own_door,        decide_rule_recipient_class, decide_rule_tenant_network,
-    decide_rule_app_network,     decide_rule_recipient_count, decide_rule_bound_sender,
-    decide_rule_recipient_known, decide_rule_relay,
+    decide_rule_own_door,
+    decide_rule_recipient_class,
+    decide_rule_tenant_network,
+    decide_rule_app_network,
+    decide_rule_recipient_count,
+    decide_rule_bound_sender,
+    decide_rule_domain_blocked_sender,
+    decide_rule_recipient_known,
+    decide_rule_relay,
 };
 static decide_rule *const maildrop_rules[] = { decide_rule_login_live, decide_rule_app_network,
                                                decide_rule_maildrop };
@@ -152,6 +162,14 @@ static enum fact_state fact_state(const struct facts *f, enum fact fact) {
         return f->sender_state;
     case FACT_POPPED:
         return f->popped_state;
+    case FACT_HELO:
+        return f->helo_state;
+    case FACT_PTR:
+        return f->ptr_state;
+    case FACT_LISTS:
+        return f->listings_state;
+    case FACT_GREY:
+        return f->grey_state;
     }
     return FACT_UNKNOWN;
 }

@@ -81,6 +81,10 @@ enum refusal {
     REFUSE_FROM_COUNT,
     REFUSE_HEADER,
     REFUSE_BLOCKED_HEADER,
+    REFUSE_HELO,
+    REFUSE_PTR,
+    REFUSE_BLOCKLIST,
+    REFUSE_GREYLIST,
     REFUSE_LOGIN_VOID,
     REFUSE_NO_MAILDROP,
     REFUSE_DIRECTORY_DOWN,
@@ -147,7 +151,8 @@ decide_rule decide_rule_auth_required, decide_rule_size, decide_rule_queue,
     decide_rule_blocked_sender;
 decide_rule decide_rule_app_network;
 decide_rule decide_rule_tenant_network, decide_rule_recipient_count, decide_rule_recipient_class,
-    decide_rule_bound_sender, decide_rule_recipient_known, decide_rule_relay;
+    decide_rule_bound_sender, decide_rule_domain_blocked_sender, decide_rule_recipient_known,
+    decide_rule_relay;
 decide_rule decide_rule_login_live, decide_rule_maildrop; /* rules.c */
 decide_rule decide_rule_bare_newline, decide_rule_hops, decide_rule_one_from,
     decide_rule_header_senders, decide_rule_blocked_header;
@@ -156,6 +161,12 @@ decide_rule decide_rule_bare_newline, decide_rule_hops, decide_rule_one_from,
  * Before a recipient is accepted: have all limits that count it room? Chooses the connector that is
  * charged. True when the decision is ended, by a refusal or a question. */
 bool decide_limits(struct decision *d);
+/* Is the caller from outside: no login, no user of this host, no connector in play? True when it ended
+ * the decision by asking. */
+bool decide_outside(struct decision *d, bool *outside_out);
+
+/* --- reputation.c: HELO, PTR, DNS lists, greylist of callers from outside, for recipients of ours -- */
+bool decide_reputation(struct decision *d);
 
 /* --- example.c: whom a configuration relays for ---------------------------------------------------- */
 /* An address that the pattern matches; empty: only the null sender. */

@@ -370,7 +370,8 @@ static bool known_by_mode(struct decision *d) {
         return refuse_unknown(d, B("the local part looks like a route to elsewhere"));
     decide_trace(d, SAY(d, "domain %.*s: recipients", BYTES_FMT(d->domain->name)), true,
                  B("any recipient is taken"));
-    return decide_accept(d, SAY(d, "a recipient of ours, domain %.*s", BYTES_FMT(d->domain->name)));
+    return decide_reputation(d) ||
+           decide_accept(d, SAY(d, "a recipient of ours, domain %.*s", BYTES_FMT(d->domain->name)));
 }
 
 bool decide_rule_recipient_known(struct decision *d) {
@@ -389,7 +390,8 @@ bool decide_rule_recipient_known(struct decision *d) {
         return refuse_unknown(d, B("the local part looks like a route to elsewhere"));
     decide_trace(d, SAY(d, "domain %.*s: recipients", BYTES_FMT(d->domain->name)), true,
                  B("the directory knows the address"));
-    return decide_accept(d, SAY(d, "a recipient of ours, domain %.*s", BYTES_FMT(d->domain->name)));
+    return decide_reputation(d) ||
+           decide_accept(d, SAY(d, "a recipient of ours, domain %.*s", BYTES_FMT(d->domain->name)));
 }
 
 /* --- relaying --------------------------------------------------------------------------------------- */

@@ -392,8 +392,7 @@ bool decide_rule_queue(struct decision *d) {
                          B("Try again later"));
 }
 
-/* True when the decision is ended by a question. */
-static bool find_outside(struct decision *d, bool *outside) {
+bool decide_outside(struct decision *d, bool *outside) {
     const struct facts *f = d->facts;
     uint32_t needs = 0;
     *outside = !f->login.len && !f->local_door;
@@ -406,30 +405,45 @@ static bool find_outside(struct decision *d, bool *outside) {
     return *outside && needs && decide_ask(d, needs);
 }
 
-bool decide_rule_blocked_sender(struct decision *d) {
+/* of: the domain whose list it is; NULL: the server's. */
+static bool refuse_blocked(struct decision *d, const struct domain *of) {
     const struct facts *f = d->facts;
-    if (!patterns_match(d->config->blocked_senders, f->sender))
-        return false;
-    bool outside;
-    if (find_outside(d, &outside))
-        return true;
     struct bytes shown = f->sender.len ? decide_text_cut(d, f->sender) : B("<>");
-    decide_trace(d, B("blocked_senders"), !outside,
+    struct bytes name =
+        of ? SAY(d, "domain %.*s: blocked_senders", BYTES_FMT(of->name)) : B("blocked_senders");
+    bool outside;
+    if (decide_outside(d, &outside))
+        return true;
+    decide_trace(d, name, !outside,
                  outside ? SAY(d, "%.*s is blocked from outside", BYTES_FMT(shown))
                          : B("blocked from outside only"));
     if (!outside)
         return false;
     decide_changes_login(d);
-    decide_change(d, "unblock", false, f->sender,
-                  SAY(d, "take %.*s out of blocked_senders: unsafe if it was put there for abuse",
-                      BYTES_FMT(shown)));
+    decide_change(d, of ? "unblock-domain" : "unblock", false,
+                  of ? SAY(d, "%.*s %.*s", BYTES_FMT(of->name), BYTES_FMT(f->sender)) : f->sender,
+                  SAY(d,
+                      "take %.*s out of blocked_senders%s%.*s: unsafe if it was put there for "
+                      "abuse",
+                      BYTES_FMT(shown), of ? " of domain " : "",
+                      BYTES_FMT(of ? of->name : BYTES_NONE)));
     /* An address of ours that is blocked from outside: its owner logs in. */
     ptrdiff_t at = bytes_find_last(f->sender, '@');
     bool ours = at >= 0 && config_domain(d->config, bytes_skip(f->sender, (size_t)at + 1));
     struct bytes login = ours ? decide_login_words(d) : BYTES_NONE;
     return decide_refuse(
         d, REFUSE_BLOCKED_SENDER,
-        SAY(d, "Mail from %.*s is not taken here%s", BYTES_FMT(shown), ours ? " from outside" : ""),
+        SAY(d, "Mail from %.*s is not taken %s%.*s%s", BYTES_FMT(shown), of ? "for " : "here",
+            BYTES_FMT(of ? of->name : BYTES_NONE), ours ? " from outside" : ""),
         SAY(d, "%.*s%s the administrator of %.*s", BYTES_FMT(login),
             login.len ? " if it is yours, or ask" : "Ask", BYTES_FMT(d->config->hostname)));
+}
+
+bool decide_rule_blocked_sender(struct decision *d) {
+    return patterns_match(d->config->blocked_senders, d->facts->sender) && refuse_blocked(d, NULL);
+}
+
+bool decide_rule_domain_blocked_sender(struct decision *d) {
+    return d->to == TO_OWN && patterns_match(d->domain->blocked_senders, d->facts->sender) &&
+           refuse_blocked(d, d->domain);
 }

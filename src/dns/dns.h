@@ -86,4 +86,36 @@ struct dns_query *dns_find_mx(struct dns *d, struct bytes domain, dns_routed *on
 struct dns_query *dns_find_host(struct dns *d, struct bytes host, dns_routed *on_route, void *ctx);
 void dns_query_cancel(struct dns_query **q);
 
+/* --- who is calling (dns/inquiry.c) ------------------------------------------------------------ */
+/* Several questions at once, with one limit of time: what has not answered by then counts as failed.
+ * The answer comes once, never before the call returned; its memory lives until that returns. */
+struct dns_inquiry;
+void dns_inquiry_cancel(struct dns_inquiry **i);
+/* Whether DNS lists have this address (RFC 5782): all zones in parallel, their words for a listing
+ * after that. Answers outside 127/8, and those that mean "you may not ask", count as failed. */
+struct dns_listing {
+    struct bytes zone;
+    bool failed;
+    const char *because; /* of a failure, half a sentence */
+    size_t count;        /* 0: not listed */
+    const struct addr *codes;
+    struct bytes text; /* of TXT, printable ASCII; may be empty */
+};
+typedef void dns_listed(void *ctx, const struct dns_listing *list, size_t count);
+struct dns_inquiry *dns_ask_lists(struct dns *d, struct loop *l, struct addr client,
+                                  const struct bytes *zones, size_t count, dns_listed *on_listed,
+                                  void *ctx);
+/* The name of an address, and whether it leads back to it (PTR, then A or AAAA); and whether a host
+ * of this name exists, and leads to the address. */
+struct dns_name_check {
+    bool failed;       /* the DNS did not answer */
+    struct bytes name; /* empty: there is none */
+    bool confirmed;
+};
+typedef void dns_checked(void *ctx, const struct dns_name_check *check);
+struct dns_inquiry *dns_check_client(struct dns *d, struct loop *l, struct addr client,
+                                     dns_checked *on_checked, void *ctx);
+struct dns_inquiry *dns_check_name(struct dns *d, struct loop *l, struct bytes name,
+                                   struct addr client, dns_checked *on_checked, void *ctx);
+
 #endif

@@ -28,6 +28,10 @@ enum fact {                     /* bits of verdict.missing */
             FACT_COUNTERS = 8,      /* facts.counts for verdict.limits */
             FACT_SENDER_ENTRY = 16, /* facts.sender_entry: whom the sender address belongs to */
             FACT_POPPED = 32,       /* the entries of all in facts.popped */
+            FACT_HELO = 1 << 16,    /* facts.helo_...: does the name exist, and lead here */
+            FACT_PTR = 1 << 17,     /* facts.ptr_...: the name of the client's address */
+            FACT_LISTS = 1 << 18,   /* facts.listings of the listener's DNS lists */
+            FACT_GREY = 1 << 19,    /* facts.grey_opens */
 };
 
 /* One limit that counts a message, once, or each of its recipients. */
@@ -69,6 +73,16 @@ struct vouch {
     struct bytes because; /* why not */
 };
 
+/* What a DNS list says of the client; see config's struct dnslist. */
+struct listing {
+    struct bytes zone;
+    bool failed; /* it could not be asked, or its answer is none */
+    struct bytes because;
+    size_t code_count; /* 0: not listed */
+    const uint32_t *codes;
+    struct bytes text; /* printable */
+};
+
 struct facts {
     /* the connection */
     const struct listener *listener; /* NULL: postern send (local door) or the inner door */
@@ -87,6 +101,14 @@ struct facts {
     size_t vouch_count;
     const struct vouch *vouches;
     struct bytes helo;
+    /* FACT_FAILED of these: the DNS does not answer; nobody is refused for that. */
+    enum fact_state helo_state, ptr_state, listings_state, grey_state;
+    bool helo_missing, helo_confirmed; /* there is no such host; its address is the client's */
+    struct bytes ptr_name;             /* empty: the client's address has none */
+    bool ptr_confirmed;                /* it leads back to the address */
+    size_t listing_count;
+    const struct listing *listings;
+    int64_t grey_opens;          /* wall ms; in the past: it has come back */
     uint64_t client_connections; /* open from this client now, this one included */
 
     /* the login */
@@ -119,6 +141,7 @@ struct facts {
     size_t recipients_so_far; /* accepted in this transaction */
     struct strings charged;   /* connectors charged so far in it */
     struct strings counted;   /* keys of limits that have counted this message */
+    struct strings domains;   /* of ours, of the recipients accepted so far */
     struct bytes recipient;
     bool recipient_postmaster; /* <postmaster> without a domain */
     enum fact_state recipient_state;

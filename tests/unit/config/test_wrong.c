@@ -307,9 +307,6 @@ static const struct wrong not_built[] = {
     { "directory = \"postgresql://db/postern\"\n", 1, "directory", "config.not-built", "sqlite" },
     { "counters = \"redis://localhost\"\n", 1, "counters", "config.not-built", "local" },
     { "logins = {\"oauth:corp\"}\n", 1, "logins", "config.reference", "no provider \"corp\"" },
-    { "blocklists = {\"zen.example\"}\n", 1, "blocklists", "config.not-built", "DNS blocklists" },
-    { "allowlists = {\"dnswl.example\"}\n", 1, "allowlists", "config.not-built", "allowlists" },
-    { "greylist = on\n", 1, "greylist", "config.not-built", "greylisting" },
     { "srs_secret = \"file:/nowhere/srs.key\"\n", 1, "srs_secret", "config.not-built", "left out" },
     { "alarm = \"https://hook.example/x\"\n", 1, "alarm", "config.not-built", "postmaster" },
 };

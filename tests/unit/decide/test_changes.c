@@ -105,6 +105,66 @@ static void over_quota(struct lab *l) {
     l->count_count = 1;
 }
 
+/* What a listener of the internet asks of strangers, and what comes of it. */
+static struct listener *inbound(struct lab *l) {
+    return (struct listener *)(uintptr_t)config_listener(l->config, B("internet"));
+}
+
+static void listed(struct lab *l) {
+    static const struct bytes zen = B("zen.example");
+    static const uint32_t code = 0x7f000002;
+    static const struct listing hit = { .zone = B("zen.example"),
+                                        .code_count = 1,
+                                        .codes = &code,
+                                        .text = B("https://zen.example/?ip=198.51.100.7") };
+    inbound(l)->blocklists = (struct strings){ 1, &zen };
+    l->f.listings = &hit;
+    l->f.listing_count = 1;
+    l->f.listings_state = FACT_KNOWN;
+}
+
+static void no_such_helo(struct lab *l) {
+    inbound(l)->helo = CALLER_REQUIRE;
+    l->f.helo = B("mx.nowhere.example");
+    l->f.helo_state = FACT_KNOWN;
+    l->f.helo_missing = true;
+}
+
+static void no_ptr(struct lab *l) {
+    inbound(l)->ptr = CALLER_REQUIRE;
+    l->f.ptr_state = FACT_KNOWN;
+}
+
+static void misleading_ptr(struct lab *l) {
+    no_ptr(l);
+    l->f.ptr_name = B("mx.adatum.com");
+}
+
+static void for_the_first_time(struct lab *l) {
+    l->config->greylist = true;
+    l->f.grey_state = FACT_KNOWN;
+    l->f.grey_opens = LAB_NOW + 300000;
+}
+
+static const struct pattern ads = { PATTERN_DOMAIN, B("adatum.com") };
+
+static struct domain *our_domain(struct lab *l) {
+    return (struct domain *)(uintptr_t)config_domain(l->config, B("proseware.com"));
+}
+
+static void blocked_there(struct lab *l) {
+    our_domain(l)->blocked_senders = (struct patterns){ 1, &ads };
+}
+
+static void header_blocked_there(struct lab *l) {
+    static const struct bytes domains[] = { B("catchall.example"), B("proseware.com") };
+    our_domain(l)->blocked_headers = (struct patterns){ 1, &ads };
+    l->f.domains = (struct strings){ 2, domains };
+    header[0] = (struct mailbox_header){ "From", B("x@adatum.com") };
+    l->f.header_mailboxes = header;
+    l->f.header_mailbox_count = 1;
+}
+
 static void other_certificate(struct lab *l) {
     l->f.client_spki = bytes_of("another key, of thirty-two octet", 32);
 }
@@ -260,6 +320,20 @@ static const struct scene scenes[] = {
       STEP_RCPT, 0, from_nobody, 550, "add-local-user host-domain" },
     { "login required", HOTEL, "submission", NULL, TERRI, CEO, STEP_MAIL, 13, NULL, 530,
       "login add-client" },
+    { "listed", HOTEL, "internet", NULL, "x@adatum.com", CEO, STEP_RCPT, 0, listed, 550,
+      "delist login drop-list" },
+    { "HELO", HOTEL, "internet", NULL, "x@adatum.com", CEO, STEP_RCPT, 0, no_such_helo, 550,
+      "fix-helo helo-note login" },
+    { "no PTR", HOTEL, "internet", NULL, "x@adatum.com", CEO, STEP_RCPT, 0, no_ptr, 550,
+      "fix-ptr ptr-note login" },
+    { "another's PTR", HOTEL, "internet", NULL, "x@adatum.com", CEO, STEP_RCPT, 0, misleading_ptr,
+      550, "fix-ptr ptr-note login" },
+    { "greylisted", HOTEL, "internet", NULL, "x@adatum.com", CEO, STEP_RCPT, 0, for_the_first_time,
+      450, "wait login" },
+    { "blocked for a domain", HOTEL, "internet", NULL, "x@adatum.com", CEO, STEP_RCPT, 0,
+      blocked_there, 550, "unblock-domain login" },
+    { "header blocked for a domain", HOTEL, "internet", NULL, "x@adatum.com", CEO, STEP_CONTENT, 0,
+      header_blocked_there, 550, "unblock-header-domain split-domain" },
     { "blocked", HOTEL, "internet", NULL, "x@spam.example", CEO, STEP_MAIL, 0, NULL, 550,
       "unblock login" },
     { "size", HOTEL, "internet", NULL, TERRI, CEO, STEP_MAIL, 0, too_big, 552,
@@ -479,6 +553,48 @@ static void do_wait(struct lab *l, struct bytes argument) {
     l->down = 0;
     l->count_count = 0;
     l->f.gateway_state = FACT_UNKNOWN;
+    l->f.grey_opens = l->f.now;
+}
+
+static void do_delist(struct lab *l, struct bytes argument) {
+    (void)argument;
+    l->f.listing_count = 0;
+}
+
+static void do_drop_list(struct lab *l, struct bytes argument) {
+    (void)argument;
+    inbound(l)->blocklists.count = 0;
+}
+
+static void do_fix_helo(struct lab *l, struct bytes argument) {
+    (void)argument;
+    l->f.helo_missing = false;
+}
+
+static void do_helo_note(struct lab *l, struct bytes argument) {
+    listener(l, argument)->helo = CALLER_NOTE;
+}
+
+static void do_fix_ptr(struct lab *l, struct bytes argument) {
+    (void)argument;
+    l->f.ptr_name = B("mx.adatum.com");
+    l->f.ptr_confirmed = true;
+}
+
+static void do_ptr_note(struct lab *l, struct bytes argument) {
+    listener(l, argument)->ptr = CALLER_NOTE;
+}
+
+static void do_unblock_domain(struct lab *l, struct bytes argument) {
+    struct bytes name;
+    value(argument, &name);
+    struct domain *d = (struct domain *)(uintptr_t)config_domain(l->config, name);
+    d->blocked_senders.count = d->blocked_headers.count = 0;
+}
+
+static void do_split_domain(struct lab *l, struct bytes argument) {
+    (void)argument;
+    l->f.domains.count = 1;
 }
 
 static void do_tenant_client(struct lab *l, struct bytes argument) {
@@ -635,6 +751,15 @@ static const struct maker {
     { "crlf", do_crlf },
     { "fix-newlines", do_fix_newlines },
     { "end-loop", do_end_loop },
+    { "delist", do_delist },
+    { "drop-list", do_drop_list },
+    { "fix-helo", do_fix_helo },
+    { "helo-note", do_helo_note },
+    { "fix-ptr", do_fix_ptr },
+    { "ptr-note", do_ptr_note },
+    { "unblock-domain", do_unblock_domain },
+    { "unblock-header-domain", do_unblock_domain },
+    { "split-domain", do_split_domain },
     { "show-certificate", do_show_certificate },
     { "add-certificate", do_add_certificate },
 };
