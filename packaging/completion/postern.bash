@@ -16,7 +16,8 @@ _postern_words() {
 		alias) echo 'add list show remove -c --json --help' ;;
 		pop) echo 'open close list -c --all --json --help' ;;
 		queue) echo 'list show retry hold release bounce remove stats
-			-c --sender --recipient --domain --next-hop --state --older --newer --all --json --help' ;;
+			-c --sender --recipient --domain --next-hop --state --older --newer --all --as
+			--password-stdin --json --help' ;;
 		trace) echo '-c --json --help' ;;
 		explain) echo 'list --json --help' ;;
 		send) echo '-c --from --name --header-recipients --notify --return --envid --verbose --help' ;;

@@ -3,6 +3,7 @@
 #include "base/must.h"
 #include "base/num.h"
 #include "bin/question.h"
+#include "bin/scope.h"
 
 #include <stdarg.h>
 #include <stdlib.h>
@@ -10,6 +11,7 @@
 enum { PAGE_MESSAGES = 100, LIMITS_MAX = 400, RATES_MAX = 8 };
 
 void question_free(struct question *q) {
+    question_end_as(q);
     if (list_linked(&q->node))
         list_remove(&q->answers->questions, &q->node);
     buf_free(&q->cursor);
@@ -72,7 +74,32 @@ static void add_recipient(struct buf *out, const struct recipient *to,
     buf_char(out, '}');
 }
 
-void answer_message(struct buf *out, struct store_message *m) {
+static const struct config *config_of(const struct question *q) {
+    return q->answers->setup.config(q->answers->setup.ctx);
+}
+
+/* What is not its own is not there for a tenant's administrator. */
+static bool sees(const struct question *q, const struct envelope *e, const struct recipient *r) {
+    return !q->scope.len || scope_sees_recipient(config_of(q), q->scope, e, r);
+}
+
+static bool fits(struct bytes mailbox, const struct store_filter *f) {
+    ptrdiff_t at = bytes_find_last(mailbox, '@');
+    return (!f->recipient.len || bytes_equal_nocase(mailbox, f->recipient)) &&
+           (!f->domain.len || bytes_equal_nocase(bytes_skip(mailbox, (size_t)(at + 1)), f->domain));
+}
+
+/* A filter must not find out recipients that are not shown. */
+static bool found_by_own(const struct question *q, const struct envelope *e) {
+    for (size_t i = 0; i < e->count; i++)
+        if (sees(q, e, &e->recipients[i]) && (fits(e->recipients[i].original, &q->filter) ||
+                                              fits(e->recipients[i].final, &q->filter)))
+            return true;
+    return false;
+}
+
+/* One message as the JSON of `queue list` (design.md's keys). */
+static void add_message(const struct question *q, struct buf *out, struct store_message *m) {
     const struct envelope *e = store_message_envelope(m);
     const struct store_recipient *r = store_message_recipients(m);
     struct message_id id = store_message_id(m);
@@ -84,11 +111,16 @@ void answer_message(struct buf *out, struct store_message *m) {
     add_key(out, "message_id", e->message_header_id);
     if (e->login.len)
         add_key(out, "login", e->login);
+    if (e->tenant.len)
+        add_key(out, "tenant", e->tenant);
     buf_str(out, ",\"recipients\":[");
+    const char *between = "";
     for (size_t i = 0; i < e->count; i++) {
-        if (i)
-            buf_char(out, ',');
+        if (!sees(q, e, &e->recipients[i]))
+            continue;
+        buf_str(out, between);
         add_recipient(out, &e->recipients[i], &r[i]);
+        between = ",";
     }
     buf_str(out, "]}\n");
 }
@@ -97,9 +129,9 @@ void answer_message(struct buf *out, struct store_message *m) {
 static void on_message(void *ctx, struct store_message *m) {
     struct question *q = ctx;
     size_t before = q->lines.len;
-    if (q->over)
+    if (q->over || (q->scope.len && !found_by_own(q, store_message_envelope(m))))
         return;
-    answer_message(&q->lines, m);
+    add_message(q, &q->lines, m);
     if (q->lines.full && q->fitted) {
         q->over = true;
         return;
@@ -226,6 +258,45 @@ static void operated(void *arg, enum rc rc, size_t changed, const struct why *wh
     send_lines(q, false);
 }
 
+static void carry_out(struct question *q) {
+    q->owed = true;
+    q->answers->setup.operate(q->answers->setup.ctx, q->order, q->id, q->operator_name, operated,
+                              q);
+}
+
+/* For a tenant's administrator: is it a message of its own? One that is not is not there. */
+static void on_looked_at(void *ctx, struct store_message *m) {
+    struct question *q = ctx;
+    q->found = true;
+    q->steers = scope_steers_message(config_of(q), q->scope, store_message_envelope(m));
+}
+
+static void look_at(struct question *q);
+
+static void on_looked(void *ctx, enum rc rc, struct bytes next, bool more) {
+    struct question *q = ctx;
+    q->owed = false;
+    buf_clear(&q->cursor);
+    buf_add(&q->cursor, next);
+    if (q->stopped) {
+        question_free(q);
+    } else if (q->steers) {
+        carry_out(q);
+    } else if (rc == OK && more && !q->found) {
+        look_at(q);
+    } else {
+        buf_str(&q->lines, "{\"changed\":0}\n");
+        send_lines(q, false);
+    }
+}
+
+static void look_at(struct question *q) {
+    static const struct store_scan_events events = { on_looked_at, on_looked };
+    q->owed = true;
+    store_scan(q->answers->setup.store, &q->filter, buf_bytes(&q->cursor), PAGE_MESSAGES, &events,
+               q);
+}
+
 static void operate(struct question *q, const json_t *request) {
     static const char *const names[] = { [ORDER_RETRY] = "retry",
                                          [ORDER_HOLD] = "hold",
@@ -233,13 +304,16 @@ static void operate(struct question *q, const json_t *request) {
                                          [ORDER_BOUNCE] = "bounce",
                                          [ORDER_REMOVE] = "remove" };
     struct bytes name = question_text(request, "order", q->arena);
-    struct message_id id;
     for (size_t i = 0; i < COUNT_OF(names); i++)
         if (bytes_equal(name, bytes_str(names[i])) &&
-            message_id_parse(question_text(request, "id", q->arena), &id)) {
-            q->owed = true;
-            q->answers->setup.operate(q->answers->setup.ctx, (enum schedule_order)i, id,
-                                      question_text(request, "operator", q->arena), operated, q);
+            message_id_parse(question_text(request, "id", q->arena), &q->id)) {
+            q->order = (enum schedule_order)i;
+            q->operator_name = question_text(request, "operator", q->arena);
+            q->filter = (struct store_filter){ .id = message_id_bytes(&q->id) };
+            if (q->scope.len)
+                look_at(q);
+            else
+                carry_out(q);
             return;
         }
     buf_str(&q->lines, "{\"error\":\"no such order, or no message id\"}\n");
@@ -331,12 +405,27 @@ static void limits(struct question *q, const json_t *request) {
 static const struct {
     const char *name;
     void (*answer)(struct question *q, const json_t *request);
+    bool scoped; /* a tenant's administrator may ask it, of what is its own */
 } commands[] = {
-    { "queue-list", queue_list },    { "queue-stats", queue_stats },
-    { "operate", operate },          { "limits", limits },
-    { "pop-open", answer_pop_open }, { "pop-close", answer_pop_close },
-    { "pop-list", answer_pop_list },
+    { "queue-list", queue_list, true },     { "queue-stats", queue_stats, false },
+    { "operate", operate, true },           { "limits", limits, false },
+    { "pop-open", answer_pop_open, false }, { "pop-close", answer_pop_close, false },
+    { "pop-list", answer_pop_list, false },
 };
+
+static void begin(struct question *q, size_t command, json_t *json) {
+    bool all = !q->answers->setup.auth || json_is_true(json_object_get(json, "trusted"));
+    bool as = json_is_string(json_object_get(json, "as"));
+    if (as && !commands[command].scoped)
+        question_error(q, "a tenant's administrator cannot ask for that");
+    else if (as && q->answers->setup.auth)
+        question_as(q, json, commands[command].answer);
+    else if (as || !all)
+        question_error(q, "only root and the server's group may ask that; a tenant's administrator "
+                          "names the login with --as, while the server runs");
+    else
+        commands[command].answer(q, json);
+}
 
 static struct question *find_question(struct answers *a, uint64_t number) {
     LIST_EACH(&a->questions, n) {
@@ -362,7 +451,7 @@ void answers_ask(struct answers *a, uint64_t number, struct bytes request) {
     struct bytes name = question_text(json, "command", q->arena);
     for (size_t i = 0; i < COUNT_OF(commands); i++)
         if (bytes_equal(name, bytes_str(commands[i].name))) {
-            commands[i].answer(q, json);
+            begin(q, i, json);
             json_decref(json);
             return;
         }
@@ -403,7 +492,7 @@ void answers_close(struct answers **ap) {
         struct question *q = CONTAINER_OF(n, struct question, node);
         list_remove(&a->questions, n);
         q->stopped = true;
-        if (!q->owed) /* else it ends when the store has given what it owes */
+        if (!q->owed || q->proving) /* else it ends when the store has given what it owes */
             question_free(q);
     }
     free(a);

@@ -14,6 +14,9 @@
  *     {"command":"pop-list","login":"...","address":"..."}
  *         windows of POP before SMTP: {"login","address","at","opened","until"}, {"closed":2}
  *
+ * With "as" and "password" queue-list and operate are a tenant administrator's, and tell and do what
+ * scope.h allows; without, the parent must say that the asker is "trusted".
+ *
  * With the server stopped, cmd_queue.c opens the spool itself and asks here all the same. */
 #ifndef BIN_ANSWER_H
 #define BIN_ANSWER_H
@@ -27,9 +30,10 @@ struct answers; /* the open questions of one process */
  * lines; after one with more = true the next is made when answers_next is called. */
 struct answers_setup {
     struct store *store;
-    struct counters *counters;                 /* NULL: no server runs, nothing is counted */
-    struct loop *loop;                         /* with counters */
-    struct directory *directory;               /* with counters */
+    struct counters *counters;   /* NULL: no server runs, nothing is counted */
+    struct loop *loop;           /* with counters */
+    struct directory *directory; /* with counters */
+    struct auth *auth; /* with counters; NULL: whoever asks may see and steer everything */
     const struct config *(*config)(void *ctx); /* with counters: the one that holds now */
     enum rc (*is_gateway)(void *ctx, struct addr client, bool *out); /* with counters */
     void (*operate)(void *ctx, enum schedule_order order, struct message_id id, struct bytes who,
@@ -43,8 +47,5 @@ void answers_ask(struct answers *a, uint64_t question, struct bytes request);
 void answers_next(struct answers *a, uint64_t question);
 void answers_stop(struct answers *a, uint64_t question);
 void answers_close(struct answers **a);
-
-/* One message as the JSON of `queue list` (design.md's keys). */
-void answer_message(struct buf *out, struct store_message *m);
 
 #endif

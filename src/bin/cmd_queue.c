@@ -7,6 +7,7 @@
 #include "bin/layout.h"
 #include "bin/offline.h"
 #include "bin/options.h"
+#include "bin/password.h"
 #include "bin/settings.h"
 
 #include <jansson.h>
@@ -22,7 +23,10 @@ struct queue_command {
     struct bytes file, sender, recipient, domain, next_hop, state, older, newer;
     struct bytes ids[IDS_MAX];
     size_t id_count;
-    bool json, all;
+    bool json, all, from_stdin;
+    struct bytes as; /* a tenant's administrator */
+    char password[PASSWORD_LINE];
+    size_t password_len;
     struct config *config;
     struct arena *arena;
     const char *order; /* of the subcommands that change something */
@@ -36,12 +40,21 @@ struct queue_command {
 
 static bool ask(struct queue_command *q, json_t *request,
                 void (*each)(void *ctx, struct bytes line)) {
+    if (q->as.len) {
+        json_object_set_new(request, "as", json_stringn(q->as.at, q->as.len));
+        json_object_set_new(request, "password", json_stringn(q->password, q->password_len));
+    }
     char *text = json_dumps(request, JSON_COMPACT);
     json_decref(request);
     struct bytes path = layout_path(q->arena, q->config, "run/control.sock");
     struct why why;
-    bool ok = control_ask(path, bytes_str(text), each, q) ||
-              offline_ask(q->config, bytes_str(text), each, q, &why) == OK;
+    bool ok = control_ask(path, bytes_str(text), each, q);
+    if (!ok && q->as.len)
+        why_set(&why, TEMP, 0, NULL, "control", "--as needs the running server, and none answers");
+    else if (!ok)
+        ok = offline_ask(q->config, bytes_str(text), each, q, &why) == OK;
+    if (text)
+        explicit_bzero(text, strlen(text));
     free(text);
     if (!ok) {
         fprintf(stderr, "postern queue: %s\n", why.text);
@@ -189,6 +202,12 @@ static void add_up(void *ctx, struct bytes line) {
     json_t *one = json_loadb(line.at, line.len, 0, NULL);
     const char *key;
     json_t *value;
+    if (json_object_get(one, "error")) {
+        fprintf(stderr, "postern queue: %s\n", text_of(one, "error"));
+        q->failed++;
+        json_decref(one);
+        return;
+    }
     json_object_foreach(one, key, value) {
         json_t *sum = json_object_get(q->total, key);
         if (json_is_integer(value))
@@ -227,6 +246,10 @@ static void note_found(void *ctx, struct bytes line) {
     struct queue_command *q = ctx;
     json_t *m = json_loadb(line.at, line.len, 0, NULL);
     json_t *id = json_object_get(m, "id");
+    if (json_object_get(m, "error")) {
+        fprintf(stderr, "postern queue: %s\n", text_of(m, "error"));
+        q->failed++;
+    }
     if (id)
         json_array_append(q->found, id);
     json_decref(m);
@@ -343,6 +366,13 @@ static int run(struct queue_command *q, size_t at, int argc, char **argv) {
         { .name = "--all",
           .help = "all messages, for the subcommands that change something",
           .flag = &q->all },
+        { .name = "--as",
+          .value = "LOGIN",
+          .help = "as this administrator of a tenant, of what is its own; asks for the password",
+          .text = &q->as },
+        { .name = "--password-stdin",
+          .help = "read that password from standard input, one line",
+          .flag = &q->from_stdin },
         { .name = "--json", .help = "one JSON object a line", .flag = &q->json },
     };
     char name[32];
@@ -364,7 +394,12 @@ static int run(struct queue_command *q, size_t at, int argc, char **argv) {
     if (!q->config)
         return EX_CONFIG;
     q->order = subcommands[at].name;
-    rc = subcommands[at].run(q);
+    rc = q->as.len
+             ? password_read("postern queue", q->from_stdin, false, q->password, &q->password_len)
+             : EX_OK;
+    if (rc == EX_OK)
+        rc = subcommands[at].run(q);
+    explicit_bzero(q->password, sizeof q->password);
     config_close(&q->config);
     return rc;
 }

@@ -1,21 +1,19 @@
 /* cmd_user: `postern user`: logins and their mailboxes. A user is a row in directory.db and, with a
  * password, one in secrets.db; this file alone keeps the two together. */
 #include "base/must.h"
+#include "base/num.h"
 #include "bin/control.h"
 #include "bin/layout.h"
+#include "bin/password.h"
 #include "bin/people.h"
 #include "sys/loop.h"
-#include "base/num.h"
-#include "bin/people.h"
 #include "sys/random.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sysexits.h>
-#include <termios.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -35,30 +33,7 @@ static struct user_options {
 
 /* --- passwords --------------------------------------------------------------------------------- */
 
-enum { LINE_MAX_OCTETS = 2048 };
-
-static volatile sig_atomic_t interrupted;
-
-static void on_interrupt(int signo) {
-    interrupted = signo;
-}
-
-/* One line without its end; -1: interrupted, or too long. */
-static ssize_t read_line(int fd, char *into, size_t size) {
-    size_t len = 0;
-    for (;;) {
-        ssize_t got = read(fd, into + len, 1);
-        if (got < 0 && errno == EINTR && !interrupted)
-            continue;
-        if (got <= 0 || into[len] == '\n')
-            break;
-        if (++len == size)
-            return -1;
-    }
-    if (len && into[len - 1] == '\r')
-        len--;
-    return interrupted ? -1 : (ssize_t)len;
-}
+enum { LINE_MAX_OCTETS = PASSWORD_LINE };
 
 enum { TEXT_END = -1, TEXT_TOO_LONG = -2 };
 
@@ -72,69 +47,9 @@ static ssize_t read_text(int fd, char *into, size_t size) {
     return got != 1 && !len ? TEXT_END : (ssize_t)len;
 }
 
-static ssize_t ask_quietly(int tty, char *into, size_t size) {
-    struct termios old, quiet;
-    if (tcgetattr(tty, &old) != 0)
-        return -1;
-    quiet = old;
-    quiet.c_lflag &= ~(tcflag_t)ECHO;
-    quiet.c_lflag |= ICANON;
-    tcsetattr(tty, TCSAFLUSH, &quiet);
-    ssize_t len = read_line(tty, into, size);
-    tcsetattr(tty, TCSAFLUSH, &old);
-    return len;
-}
-
-/* Whoever interrupts it gets the terminal back with its echo on. */
-static ssize_t ask(int tty, const char *prompt, char *into, size_t size) {
-    struct sigaction catch = { .sa_handler = on_interrupt }, old_int, old_term;
-    if (write(tty, prompt, strlen(prompt)) < 0)
-        return -1;
-    sigaction(SIGINT, &catch, &old_int);
-    sigaction(SIGTERM, &catch, &old_term);
-    ssize_t len = ask_quietly(tty, into, size);
-    sigaction(SIGINT, &old_int, NULL);
-    sigaction(SIGTERM, &old_term, NULL);
-    if (write(tty, "\n", 1) < 0)
-        len = -1;
-    if (interrupted)
-        raise(interrupted);
-    return len;
-}
-
-static int ask_twice(int tty, char *into, size_t size, size_t *len_out) {
-    char again[LINE_MAX_OCTETS];
-    ssize_t first = ask(tty, "Password: ", into, size);
-    ssize_t second = first < 0 ? -1 : ask(tty, "Once more: ", again, sizeof again);
-    bool same = first >= 0 && first == second && memcmp(into, again, (size_t)first) == 0;
-    explicit_bzero(again, sizeof again);
-    if (same) {
-        *len_out = (size_t)first;
-        return EX_OK;
-    }
-    fprintf(stderr, "postern user: the two are not the same; nothing was changed\n");
-    return EX_DATAERR;
-}
-
-static int read_password(char *into, size_t size, size_t *len_out) {
-    if (given.from_stdin || given.hash_stdin) {
-        ssize_t len = read_line(STDIN_FILENO, into, size);
-        *len_out = len < 0 ? 0 : (size_t)len;
-        if (len > 0)
-            return EX_OK;
-        fprintf(stderr, "postern user: standard input holds no %s (one line is read)\n",
-                given.hash_stdin ? "hash" : "password");
-        return EX_DATAERR;
-    }
-    int tty = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
-    if (tty < 0) {
-        fprintf(stderr, "postern user: there is no terminal to ask for the password: give it with "
-                        "--password-stdin\n");
-        return EX_USAGE;
-    }
-    int code = ask_twice(tty, into, size, len_out);
-    close(tty);
-    return code;
+static int read_password(char into[PASSWORD_LINE], size_t *len_out) {
+    bool piped = given.from_stdin || given.hash_stdin;
+    return password_read("postern user", piped, true, into, len_out);
 }
 
 /* --- helpers ----------------------------------------------------------------------------------- */
@@ -215,7 +130,7 @@ static int add(struct people *p, const struct bytes *words, size_t count) {
     if (directory_db_find_login(p->directory, words[0], p->arena, &e, &why) != OK)
         return fail(&why);
     if (!e && !given.no_password)
-        code = read_password(password, sizeof password, &len);
+        code = read_password(password, &len);
     if (code != EX_OK)
         return code;
     if (directory_user_add(p->directory, words[0], &why) != OK) {
@@ -250,7 +165,7 @@ static int passwd(struct people *p, const struct bytes *words, size_t count) {
     if (code == EX_OK)
         code = find(p, words[0], &e);
     if (code == EX_OK)
-        code = read_password(password, sizeof password, &len);
+        code = read_password(password, &len);
     if (code == EX_OK && store(p, e->address, bytes_of(password, len), &why) != OK)
         code = fail(&why);
     /* A row made just now knows nothing of the directory's. */

@@ -13,12 +13,13 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { REQUEST_MAX = 64 * 1024 };
+enum { REQUEST_MAX = 64 * 1024, STRANGERS_MAX = 64 };
 
 struct control {
     struct loop *loop;
     struct stream_listener *listener;
     int fd;
+    unsigned group; /* of those who are trusted */
     struct list askers;
     struct names *names;
     uint64_t last;
@@ -38,6 +39,7 @@ struct asker {
     unsigned worker;     /* that is being asked */
     bool asked, waiting; /* for room, before the next page */
     bool complete;       /* the request is here */
+    bool trusted;        /* root, the server's own account, or its group */
 };
 
 static void tell_worker(struct asker *a, enum link_type type) {
@@ -130,11 +132,14 @@ static bool sign_request(struct asker *a, struct bytes line) {
         json_decref(json);
         return false;
     }
+    json_object_set_new(json, "trusted", json_boolean(a->trusted));
     json_object_set_new(json, "operator", json_stringn(a->operator_name.at, a->operator_name.len));
     char *text = json_dumps(json, JSON_COMPACT);
     json_decref(json);
     buf_clear(&a->request);
     buf_str(&a->request, text ? text : "{}");
+    if (text)
+        explicit_bzero(text, strlen(text)); /* there may be a password in it */
     free(text);
     return !a->request.full;
 }
@@ -198,13 +203,18 @@ static void on_accept(void *ctx, struct stream *s) {
     struct control *c = ctx;
     unsigned uid = 0, gid = 0;
     int pid = 0;
-    /* The socket's mode lets the group in; supplementary members of it come by that alone. */
     if (!stream_credentials(s, &uid, &gid, &pid)) {
+        stream_abort(&s);
+        return;
+    }
+    bool trusted = uid == 0 || uid == geteuid() || stream_peer_in_group(s, c->group);
+    if (!trusted && c->askers.count >= STRANGERS_MAX) {
         stream_abort(&s);
         return;
     }
     struct arena *arena = arena_open();
     struct asker *a = ARENA_NEW(arena, struct asker);
+    a->trusted = trusted;
     a->control = c;
     a->arena = arena;
     a->stream = s;
@@ -215,11 +225,12 @@ static void on_accept(void *ctx, struct stream *s) {
     want_name(a, uid);
 }
 
-struct control *control_open(struct loop *l, int fd) {
+struct control *control_open(struct loop *l, int fd, unsigned group) {
     struct control *c = calloc(1, sizeof(*c));
     MUST(c);
     c->loop = l;
     c->fd = fd;
+    c->group = group;
     list_init(&c->askers);
     c->names = names_open(l);
     return c;

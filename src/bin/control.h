@@ -1,6 +1,7 @@
 /* control: STATE/run/control.sock, where commands speak to the running server: one JSON request a
- * connection, a line; JSON lines come back until the end. Only root and the members of the workers'
- * group may connect; the operator's name is taken from the socket, not from the request.
+ * connection, a line; JSON lines come back until the end. Everybody of this host may connect; only root,
+ * the server's own account and the members of its group are trusted, others must prove a login that
+ * administers a tenant (answer_as.c); the operator's name is taken from the socket, not from the request.
  *
  * A question is asked of one worker after the other, each telling what it has; pages wait until the
  * command has read. Runs in the parent. */
@@ -11,8 +12,8 @@
 #include "bin/link.h"
 
 struct control;
-/* The mode and group of the socket say who may connect. */
-struct control *control_open(struct loop *l, int fd);
+/* group: of those who are trusted. */
+struct control *control_open(struct loop *l, int fd, unsigned group);
 /* ask: sends to a worker; false when it does not run. */
 void control_serve(struct control *c, unsigned workers,
                    bool (*ask)(void *ctx, unsigned worker, enum link_type type, struct bytes body),

@@ -267,13 +267,14 @@ static enum rc bind_doors(struct parent *p, struct why *why) {
     for (int kind = KIND_WORKER + 1; rc == OK && kind < KINDS; kind++)
         rc = bind_service(p, a, (enum kind)kind, why);
     if (rc == OK)
-        rc = sockets_listen_unix(layout_path(a, p->config, "run/control.sock"), SOCK_STREAM, 0660,
+        rc = sockets_listen_unix(layout_path(a, p->config, "run/control.sock"), SOCK_STREAM, 0666,
                                  &control, why);
     if (rc == OK && p->accounts.root &&
         lchown(layout_path(a, p->config, "run/control.sock").at, 0, p->accounts.worker.gid))
         rc = why_set(why, PERM, 0, NULL, "files.denied", "Cannot hand control.sock to its group");
     if (rc == OK)
-        p->control = control_open(p->loop, control);
+        p->control =
+            control_open(p->loop, control, p->accounts.root ? p->accounts.worker.gid : getegid());
     arena_close(&a);
     return rc;
 }

@@ -33,6 +33,16 @@ struct question {
     struct bytes login, operator_name;
     struct addr client;
     uint32_t row;
+    /* of a tenant's administrator (answer_as.c) */
+    enum schedule_order order;
+    struct message_id id;
+    bool found, steers;
+    struct bytes scope; /* the tenant: only what is its own is told; empty: everything */
+    bool proving;       /* keeper or directory owe an answer */
+    struct auth_exchange *exchange;
+    struct timer timer;
+    json_t *request;
+    void (*answer)(struct question *q, const json_t *request);
 };
 
 void question_free(struct question *q);
@@ -41,6 +51,12 @@ void question_send(struct question *q, enum answer_end end);
 void question_error(struct question *q, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 struct bytes question_text(const json_t *object, const char *key, struct arena *a);
+
+/* answer_as.c: proves that `as` of the request administers a tenant, then lets `answer` begin with
+ * q->scope set. */
+void question_as(struct question *q, json_t *request,
+                 void (*answer)(struct question *q, const json_t *request));
+void question_end_as(struct question *q);
 
 /* answer_pop.c */
 void answer_pop_open(struct question *q, const json_t *request);

@@ -468,6 +468,7 @@ static void start(struct worker *w) {
                                                        .counters = w->counters,
                                                        .loop = w->loop,
                                                        .directory = w->directory,
+                                                       .auth = w->auth,
                                                        .config = current_config,
                                                        .is_gateway = is_gateway,
                                                        .operate = operate,

@@ -222,6 +222,23 @@ bool stream_credentials(const struct stream *s, unsigned *uid_out, unsigned *gid
     return true;
 }
 
+bool stream_peer_in_group(const struct stream *s, unsigned gid) {
+    struct ucred peer;
+    socklen_t size = sizeof peer;
+    if (s->peer.family != 1 || getsockopt(s->fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0)
+        return false;
+    gid_t groups[1024];
+    size = sizeof groups;
+    if (peer.gid == gid)
+        return true;
+    if (getsockopt(s->fd, SOL_SOCKET, SO_PEERGROUPS, groups, &size) < 0)
+        return false;
+    for (size_t i = 0; i < size / sizeof groups[0]; i++)
+        if (groups[i] == gid)
+            return true;
+    return false;
+}
+
 const struct tls_info *stream_tls(const struct stream *s) {
     return s->secure && s->secure->done ? tls_engine_info(s->secure->engine) : NULL;
 }

@@ -34,6 +34,8 @@ struct addr stream_local(const struct stream *s);
 struct loop *stream_loop(const struct stream *s);
 /* Of a unix socket's peer (SO_PEERCRED); false for others. */
 bool stream_credentials(const struct stream *s, unsigned *uid_out, unsigned *gid_out, int *pid_out);
+/* Is a unix socket's peer a member of this group, as its first or another one? */
+bool stream_peer_in_group(const struct stream *s, unsigned gid);
 
 /* Queues a copy of what cannot go at once. False when 64 KiB or more now wait: stop producing until
  * on_writable. Never fails: a broken connection is told by on_end. */

@@ -1,0 +1,113 @@
+"""A tenant's administrator sees and steers the tenant's own queue, and nothing else; strangers of this host nothing."""
+import json
+import os
+import socket
+
+from harness import until
+from world import *
+
+TEXT = OURS + """
+domain "northwind.example" {}
+domain "contoso.example" {}
+tenant "northwind" { domains = {"northwind.example"}  admins = {"admin@northwind.example"} }
+tenant "contoso" { domains = {"contoso.example"}  admins = {"admin@contoso.example"} }
+""" + LISTENERS + PEOPLE + 'queue { retry = {"1h"} }\n'
+
+NORTH, CONTOSO = "admin@northwind.example", "admin@contoso.example"
+USERS = ("terri@proseware.com", NORTH, CONTOSO, "anna@northwind.example", "carl@contoso.example")
+
+
+def submit(server, login, *to):
+    c = server.session("submissions", HOTEL, tls=True).ehlo()
+    c.auth_plain(login, "secret")
+    c.mail(login)
+    for address in to:
+        c.rcpt(address)
+    c.data(letter(login, to[0]))
+    c.quit()
+
+
+def ask_as_nobody(server, request):
+    """As a process without any right: over the directory's descriptor, since the folders above are closed."""
+    folder = os.open(server.state / "run", os.O_RDONLY)
+    read, write = os.pipe()
+    child = os.fork()
+    if not child:
+        try:
+            os.setgroups([])
+            os.setgid(65534)
+            os.setuid(65534)
+            s = socket.socket(socket.AF_UNIX)
+            s.connect(f"/proc/self/fd/{folder}/control.sock")
+            s.sendall(json.dumps(request).encode() + b"\n")
+            while data := s.recv(65536):
+                os.write(write, data)
+        except OSError as error:
+            os.write(write, json.dumps({"failed": str(error)}).encode())
+        os._exit(0)
+    os.close(write)
+    os.close(folder)
+    with open(read, "rb") as pipe:
+        lines = pipe.read().splitlines()
+    os.waitpid(child, 0)
+    return [json.loads(line) for line in lines]
+
+
+def queue_as(server, login, *words, password="secret", code=0):
+    out = server.command("queue", *words, "--as", login, "--password-stdin", "--json", input=password + "\n", code=code)
+    return [json.loads(line) for line in out.splitlines()]
+
+
+def test_admin_sees_and_steers_its_own_queue(t):
+    server, _ = world(t, TEXT, users=USERS, sink=False)
+    submit(server, "anna@northwind.example", "bob@adatum.com")
+    submit(server, "carl@contoso.example", "eve@adatum.com", "fred@adatum.com")
+    submit(server, "terri@proseware.com", "gus@adatum.com")
+    until(lambda: len(server.queue()) == 3, "three that wait")
+    all_of_it = server.queue()
+    mine, theirs = queue_as(server, NORTH, "list"), queue_as(server, CONTOSO, "list")
+    assert [m["from"] for m in mine] == ["anna@northwind.example"] and mine[0]["tenant"] == "northwind"
+    assert [m["from"] for m in theirs] == ["carl@contoso.example"] and len(theirs[0]["recipients"]) == 2
+    assert queue_as(server, NORTH, "list", theirs[0]["id"], code=1) == []
+    assert queue_as(server, NORTH, "list", "--recipient", "eve@adatum.com") == []
+    # Orders, by id and by filter, reach its own messages only.
+    other = [m["id"] for m in all_of_it if m["from"] != "anna@northwind.example"]
+    assert queue_as(server, NORTH, "remove", *other, code=1)[0]["changed"] == 0
+    assert queue_as(server, NORTH, "hold", "--all")[0] == {"order": "hold", "messages": 1, "changed": 1}
+    assert server.event("held")["operator"] == NORTH
+    assert sorted(m["from"] for m in server.queue()) == sorted(m["from"] for m in all_of_it)
+    assert queue_as(server, NORTH, "remove", mine[0]["id"])[0]["changed"] == 1
+    assert len(server.queue()) == 2
+
+
+def test_who_is_no_admin_gets_nothing(t):
+    server, _ = world(t, TEXT, users=USERS, sink=False)
+    submit(server, "anna@northwind.example", "bob@adatum.com")
+    for login, password in ((NORTH, "wrong"), ("anna@northwind.example", "secret"), ("terri@proseware.com", "secret"),
+                            ("nobody@northwind.example", "secret")):
+        assert queue_as(server, login, "list", password=password, code=69) == []
+    assert len(queue_as(server, NORTH, "list")) == 1
+    server.command("user", "disable", NORTH)
+    assert queue_as(server, NORTH, "list", code=69) == []
+    server.command("queue", "stats", "--as", CONTOSO, "--password-stdin", input="secret\n", code=69)
+    server.stop()
+    done = server.run("queue", "list", "--as", CONTOSO, "--password-stdin", input="secret\n")
+    assert done.returncode == 69 and "needs the running server" in done.stderr, done
+
+
+def test_a_stranger_of_this_host_needs_the_login(t):
+    server, _ = world(t, TEXT, users=USERS, sink=False)
+    submit(server, "anna@northwind.example", "bob@adatum.com")
+    submit(server, "carl@contoso.example", "eve@adatum.com")
+    until(lambda: len(server.queue()) == 2, "two that wait")
+    listing = {"command": "queue-list", "filter": {}}
+    for lie in ({}, {"trusted": True}, {"operator": "root"}, {"as": 5}):
+        answer = ask_as_nobody(server, dict(listing, **lie))
+        assert len(answer) == 1 and "only root" in answer[0]["error"], answer
+    assert "only root" in ask_as_nobody(server, {"command": "limits", "limits": []})[0]["error"]
+    assert "cannot ask" in ask_as_nobody(server, {"command": "pop-list", "as": NORTH, "password": "secret"})[0]["error"]
+    mine = ask_as_nobody(server, dict(listing, **{"as": NORTH, "password": "secret"}))
+    assert [m["from"] for m in mine] == ["anna@northwind.example"], mine
+    assert "wrong" in ask_as_nobody(server, dict(listing, **{"as": NORTH, "password": ""}))[0]["error"]
+    assert "wrong" in ask_as_nobody(server, dict(listing, **{"as": NORTH, "trusted": True}))[0]["error"]
+    assert "secret" not in server.log.read_text()
