@@ -12,6 +12,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { NETWORKS_MAX = 512, CONNECTORS_MAX = 8, STRANGERS = 24, SAMPLES = 600 };
+#define KEY "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 static const int64_t now = 1797811200000; /* 2026-12-20 */
 
 /* --- dice -------------------------------------------------------------------------------------------- */
@@ -182,8 +183,7 @@ static void draw_connector(struct buf *b, struct drawn *c) {
     static const char *const other[] = {
         "  auth = any\n",
         "  auth = {\"a@ours.example\"}\n",
-        "  client_certificate = {\"spki-sha256:"
-        "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08\"}\n",
+        "  client_certificate = {\"spki-sha256:" KEY "\"}\n",
         "  pop_before_smtp = 15min senders = own\n",
     };
     static const char *const to[] = { "  may_relay_to = {\"*\"}\n",
