@@ -184,7 +184,8 @@ static void check_unencrypted(struct reading *r, size_t i) {
     } urls[] = {
         { "jwks", o->jwks },
         { "introspection", o->introspection },
-        { "issuer", o->issuer },
+        /* asked only for where the keys are; else it is but a name */
+        { "issuer", o->jwks.len || o->introspection.len ? BYTES_NONE : o->issuer },
     };
     for (size_t j = 0; j < sizeof urls / sizeof urls[0]; j++)
         if (bytes_starts_nocase(urls[j].url, B("http://")))

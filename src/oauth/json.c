@@ -26,7 +26,7 @@ struct bytes oauth_json_text(const json_t *object, const char *name) {
 bool oauth_json_optional(const json_t *object, const char *name, struct bytes *out) {
     const json_t *value = json_object_get(object, name);
     *out = oauth_json_text(object, name);
-    return !value || json_is_string(value);
+    return !value || json_is_null(value) || json_is_string(value);
 }
 
 bool oauth_json_time(const json_t *object, const char *name, int64_t *out) {

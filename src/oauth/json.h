@@ -10,7 +10,7 @@
 json_t *oauth_json_object(struct arena *a, struct bytes text);
 /* The member's text, or empty when it is missing or no string. */
 struct bytes oauth_json_text(const json_t *object, const char *name);
-/* A text member that may be missing: false only when it is something else. */
+/* A text member that may be missing, or null: false only when it is something else. */
 bool oauth_json_optional(const json_t *object, const char *name, struct bytes *out);
 /* Seconds since 1970 as wall ms; false when it is missing, no number or out of range. */
 bool oauth_json_time(const json_t *object, const char *name, int64_t *out);

@@ -346,6 +346,8 @@ static const struct wrong doubtful_providers[] = {
       "config.void", "does not name oauth:o" },
     { O "jwks = \"http://127.0.0.1/keys\" }\n", 2, "oauth o: jwks", "config.void",
       "expected https://" },
+    { "logins = {\"oauth:o\"}\noauth \"o\" { issuer = \"http://127.0.0.1\" audience = mail }\n", 2,
+      "oauth o: issuer", "config.void", "expected https://" },
 };
 
 /* Rules about what is not built yet: they hold once it is. */

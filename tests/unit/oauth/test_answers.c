@@ -108,6 +108,9 @@ static void test_grant(void **state) {
           "\"refresh_token\":\"r\"}",
           OK, 60000, "r" },
         { "{\"access_token\":\"t\",\"token_type\":\"bearer\"}", OK, 600000, "" },
+        { "{\"access_token\":\"t\",\"token_type\":\"Bearer\",\"refresh_token\":null,"
+          "\"expires_in\":null}",
+          OK, 600000, "" },
         { "{\"access_token\":\"t\"}", PERM, 0, "bearer" },
         { "{\"access_token\":\"t\",\"token_type\":\"mac\"}", PERM, 0, "bearer" },
         { "{\"access_token\":\"t u\",\"token_type\":\"bearer\"}", PERM, 0, "no access token" },
