@@ -529,6 +529,32 @@ def test_oauth_workers_hold_no_client_secret(t):
     assert any(holds(pid) for pid in server.children_of("fetcher")), "the test looks wrongly"
 
 
+def test_oauth_accounts(t):
+    """Workers, keeper and fetcher under two accounts: each gets at its own sockets and files, and no other's."""
+    need_root()
+    identity = provider(t, secrets={"device": ""})
+    identity.refresh["first"] = 0
+    login = t.folder / "provider.login"
+    login.write_text(json.dumps({"token_url": identity.url + "/token", "client_id": "device", "client_auth": "body",
+                                 "refresh_token": "first", "user": "relay@provider.example"}))
+    login.chmod(0o600)
+    tokens = Tokens(identity)
+    sink = t.sink("127.0.0.30", 2525, tokens=tokens, certificate=certificate(t))
+    route = f'route "provider" {{ via = {{"smtp://127.0.0.30:2525"}}  tls = require  login = "file:{login}" }}\n'
+    server, _ = world(t, CASES + section(identity) + route, sink=False, build="shipped", run_as="nobody", head='keeper_as = "daemon"\n')
+    send(server, bearer(identity.token()))
+    until(lambda: sink.messages, "relayed")
+    kept, run_folder = server.state / "fetcher" / "login-provider", server.state / "run"
+    daemon, nobody = 1, 65534
+    assert kept.stat().st_uid == daemon and kept.stat().st_mode & 0o777 == 0o600
+    assert kept.parent.stat().st_uid == daemon and kept.parent.stat().st_mode & 0o777 == 0o700
+    owners = {"fetcher.sock": nobody, "tokens.sock": daemon, "keeper.sock": nobody}
+    assert {name: (run_folder / name).stat().st_uid for name in owners} == owners
+    (fetcher,) = server.children_of("fetcher")
+    status = Path(f"/proc/{fetcher}/status").read_text()
+    assert "Uid:\t1\t1\t1\t1" in status and "Seccomp:\t2" in status and "NoNewPrivs:\t1" in status, status
+
+
 # --- check --live -------------------------------------------------------------------------
 
 
