@@ -493,15 +493,18 @@ struct counted {
     struct answer *answer;
     struct count *counts;
     size_t count, told;
+    bool denied; /* we may not ask */
 };
 
 static void on_count(void *ctx, struct bytes line) {
     struct counted *c = ctx;
     json_t *json = json_loadb(line.at, line.len, 0, NULL);
     const char *error = json_string_value(json_object_get(json, "error"));
-    if (error)
+    if (error) {
         fprintf(stderr, "postern why: the server says: %s\n", error);
-    else if (json_is_boolean(json_object_get(json, "full")) && c->told < c->count) {
+        c->denied |= strncmp(error, "only root", 9) == 0;
+    }
+    if (json_is_boolean(json_object_get(json, "full")) && c->told < c->count) {
         struct count *n = &c->counts[c->told++];
         n->full = json_is_true(json_object_get(json, "full"));
         n->which.count = (uint64_t)json_integer_value(json_object_get(json, "most"));
@@ -512,14 +515,18 @@ static void on_count(void *ctx, struct bytes line) {
 }
 
 static bool ask_counts(struct answer *w, struct count *counts) {
-    struct counted c = { w, counts, w->v.limit_count, 0 };
+    struct counted c = { .answer = w, .counts = counts, .count = w->v.limit_count };
     json_t *list = json_array();
     for (size_t i = 0; i < w->v.limit_count; i++)
         json_array_append_new(list, limit_json(w, &w->v.limits[i]));
     json_t *request = json_pack("{s:s,s:o}", "command", "limits", "limits", list);
     if (w->q->at.len)
         json_object_set_new(request, "at", json_integer(w->facts.now));
-    return ask_server(w, request, on_count, &c) && c.told == c.count;
+    bool told = ask_server(w, request, on_count, &c) && c.told == c.count;
+    if (c.denied)
+        fprintf(stderr, "postern why: so nothing counts as sent yet (--sent N says otherwise)\n");
+    w->told_offline |= c.denied;
+    return told;
 }
 
 static void find_counts(struct answer *w) {
