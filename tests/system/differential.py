@@ -22,6 +22,10 @@ ALIASES = {f"a.smith@{OURS}": USERS[0], f"sales@{OURS}": USERS[1]}
 # Who logs in: mostly people, in whatever letters; those who may not are few, for their answers are delayed.
 BARRED = [DISABLED, f"ghost@{OURS}", f"sales@{OURS}"]
 LOGINS = [*USERS * 40, *[PIA, QUIN] * 20, *[USERS[0].upper(), "Bob@Proseware.com"] * 5, *BARRED]
+# Passwords of a login beside its own: bound to a network, to a sender, to both.
+APPS = {(USERS[0], "printer"): ("--network", "192.0.2.0/24"), (USERS[1], "news"): ("--sender", USERS[1]),
+        (USERS[2], "both"): ("--sender", USERS[2], "--network", "127.0.0.0/8", "--network", "2001:db8::/32")}
+APP_PASSWORDS = {}  # as the server made them
 RIGHTS = [(USERS[0], f"{USERS[1]}"), (USERS[1], "*@news.example"), (USERS[2], "team@adatum.com"), (USERS[3], ".lists.example")]
 OTHERS = ["adatum.com", "contoso.com", "news.example", "eu.lists.example", "spam.example", "x.spam.example"]
 
@@ -171,6 +175,9 @@ def draw_transaction(rng, configuration):
     if user in BARRED:  # one address that fails again and again would be shut out
         t["client"] = f"198.18.{rng.randrange(256)}.{rng.randrange(256)}"
     t["mechanism"] = rng.choice(("PLAIN",) * 12 + ("LOGIN", "SCRAM-SHA-256-PLUS", "CRAM-MD5")) if user else None
+    app = next((name for login, name in APPS if login == user), None)
+    if app and t["mechanism"] in ("PLAIN", "LOGIN") and rng.random() < 0.3:
+        t["app"] = app
     own = [user] * 6 if user else []
     t["from"] = rng.choice((draw_address(rng, *own, "", f"ann+tag@{OURS}"), *own))
     to = ["postmaster", "ann%adatum.com@proseware.com", '"ann@adatum.com"@proseware.com', "x@[127.0.0.1]", "postmaster@[127.0.0.1]"]
@@ -212,6 +219,7 @@ def question(t, recipient, number, at_end):
     q = {"client": t["client"], "listener": t["listener"], "tls": t["tls"], "from": t["from"], "to": recipient, "recipients": number}
     q |= {"user": t["user"], "mechanism": t["mechanism"]} if t["user"] else {}
     q |= {"size": t["size"]} if t["size"] else {}
+    q |= {"app-password": t["app"]} if t.get("app") else {}
     q |= {"certificate": t["key"]} if t.get("key") else {}
     if at_end:
         header = t["header"]
@@ -224,8 +232,8 @@ def question(t, recipient, number, at_end):
 # --- asking the server ----------------------------------------------------------------------------------------------
 
 
-def plain(user):
-    return base64.b64encode(f"\0{user}\0{PASSWORD}".encode()).decode()
+def plain(user, app=None):
+    return base64.b64encode(f"\0{user}\0{APP_PASSWORDS.get(app, PASSWORD)}".encode()).decode()
 
 
 def observed(reply, connector=None):
@@ -286,7 +294,7 @@ class Driver:
             yield "HELLO", f"XCLIENT ADDR={'IPV6:' if ':' in t['client'] else ''}{t['client']}"
             yield "HELLO", "EHLO client.example"
         if t["user"]:
-            yield "AUTH", f"AUTH {t['mechanism']}" + (f" {plain(t['user'])}" if t["mechanism"] == "PLAIN" else "")
+            yield "AUTH", f"AUTH {t['mechanism']}" + (f" {plain(t['user'], t.get('app'))}" if t["mechanism"] == "PLAIN" else "")
         yield "MAIL", f"MAIL FROM:<{t['from']}>" + (f" SIZE={t['size']}" if t["size"] else "")
         for to in t["to"]:
             yield "RCPT", f"RCPT TO:<{to}>"
@@ -295,7 +303,7 @@ class Driver:
         """LOGIN asks twice; a PLUS mechanism is only asked for, to see whether it is taken."""
         if reply.code == 334 and t["mechanism"] == "LOGIN":
             c.cmd(base64.b64encode(t["user"].encode()).decode())
-            return c.cmd(base64.b64encode(PASSWORD.encode()).decode())
+            return c.cmd(base64.b64encode(APP_PASSWORDS.get(t.get("app"), PASSWORD).encode()).decode())
         return c.cmd("*") if reply.code == 334 else reply
 
     def run(self, t):

@@ -19,6 +19,8 @@ def people(server):
         server.command("user", "add", user, "--password-stdin", input=d.PASSWORD + "\n")
     for alias, target in d.ALIASES.items():
         server.command("alias", "add", alias, target)
+    for (user, name), bounds in d.APPS.items():
+        d.APP_PASSWORDS[name] = server.json("user", "app-password", "add", user, name, *bounds)[0]["password"]
     for user, right in d.RIGHTS:
         server.command("user", "allow-sender", user, right)
 
@@ -116,7 +118,7 @@ def expect_variety(seen):
         return
     for reason in ("relay.no-grant", "sender.not-yours", "header.not-yours", "header.blocked", "auth.required", "auth.not-here",
                    "auth.mechanism", "tls.required", "recipient.unknown", "limit.recipients", "limit.size", "sender.blocked",
-                   "relay.grant-expired", "relay.tenant-network", "syntax.header", "accepted at RCPT", "accepted at DATA"):
+                   "relay.grant-expired", "relay.tenant-network", "auth.app-network", "syntax.header", "accepted at RCPT", "accepted at DATA"):
         assert seen[reason] >= 3, f"too few {reason}: {seen}"
 
 
