@@ -124,15 +124,31 @@ static void send_mail(void *ctx) {
     buf_free(&out);
 }
 
-static struct kind *get_kind(struct alarm *a, struct bytes name) {
-    struct kind *k = map_find(a->kinds, name);
+/* Each login that reaches its limit is news: the second stolen password does not wait for an hour
+ * because of the first. With very many of them they share the event's own kind. */
+static struct bytes key_of(struct alarm *a, struct bytes name, struct bytes line, struct buf *key) {
+    ptrdiff_t at = bytes_search(line, B("\"login\":\""));
+    if (at < 0 || !bytes_equal(name, B("limit-reached")))
+        return name;
+    struct bytes login = bytes_skip(line, (size_t)at + 9), until = login;
+    bytes_split(&login, '"', &until);
+    buf_printf(key, "%.*s %.*s", BYTES_FMT(name), BYTES_FMT(until));
+    bool room = map_count(a->kinds) < KINDS_MAX / 2 || map_find(a->kinds, buf_bytes(key));
+    return room && !key->full ? buf_bytes(key) : name;
+}
+
+static struct kind *get_kind(struct alarm *a, struct bytes name, struct bytes line) {
+    char memory[400];
+    struct buf text = buf_fixed(memory, sizeof memory);
+    struct bytes key = key_of(a, name, line, &text);
+    struct kind *k = map_find(a->kinds, key);
     if (k || map_count(a->kinds) >= KINDS_MAX || name.len >= sizeof(k->name))
         return k;
     k = calloc(1, sizeof(*k));
     MUST(k);
     k->alarm = a;
     memcpy(k->name, name.at, name.len);
-    map_put(a->kinds, name, k);
+    map_put(a->kinds, key, k);
     return k;
 }
 
@@ -140,7 +156,7 @@ void alarm_event(void *alarm, const char *name, struct bytes line) {
     struct alarm *a = alarm;
     if (bytes_search(line, B("\"alarm\":true")) < 0)
         return;
-    struct kind *k = get_kind(a, bytes_str(name));
+    struct kind *k = get_kind(a, bytes_str(name), line);
     if (!k)
         return;
     if (timer_is_set(&k->timer)) {
