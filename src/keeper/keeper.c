@@ -22,7 +22,7 @@
 #include <string.h>
 
 enum {
-    THREADS = 2,
+    THREADS = 3, /* the first is for clients that logged in lately: it is never full of guesses */
     SLOW_THREADS = 2, /* imported hashes: tens of milliseconds each */
     SOURCES_MAX = 16,
     SAVE_MS = 30000,
@@ -307,12 +307,23 @@ static void make_room(struct keeper *k, uint64_t caller) {
         close_exchange(CONTAINER_OF(list_first(&k->ages), struct exchange, by_age));
 }
 
+/* An exchange stays on its thread; the shortest queue, of those open to this client. */
+static unsigned choose_thread(struct keeper *k, struct addr client) {
+    bool known = failures_rank(k->failures, client, loop_now(k->loop)) == RANK_KNOWN;
+    unsigned first = known ? 0 : 1, count = THREADS - first;
+    unsigned best = first + k->next_thread++ % count;
+    for (unsigned i = first; i < THREADS; i++)
+        if (queue_length(k->threads[i].queue) < queue_length(k->threads[best].queue))
+            best = i;
+    return best;
+}
+
 static struct exchange *add_exchange(struct keeper *k, struct exchange_key key,
                                      const struct auth_session *session) {
     make_room(k, key.caller);
     struct exchange *x = calloc(1, sizeof *x);
     MUST(x);
-    unsigned thread = k->next_thread++ % THREADS;
+    unsigned thread = choose_thread(k, session->client);
     *x = (struct exchange){
         .keeper = k,
         .key = key,

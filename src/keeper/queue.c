@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* So many jobs are with the thread at a time: it never waits for the loop. */
-enum { UNDER_WAY = 2, KEY_OCTETS = 17 };
+/* So many jobs are with the thread at a time: whose turn is next is decided as late as can be. */
+enum { UNDER_WAY = 1, KEY_OCTETS = 17 };
 
 /* Whose turn it is; a rank without jobs is passed over. */
 static const enum queue_rank turns[] = {
@@ -28,6 +28,7 @@ struct queue {
     struct list rings[QUEUE_RANKS];
     size_t turn;
     unsigned under_way;
+    size_t waiting;
     bool closing;
 };
 
@@ -72,6 +73,7 @@ static void take_job(struct queue *q, struct line *l) {
         free(l);
     }
     q->under_way++;
+    q->waiting--;
     job->offload = (struct offload_job){ .work = run, .done = done, .ctx = job };
     offload_submit(q->offload, &job->offload);
 }
@@ -111,8 +113,13 @@ static struct line *line_of(struct queue *q, struct addr client, enum queue_rank
 
 void queue_put(struct queue *q, struct queue_job *job, struct addr client, enum queue_rank rank) {
     job->queue = q;
+    q->waiting++;
     list_append(&line_of(q, client, rank)->jobs, &job->node);
     pump(q);
+}
+
+size_t queue_length(const struct queue *q) {
+    return q->under_way + q->waiting;
 }
 
 void queue_close(struct queue **out) {

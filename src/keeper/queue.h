@@ -24,6 +24,7 @@ enum queue_rank { RANK_KNOWN, RANK_STRANGER, RANK_GUESSER, QUEUE_RANKS };
 struct queue *queue_open(struct loop *l, const char *name);
 /* Jobs that wait are still worked on, and done. */
 void queue_close(struct queue **q);
+size_t queue_length(const struct queue *q); /* jobs that are not done yet */
 /* Like offload_submit. */
 void queue_put(struct queue *q, struct queue_job *job, struct addr client, enum queue_rank rank);
 
