@@ -89,6 +89,82 @@ static void its_memory_is_bounded(void **state) {
     failures_close(&f);
 }
 
+static struct addr number(unsigned n) {
+    return (struct addr){ .family = 4, .ip = { 198, 51, (uint8_t)(n >> 8), (uint8_t)n } };
+}
+
+/* Many addresses, one guess each: the login's own addresses are let in at once, others wait. */
+static void many_addresses_at_one_login(void **state) {
+    struct failures *f = failures_open();
+    struct penalty p = { 0 };
+    unsigned told = 0;
+    (void)state;
+    failures_right(f, here, B("terri"), 500);
+    for (unsigned i = 0; i < 30; i++) {
+        p = failures_wrong(f, number(i), B("terri"), 1000 + i);
+        told += p.addresses > 0;
+        assert_false(p.close);
+    }
+    assert_int_equal(told, 1); /* once an hour */
+    assert_int_equal(p.delay_ms, 15000);
+    assert_int_equal(failures_right(f, here, B("terri"), 2000), 0);
+    assert_int_equal(failures_wrong(f, here, B("terri"), 2000).delay_ms, 0);
+    assert_int_equal(failures_right(f, there, B("terri"), 2000), 15000); /* but in */
+    assert_int_equal(failures_right(f, there, B("terri"), 3000), 0);
+    /* one address again and again is one address */
+    for (unsigned i = 0; i < 50; i++)
+        assert_int_equal(failures_wrong(f, there, B("other"), 4000).addresses, 0);
+    failures_close(&f);
+}
+
+static void whose_turn_it_is(void **state) {
+    struct failures *f = failures_open();
+    (void)state;
+    assert_int_equal(failures_rank(f, here, 1000), RANK_STRANGER);
+    failures_right(f, here, B("terri"), 1000);
+    assert_int_equal(failures_rank(f, here, 2000), RANK_KNOWN);
+    failures_wrong(f, there, B("terri"), 2000);
+    assert_int_equal(failures_rank(f, there, 2000), RANK_GUESSER);
+    assert_int_equal(failures_rank(f, there, 2000 + 16 * MINUTE), RANK_STRANGER);
+    for (unsigned i = 0; i < 20; i++)
+        failures_wrong(f, here, B("x"), 3000);
+    assert_int_equal(failures_rank(f, here, 3000), RANK_STRANGER); /* no longer above others */
+    failures_close(&f);
+}
+
+/* What a restart is to survive, though the new process's clock begins anew. */
+static void a_restart_forgets_nothing(void **state) {
+    struct failures *f = failures_open(), *after = failures_open();
+    struct buf b = buf_grow(FAILURES_SAVED_MAX);
+    (void)state;
+    failures_right(f, here, B("regular"), 1000);
+    for (int i = 0; i < 5; i++)
+        failures_wrong(f, here, B("terri"), 2000);
+    failures_save(f, 2000, 1000002000, &b);
+    assert_true(failures_load(after, buf_bytes(&b), 50, 1000003050));
+    assert_int_equal(failures_count(after), failures_count(f));
+    assert_true(failures_wrong(after, here, B("terri"), 60).close);
+    assert_int_equal(failures_right(after, here, B("regular"), 60), 0);
+    failures_close(&after);
+    /* a quarter of an hour later they are over */
+    after = failures_open();
+    assert_true(failures_load(after, buf_bytes(&b), 50, 1000002000 + 16 * MINUTE));
+    assert_int_equal(failures_wrong(after, here, B("terri"), 60).delay_ms, 0);
+    failures_close(&after);
+    /* a clock that was set back: as if just now */
+    after = failures_open();
+    assert_true(failures_load(after, buf_bytes(&b), 50, 5000));
+    assert_true(failures_wrong(after, here, B("terri"), 60).close);
+    failures_close(&after);
+    /* cut short: nothing of it */
+    after = failures_open();
+    assert_false(failures_load(after, bytes_first(buf_bytes(&b), b.len - 3), 50, 1000003050));
+    assert_int_equal(failures_count(after), 0);
+    failures_close(&after);
+    buf_free(&b);
+    failures_close(&f);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_price_grows_then_the_door_shuts),
@@ -97,6 +173,9 @@ int main(void) {
         cmocka_unit_test(many_names_from_one_address),
         cmocka_unit_test(ipv6_counts_by_network),
         cmocka_unit_test(its_memory_is_bounded),
+        cmocka_unit_test(many_addresses_at_one_login),
+        cmocka_unit_test(whose_turn_it_is),
+        cmocka_unit_test(a_restart_forgets_nothing),
     };
     return cmocka_run_group_tests_name("keeper/failures", tests, NULL, NULL);
 }
