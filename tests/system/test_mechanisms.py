@@ -17,6 +17,14 @@ ALL = '"SCRAM-SHA-256-PLUS", "SCRAM-SHA-256", "SCRAM-SHA-1", "PLAIN", "LOGIN", "
 EVERY = LISTENERS.replace("auth = require }", f"auth = require  mechanisms = {{{ALL}}} }}")
 
 
+# Of "pässword", by argon2(1), libxcrypt and htpasswd.
+OTHERS = (
+    "$argon2id$v=19$m=4096,t=2,p=4$c29tZXNhbHQxNm9jdGV0cw$7uQvqefx770aqyOCNkXddqj+/g29m0WYSqB9t0I0l6Y",
+    "$y$j75$k2XAnEHBqQ1Ct2aMXFKNa/HAmA1BpMnBsYHMWB4NZN4$hC2sLwlWfVbSGvKuXoTwyy5/hfdvEAeFFaGVCNFR8x1",
+    "{BLF-CRYPT}$2y$04$KBCwKxOzLha2MUDgW0PjXeOFNhhE26rSq5ykPKV1b1AA/mfxHit1m",
+)
+
+
 def start(t, text=OURS + EVERY + PEOPLE + QUICK, options=("--reversible",), word=WORD, **how):
     server = t.server(text, **how)
     server.command("user", "add", ME, *(["--password-stdin"] if word else []), *options, input=word + "\n")
@@ -147,15 +155,20 @@ def test_imported_hashes(t):
         hashed = run("openssl", "passwd", option, "-salt", "0123456789", "grüße 1").strip()
         names[option] = f"user{option[1:]}@proseware.com"
         lines.append(f"{names[option]}:{hashed}:1000:1000::/home/x:")
+    for number, hashed in enumerate(OTHERS):
+        lines.append(f"other{number}@proseware.com:{hashed}")
     file = t.folder / "users"
     file.write_text("\n".join(lines) + "\n")
-    assert server.command("user", "import", str(file)).strip() == "imported 3, refused 0"
+    assert server.command("user", "import", str(file)).strip() == f"imported {3 + len(OTHERS)}, refused 0"
     for name in names.values():
         assert server.json("user", "show", name)[0]["password"] == "imported"
         assert try_plain(server, "wrong", name) == 535
         assert try_plain(server, "grüße 1", name) == 235
         assert server.json("user", "show", name)[0]["password"] == "set"
         assert try_plain(server, "grüße 1", name) == 235
+    for number in range(len(OTHERS)):  # within the sandbox too
+        assert try_plain(server, "wrong", f"other{number}@proseware.com") == 535
+        assert try_plain(server, "pässword", f"other{number}@proseware.com") == 235
     bad = server.run("user", "import", "-", input="x@proseware.com:plain\nno-hash\n")
     assert bad.returncode == 65 and "line 1" in bad.stderr and "line 2" in bad.stderr
     assert server.run("user", "show", "x@proseware.com").returncode == 67
