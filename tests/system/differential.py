@@ -22,6 +22,9 @@ ALIASES = {f"a.smith@{OURS}": USERS[0], f"sales@{OURS}": USERS[1]}
 # Who logs in: mostly people, in whatever letters; those who may not are few, for their answers are delayed.
 BARRED = [DISABLED, f"ghost@{OURS}", f"sales@{OURS}"]
 LOGINS = [*USERS * 40, *[PIA, QUIN] * 20, *[USERS[0].upper(), "Bob@Proseware.com"] * 5, *BARRED]
+# A DNS blocklist, and whom it has: some who are granted something, some who are not.
+BLOCKLIST, LISTED = "bl.example", ("8.8.8.8", "198.51.100.200", "192.0.2.31", "203.0.113.9")
+ZONE = {".".join(reversed(address.split("."))) + "." + BLOCKLIST: {"A": ["127.0.0.2"]} for address in LISTED}
 # Passwords of a login beside its own: bound to a network, to a sender, to both.
 APPS = {(USERS[0], "printer"): ("--network", "192.0.2.0/24"), (USERS[1], "news"): ("--sender", USERS[1]),
         (USERS[2], "both"): ("--sender", USERS[2], "--network", "127.0.0.0/8", "--network", "2001:db8::/32")}
@@ -65,6 +68,8 @@ class Configuration:
         rng = self.rng
         text = f'domain "{OURS}" {{}}\ndomain "{CATCHALL}" {{ recipients = any }}\nqueue {{ retry = {{"1h"}} }}\n'
         text += f'domain "{CUSTOMER}" {{}}\n'
+        self.lists = rng.random() < 0.3
+        text += f'blocklists = {{"{BLOCKLIST}"}}\n' if self.lists else ""
         self.customer = rng.random() < 0.5
         text += self.tenant() if self.customer else ""
         text += 'route "nowhere" { to = {"*"} via = {"smtp://127.0.0.1:1"} }\n'
@@ -182,6 +187,7 @@ def draw_transaction(rng, configuration):
     t["from"] = rng.choice((draw_address(rng, *own, "", f"ann+tag@{OURS}"), *own))
     to = ["postmaster", "ann%adatum.com@proseware.com", '"ann@adatum.com"@proseware.com', "x@[127.0.0.1]", "postmaster@[127.0.0.1]"]
     t["to"] = [draw_address(rng, *to) for _ in range(rng.choice((1, 1, 1, 1, 2, 4)))]
+    t["listed"] = configuration.lists and t["client"].rpartition(":")[2] in LISTED
     t["size"] = rng.choice((None, None, 100, 65536, 65537, 2 << 20))
     if rng.random() < 0.7:
         t["header"] = draw_header(rng, own + [t["from"]] * 4)
@@ -219,6 +225,7 @@ def question(t, recipient, number, at_end):
     q = {"client": t["client"], "listener": t["listener"], "tls": t["tls"], "from": t["from"], "to": recipient, "recipients": number}
     q |= {"user": t["user"], "mechanism": t["mechanism"]} if t["user"] else {}
     q |= {"size": t["size"]} if t["size"] else {}
+    q |= {"listed": [BLOCKLIST]} if t["listed"] else {}
     q |= {"app-password": t["app"]} if t.get("app") else {}
     q |= {"certificate": t["key"]} if t.get("key") else {}
     if at_end:
@@ -447,6 +454,7 @@ def draw_remembered(rng, configuration):
     t = draw_transaction(rng, configuration)
     t["client"] = rng.choice(configuration.clients_drawn)
     t["to"] = t["to"][:1]  # why takes a message's earlier recipients for ones that the same limits counted
+    t["listed"] = configuration.lists and t["client"].rpartition(":")[2] in LISTED
     t["how"] = "proxy" if t["how"] == "bind" else t["how"]  # what was bound is another client now
     if t["tls"] and rng.random() < 0.4:
         t["how"], t["certificate"] = "proxy", rng.choice(configuration.certificates)[:2]

@@ -27,7 +27,7 @@ ANN, HOTEL, OTHERS = d.USERS[0], "198.51.100.7", "bob@adatum.com"
 
 def transaction(**more):
     t = {"how": "xclient", "listener": "internet", "tls": False, "client": HOTEL, "user": None, "mechanism": None, "from": ANN,
-         "to": [OTHERS], "size": None}
+         "to": [OTHERS], "size": None, "listed": False}
     return t | more
 
 
