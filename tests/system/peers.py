@@ -14,7 +14,7 @@ from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent.parent.parent / "build" / "peers"
 ROOT = FOLDER / "root"
-WANTED = ["postfix", "dovecot-core", "dovecot-lmtpd", "nsd", "node-nodemailer"]
+WANTED = ["postfix", "dovecot-core", "dovecot-lmtpd", "nsd", "node-nodemailer", "libsasl2-modules"]
 # What the closure of these names, and servers that run in the foreground never call.
 LEAVE_OUT = re.compile(r"^(perl.*|libperl.*|.*-perl|dpkg|tar|cpio|e2fsprogs|logsave|usrmerge|adduser|passwd|debconf|ucf|"
                        r"sensible-utils|ssl-cert|sysvinit-utils|init-system-helpers|lsb-base|gcc-12-base|libpam-runtime)$")

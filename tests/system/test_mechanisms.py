@@ -10,6 +10,7 @@ from pathlib import Path
 
 from harness import Skip, options, tool, until
 from peers import ROOT, Peers
+from smtp_session import Session
 from world import HOTEL, LISTENERS, OURS, PEOPLE, QUICK, letter
 
 ME, WORD = "terri@proseware.com", "correct horse 7"
@@ -120,6 +121,33 @@ require('nodemailer').createTransport({ host, port: +port, authMethod: method, a
         run(*line, WORD, mechanism, env=environment)
         logged_in(server, mechanism)
         assert "535" in run(*line, "wrong", mechanism, code=1, env=environment)
+
+
+@options(seconds=150)
+def test_postfix_logs_in(t):
+    """As a smart host's customer: Postfix's SMTP client, with Cyrus SASL's mechanisms."""
+    if not list(ROOT.glob("usr/lib/*/sasl2/libplain.so")):
+        raise Skip("Cyrus SASL's mechanisms could not be fetched")
+    word = "no-blanks-7"
+    server = start(t, word=word)
+    peers = Peers(t)
+    address, port = server.at("submission")
+    peers.postfix(f"""relayhost = [{address}]:{port}
+smtpd_relay_restrictions = permit_mynetworks, reject
+smtp_sasl_auth_enable = yes
+smtp_sasl_password_maps = static:{ME}:{word}
+smtp_sasl_security_options =
+smtp_sasl_mechanism_filter = plain, login, cram-md5
+smtp_tls_security_level = encrypt
+""", "127.0.0.61")
+    with closing(Session("127.0.0.61", 25)) as s:
+        s.ehlo()
+        s.mail(ME)
+        s.rcpt(ME)
+        s.data(letter(ME))
+    server.wait_maildir(ME)
+    seen = [e["mechanism"] for e in server.events("authenticated")]
+    assert seen and seen[0] in ("PLAIN", "LOGIN", "CRAM-MD5"), seen
 
 
 def test_external_by_key(t):
