@@ -3,7 +3,7 @@
 
 _postern_words() {
 	case $1 in
-		'') echo 'serve check why user alias pop queue trace send explain --help --version' ;;
+		'') echo 'serve check why user alias grants pop queue trace send explain --help --version' ;;
 		serve) echo '-c --help' ;;
 		check) echo '-c --live --json --help' ;;
 		why) echo '-c --client --local --listener --tls --user --app-password --mechanism --certificate --local-user --popped --listed --retried --helo
@@ -14,6 +14,7 @@ _postern_words() {
 			-c --json --password-stdin --hash-stdin --no-password --reversible --service --sender --network
 			--help' ;;
 		alias) echo 'add list show remove -c --json --help' ;;
+		grants) echo 'list resume -c --all --json --help' ;;
 		pop) echo 'open close list -c --all --json --help' ;;
 		queue) echo 'list show retry hold release bounce remove stats
 			-c --sender --recipient --domain --next-hop --state --older --newer --all --as

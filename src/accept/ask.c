@@ -189,7 +189,7 @@ static void forget_facts(struct session *s) {
     f->recipient_entry = NULL;
     f->grey_state = FACT_UNKNOWN; /* it is the recipient's too */
     f->counts_state = FACT_UNKNOWN;
-    s->placed = false;
+    s->placed = s->watched = false;
     if (f->gateway_state == FACT_FAILED)
         f->gateway_state = FACT_UNKNOWN;
     if (!s->tx || f->login_state == FACT_FAILED)
@@ -203,6 +203,8 @@ void ask_go_on(struct session *s) {
     struct verdict v;
     for (;;) {
         s->accept->setup.decide(s->rules->config, s->asking, &s->facts, s->step, &v);
+        if (v.rc == OK && v.watched && callers_trip(s, &v))
+            continue;
         if (v.rc != MORE && !wants_places(s, &v))
             break;
         if (v.rc == MORE ? !fetch(s, &v) : !limits_hold(s, &v, ask_go_on))
@@ -225,6 +227,8 @@ void ask_decision(struct session *s, enum decide_step step,
     s->step = arena_open();
     s->facts.now = loop_wall(s->accept->setup.loop);
     ask_popped(s, s->step);
+    s->facts.suspended =
+        s->facts.local_door ? 0 : counters_suspended(s->accept->setup.counters, s->facts.client);
     ask_go_on(s);
 }
 

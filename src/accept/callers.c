@@ -102,6 +102,42 @@ void callers_look_grey(struct session *s) {
     f->grey_state = FACT_KNOWN;
 }
 
+/* --- the tripwire ---------------------------------------------------------------------------------- */
+
+static void tell_tripped(struct session *s, const struct verdict *v,
+                         const struct counters_watch *w) {
+    struct event *e = event_begin("grant-suspended");
+    session_event_head(e, s);
+    event_text(e, "connector", v->connector);
+    event_u64(e, "senders", w->senders);
+    event_u64(e, "helos", w->helos);
+    event_str(e, "text",
+              "many unrelated senders came through a grant by address: NAT, a gateway or a "
+              "container proxy may hide who is calling. postern grants resume lifts it");
+    event_bool(e, "alarm", true);
+    event_end(e);
+}
+
+bool callers_trip(struct session *s, const struct verdict *v) {
+    const struct config *c = s->rules->config;
+    struct counters_watch w = {
+        .client = s->facts.client,
+        .sender = v->unrelated,
+        .helo = s->facts.helo,
+        .window = c->tripwire_window,
+        .senders_max = c->tripwire_senders,
+        .helos_max = c->tripwire_helos,
+    };
+    if (s->watched || s->asking != STEP_RCPT || (!w.senders_max && !w.helos_max))
+        return false;
+    s->watched = true;
+    if (!counters_watch(s->accept->setup.counters, &w, s->facts.now))
+        return false;
+    s->facts.suspended = s->facts.now;
+    tell_tripped(s, v, &w);
+    return true;
+}
+
 /* --- the door of this file -------------------------------------------------------------------------- */
 
 void callers_forget(struct session *s) {

@@ -116,6 +116,7 @@ struct session {
     bool input_seen;
     int64_t active; /* loop time of the last progress: what the idle time is counted from */
     size_t trickle; /* octets heard since */
+    bool watched;   /* by the tripwire, in this step */
     struct dns_inquiry *inquiry; /* a decision waits for it */
     struct auth_exchange *exchange;
     struct auth_answer held;        /* while its delay runs */
@@ -178,6 +179,8 @@ void ask_go_on(struct session *s); /* the fact it waited for is there */
 /* callers.c: what the DNS says of the client. */
 /* Asks for one of FACT_HELO, FACT_PTR, FACT_LISTS; false: it is none of these. */
 bool callers_fetch(struct session *s, uint32_t missing);
+/* The tripwire: does this recipient make them too many? */
+bool callers_trip(struct session *s, const struct verdict *v);
 void callers_look_grey(struct session *s); /* FACT_GREY; needs no waiting */
 void callers_cancel(struct session *s);
 void callers_forget(struct session *s); /* the client is another one, or says another name */

@@ -407,10 +407,15 @@ static const struct {
     void (*answer)(struct question *q, const json_t *request);
     bool scoped; /* a tenant's administrator may ask it, of what is its own */
 } commands[] = {
-    { "queue-list", queue_list, true },     { "queue-stats", queue_stats, false },
-    { "operate", operate, true },           { "limits", limits, false },
-    { "pop-open", answer_pop_open, false }, { "pop-close", answer_pop_close, false },
+    { "queue-list", queue_list, true },
+    { "queue-stats", queue_stats, false },
+    { "operate", operate, true },
+    { "limits", limits, false },
+    { "pop-open", answer_pop_open, false },
+    { "pop-close", answer_pop_close, false },
     { "pop-list", answer_pop_list, false },
+    { "grants-list", answer_grants_list, false },
+    { "grants-resume", answer_grants_resume, false },
 };
 
 static void begin(struct question *q, size_t command, json_t *json) {

@@ -848,6 +848,28 @@ static int open_config(struct answer *w) {
     return EX_CONFIG;
 }
 
+/* --- the tripwire, from the running server ----------------------------------------------------------- */
+
+static void on_suspended(void *ctx, struct bytes line) {
+    struct answer *w = ctx;
+    json_t *json = json_loadb(line.at, line.len, 0, NULL);
+    const char *text = json_string_value(json_object_get(json, "address"));
+    struct bytes address = bytes_str(text);
+    bool wide = bytes_ends_nocase(address, B("/64"));
+    struct addr client;
+    if (addr_parse(bytes_first(address, address.len - (wide ? 3 : 0)), &client) &&
+        addr_equal(client,
+                   wide ? addr_masked(addr_fold(w->facts.client), 64) : addr_fold(w->facts.client)))
+        w->facts.suspended = w->facts.now;
+    json_decref(json);
+}
+
+static void find_suspended(struct answer *w) {
+    if (!w->q->offline && !w->facts.local_door)
+        control_ask(layout_path(w->arena, w->config, "run/control.sock"),
+                    B("{\"command\":\"grants-list\"}"), on_suspended, w);
+}
+
 static int answer(struct answer *w) {
     if (!w->q->to.len || !w->q->from.at)
         return options_misuse(w->options,
@@ -855,6 +877,7 @@ static int answer(struct answer *w) {
     int code = take_facts(w);
     if (code != OPTIONS_GO_ON)
         return code;
+    find_suspended(w);
     run(w);
     if (w->q->json)
         print_json(w);

@@ -17,6 +17,7 @@ static const struct {
     { "why", cmd_why, "simulate one decision: what a client is told, and what would change it" },
     { "user", cmd_user, "logins and mailboxes: add, passwd, list, show, remove, allow-sender ..." },
     { "alias", cmd_alias, "addresses that lead to others: add, list, show, remove" },
+    { "grants", cmd_grants, "list and resume grants by address that the tripwire has suspended" },
     { "pop", cmd_pop, "POP before SMTP: open, close and list the addresses that may send" },
     { "queue", cmd_queue, "the queue: list, show, retry, hold, release, bounce, remove, stats" },
     { "trace", cmd_trace, "what became of a message: by id, Message-ID or address" },

@@ -1,4 +1,4 @@
-/* question: what the files that answer the control socket share. Only answer.c and answer_pop.c
+/* question: what the files that answer the control socket share. Only answer.c and answer_*.c
  * include it. */
 #ifndef BIN_QUESTION_H
 #define BIN_QUESTION_H
@@ -62,5 +62,9 @@ void question_end_as(struct question *q);
 void answer_pop_open(struct question *q, const json_t *request);
 void answer_pop_close(struct question *q, const json_t *request);
 void answer_pop_list(struct question *q, const json_t *request);
+
+/* answer_grants.c */
+void answer_grants_list(struct question *q, const json_t *request);
+void answer_grants_resume(struct question *q, const json_t *request);
 
 #endif

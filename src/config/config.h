@@ -247,6 +247,8 @@ struct config {
     bool greylist;
     int64_t greylist_delay, greylist_window, greylist_lifetime;
     uint64_t greylist_trust;
+    uint64_t tripwire_senders, tripwire_helos;
+    int64_t tripwire_window;
     struct bytes srs_secret; /* resolved; never shown */
     struct bytes alarm;
 };

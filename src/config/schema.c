@@ -100,6 +100,15 @@ const struct setting schema[] = {
     { "", "greylist_trust", &type_count, IN(config, greylist_trust), .max = 1000, .fallback = "5",
       .sentence = "So many senders and recipients of a network that came back, and all of it is "
                   "taken at once; 0 is never." },
+    { "", "tripwire_senders", &type_count, IN(config, tripwire_senders), .max = 64,
+      .fallback = "20",
+      .sentence = "Unrelated senders' domains through one address without a login at which its "
+                  "grants are suspended; 0 is never." },
+    { "", "tripwire_helos", &type_count, IN(config, tripwire_helos), .max = 64, .fallback = "10",
+      .sentence = "Unrelated names in EHLO at which they are, with a quarter as many senders; 0 is "
+                  "never." },
+    { "", "tripwire_window", &type_duration, IN(config, tripwire_window), MINUTE, 7 * DAY,
+      .fallback = "1h", .sentence = "The time within which these are counted." },
     { "", "srs_secret", &type_secret, IN(config, srs_secret), .otherwise = "one made in state_dir",
       .secret = true, .sentence = "Key for rewritten senders of forwarded mail." },
     { "", "alarm", &type_one_of, IN(config, alarm), .choices = "postmaster https:// http://",

@@ -50,7 +50,7 @@ static enum holds except_holds(struct decision *d, const struct connector *c, st
 
 /* Where an address is all that is known of the caller. Behind this host's default gateway or a
  * bridge stands whoever NAT or a container proxy lets through. */
-static bool trusts_address(const struct connector *c) {
+bool decide_trusts_address(const struct connector *c) {
     bool by_address = c->clients.count || c->pop_before_smtp;
     return by_address && !c->auth_any && !c->auth.count && !c->client_certificate.count;
 }
@@ -66,6 +66,16 @@ static enum holds gateway_holds(struct decision *d, const struct connector *c, s
     s->because = SAY(d,
                      "%.*s is a default gateway or bridge address of this host: NAT or a proxy "
                      "there hides who is calling",
+                     BYTES_FMT(decide_text_addr(d, d->facts->client)));
+    return FAILS;
+}
+
+static enum holds suspended_holds(struct decision *d, const struct connector *c,
+                                  struct standing *s) {
+    (void)c;
+    if (!d->facts->suspended)
+        return HOLDS;
+    s->because = SAY(d, "%.*s is suspended: many unrelated senders came from it (postern grants)",
                      BYTES_FMT(decide_text_addr(d, d->facts->client)));
     return FAILS;
 }
@@ -233,7 +243,8 @@ static const struct who_row {
     { "pop_before_smtp", WHO_POP, has_pop, pop_holds },
     { "local_users", WHO_LOCAL_USERS, has_local_users, local_users_hold },
     { "tenant", WHO_TENANT, has_tenant, tenant_holds },
-    { "clients", WHO_GATEWAY, trusts_address, gateway_holds },
+    { "clients", WHO_GATEWAY, decide_trusts_address, gateway_holds },
+    { "clients", WHO_SUSPENDED, decide_trusts_address, suspended_holds },
 };
 
 static bool names_somebody(const struct connector *c) {
@@ -265,7 +276,7 @@ static void stand(struct decision *d, const struct connector *c, struct standing
             s->fails |= row->bit;
             if (!first.len)
                 first = s->because;
-        } else if (row->bit != WHO_GATEWAY) {
+        } else if (row->bit != WHO_GATEWAY && row->bit != WHO_SUSPENDED) {
             add_word(&held, row->setting);
         }
     }

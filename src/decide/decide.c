@@ -32,6 +32,7 @@ static const struct refusal_row refusals[REFUSE_COUNT] = {
     [REFUSE_BLOCKED_HEADER] = { PERM, 550, "5.7.1", "header.blocked" },
     [REFUSE_LOGIN_VOID] = { PERM, 535, "5.7.8", "auth.failed" },
     [REFUSE_NO_MAILDROP] = { PERM, 550, "5.2.1", "mailbox.not-here" },
+    [REFUSE_SUSPENDED] = { TEMP, 450, "4.7.1", "relay.grant-suspended" },
     [REFUSE_HELO] = { PERM, 550, "5.7.1", "reputation.helo" },
     [REFUSE_PTR] = { PERM, 550, "5.7.25", "reputation.ptr" },
     [REFUSE_BLOCKLIST] = { PERM, 550, "5.7.1", "reputation.blocklist" },

@@ -19,7 +19,8 @@ enum who_bit {
     WHO_POP = 64,
     WHO_LOCAL_USERS = 128,
     WHO_TENANT = 256,
-    WHO_NOBODY = 512, /* names nobody at all */
+    WHO_SUSPENDED = 1 << 20, /* by the tripwire */
+    WHO_NOBODY = 512,        /* names nobody at all */
 };
 
 /* Where one connector stands in this session. */
@@ -81,6 +82,7 @@ enum refusal {
     REFUSE_FROM_COUNT,
     REFUSE_HEADER,
     REFUSE_BLOCKED_HEADER,
+    REFUSE_SUSPENDED,
     REFUSE_HELO,
     REFUSE_PTR,
     REFUSE_BLOCKLIST,
@@ -119,6 +121,9 @@ struct bytes decide_listener_name(struct decision *d, const char *setting);
 /* --- connector.c: WHO and WHAT of connectors -------------------------------------------------- */
 const struct standing *decide_standings(struct decision *d);
 enum stands decide_stands(const struct standing *s);
+bool decide_trusts_address(const struct connector *c); /* and asks for nothing else of the caller */
+/* A grant that only the tripwire stands in the way of. */
+bool decide_refuse_suspended(struct decision *d);
 bool decide_expired(const struct connector *c, int64_t now);
 bool decide_relays_to(const struct connector *c, struct bytes mailbox);
 /* May this connector's sessions send as `mailbox`? In the envelope, or (header) in a field of the

@@ -449,17 +449,59 @@ static bool refuse_no_grant(struct decision *d, const struct poll *p) {
                          remedy);
 }
 
+/* Our suspicion, not the sender's fault: the mail waits until somebody has looked. */
+bool decide_refuse_suspended(struct decision *d) {
+    struct bytes client = decide_text_addr(d, d->facts->client);
+    decide_changes_login(d);
+    decide_change(d, "resume", false, client,
+                  SAY(d, "postern grants resume %.*s: unsafe unless it is known who sent all that",
+                      BYTES_FMT(client)));
+    return decide_refuse(
+        d, REFUSE_SUSPENDED,
+        SAY(d, "Relaying for %.*s is suspended: too many unrelated senders", BYTES_FMT(client)),
+        SAY(d, "The administrator of %.*s can lift it", BYTES_FMT(d->config->hostname)));
+}
+
+static bool only_suspended(struct decision *d) {
+    for (size_t i = 0; i < d->config->connector_count; i++)
+        if (decide_standings(d)[i].fails == WHO_SUSPENDED && !decide_standings(d)[i].expired &&
+            serves_recipient(d, &d->config->connectors[i]))
+            return true;
+    return false;
+}
+
+/* Belongs to the grant: a domain of ours, or one that its senders name. */
+static bool is_related(const struct decision *d, const struct connector *c) {
+    struct bytes sender = d->facts->sender;
+    bool related = !sender.len || config_domain(d->config, domain_of(sender));
+    for (size_t i = 0; i < c->sender_list.count && !related; i++)
+        related = c->sender_list.list[i].kind != PATTERN_ANY &&
+                  pattern_match(&c->sender_list.list[i], sender);
+    return related;
+}
+
+static void note_watched(struct decision *d) {
+    const struct connector *c = config_connector(d->config, d->out->connector);
+    if (!c || !c->clients.count || !decide_trusts_address(c) || d->facts->local_door)
+        return;
+    d->out->watched = true;
+    if (!is_related(d, c))
+        d->out->unrelated = domain_of(d->facts->sender);
+}
+
 bool decide_rule_relay(struct decision *d) {
     struct poll p = { 0 };
     if (poll_connectors(d, &p))
         return true;
     if (!p.recipients)
-        return poll_expired(d, &p) || refuse_no_grant(d, &p);
+        return (only_suspended(d) && decide_refuse_suspended(d)) || poll_expired(d, &p) ||
+               refuse_no_grant(d, &p);
     if (!p.senders)
         return refuse_sender(d);
     note_passes(d, &p);
     if (decide_limits(d))
         return true;
+    note_watched(d);
     return decide_accept(d,
                          SAY(d, "connector %.*s grants the relay", BYTES_FMT(d->out->connector)));
 }

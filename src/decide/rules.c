@@ -94,6 +94,18 @@ static bool find_tls_waiver(struct decision *d, bool *waived) {
     return false;
 }
 
+/* Of a connector that would waive it, were its address not suspended. */
+static bool waiver_suspended(struct decision *d, bool tls) {
+    for (size_t i = 0; i < d->config->connector_count && d->facts->suspended; i++) {
+        const struct connector *c = &d->config->connectors[i];
+        struct strings waived = tls ? c->without_tls_on : c->without_auth_on;
+        if (strings_has(waived, d->facts->listener->name) &&
+            decide_standings(d)[i].fails == WHO_SUSPENDED && !decide_standings(d)[i].expired)
+            return true;
+    }
+    return false;
+}
+
 bool decide_rule_tls(struct decision *d) {
     const struct facts *f = d->facts;
     const struct listener *l = f->listener;
@@ -112,6 +124,8 @@ bool decide_rule_tls(struct decision *d) {
                         : B("TLS is required and was not begun"));
     if (waived)
         return false;
+    if (waiver_suspended(d, true))
+        return decide_refuse_suspended(d);
     decide_change(d, "starttls", true, BYTES_NONE,
                   SAY(d, "begin TLS (%s) before anything else", tls_verb(l)));
     if (l->service == SERVICE_SMTP && l->auth == AUTH_REQUIRE) /* which comes next */
@@ -351,6 +365,8 @@ bool decide_rule_auth_required(struct decision *d) {
                           : B("a login is required"));
     if (passes)
         return false;
+    if (waiver_suspended(d, false))
+        return decide_refuse_suspended(d);
     decide_changes_login(d);
     decide_changes_waiver(d, false);
     return decide_refuse(d, REFUSE_AUTH_REQUIRED, B("A login is required on this port"),

@@ -100,6 +100,7 @@ struct facts {
     struct strings client_names; /* of hosts and mailboxes in it, lower case; true if vouched for */
     size_t vouch_count;
     const struct vouch *vouches;
+    int64_t suspended; /* wall ms: the tripwire has suspended grants by this address; 0: no */
     struct bytes helo;
     /* FACT_FAILED of these: the DNS does not answer; nobody is refused for that. */
     enum fact_state helo_state, ptr_state, listings_state, grey_state;
@@ -187,7 +188,11 @@ struct verdict {
     bool relay;          /* OK at RCPT: the recipient is not ours */
     struct bytes connector; /* OK at RCPT: the one to charge; empty: nobody, as for mail
                                          from outside to our own domains */
-    bool bound;             /* the session is bound to its connectors' senders */
+    /* OK at RCPT: what granted it is the address alone, so the tripwire counts it; with the sender's
+     * domain, unless that belongs there. */
+    bool watched;
+    struct bytes unrelated;
+    bool bound; /* the session is bound to its connectors' senders */
     size_t rule_count;
     const struct rule *rules;
     size_t change_count;

@@ -76,3 +76,41 @@ def test_greylist_over_workers_and_restart(t):
     server.start()
     assert rcpt(server, HOTEL).code == 250
     assert rcpt(server, HOME, sender="<terri@proseware.com>", to="ceo@proseware.com").code == 250
+
+
+def test_tripwire_over_workers(t):
+    server, _ = world(t, CASES + """
+connector "lan" { clients = {"127.0.70.0/24"}  may_relay_to = {"*"}  senders = any  note = "containers" }
+tripwire_senders = 4
+""", workers=3)
+    lan = "127.0.70.7"
+
+    def relay(i):
+        c = server.session("internet", source=lan)
+        c.ehlo(f"h{i}.bulk{i}.example")
+        c.want(f"MAIL FROM:<a@d{i}.example>", "250")
+        reply = c.cmd("RCPT TO:<bob@adatum.com>")
+        c.close()
+        return reply
+
+    assert server.command("grants", "list") == "no grant is suspended\n"
+    assert [relay(i).code for i in range(3)] == [250, 250, 250]
+    refused(server, relay(3), "450 4.7.1", "relay.grant-suspended", lan)
+    event = server.event("grant-suspended", client=lan)
+    assert event["connector"] == "lan" and event["senders"] == 4 and event["alarm"], event
+    for pid in server.children_of("worker"):  # what they share outlives them
+        server.crashes_expected = True
+        os.kill(pid, signal.SIGKILL)
+    until(lambda: len(server.children_of("worker")) == 3, "workers again")
+    facts = dict(client=lan, to="bob@adatum.com", **{"from": "a@d1.example"})
+    agrees(server, relay(1), "relay.grant-suspended", **facts)
+    assert server.why(offline=True, **facts)["verdict"] == "accept"
+    assert len(server.events("grant-suspended")) == 1
+    server.stop()
+    server.start()
+    assert relay(1).code == 450, "it survives a restart"
+    assert [g["address"] for g in server.json("grants", "list")] == [lan]
+    server.command("grants", "resume", "127.0.70.8", code=1)
+    assert server.command("grants", "resume", lan) == "resumed 1\n"
+    server.event("grant-resumed", client=lan)
+    assert relay(1).code == 250

@@ -123,6 +123,10 @@ static void listed(struct lab *l) {
     l->f.listings_state = FACT_KNOWN;
 }
 
+static void tripped(struct lab *l) {
+    l->f.suspended = LAB_NOW - 1000;
+}
+
 static void no_such_helo(struct lab *l) {
     inbound(l)->helo = CALLER_REQUIRE;
     l->f.helo = B("mx.nowhere.example");
@@ -320,6 +324,10 @@ static const struct scene scenes[] = {
       STEP_RCPT, 0, from_nobody, 550, "add-local-user host-domain" },
     { "login required", HOTEL, "submission", NULL, TERRI, CEO, STEP_MAIL, 13, NULL, 530,
       "login add-client" },
+    { "suspended", "192.0.2.5", "internet", NULL, TERRI, "x@adatum.com", STEP_RCPT, 0, tripped, 450,
+      "login resume" },
+    { "copier, suspended", "192.0.2.20", "submission", NULL, "scanner@proseware.com",
+      "x@adatum.com", STEP_MAIL, 13, tripped, 450, "login resume" },
     { "listed", HOTEL, "internet", NULL, "x@adatum.com", CEO, STEP_RCPT, 0, listed, 550,
       "delist login drop-list" },
     { "HELO", HOTEL, "internet", NULL, "x@adatum.com", CEO, STEP_RCPT, 0, no_such_helo, 550,
@@ -556,6 +564,11 @@ static void do_wait(struct lab *l, struct bytes argument) {
     l->f.grey_opens = l->f.now;
 }
 
+static void do_resume(struct lab *l, struct bytes argument) {
+    (void)argument;
+    l->f.suspended = 0;
+}
+
 static void do_delist(struct lab *l, struct bytes argument) {
     (void)argument;
     l->f.listing_count = 0;
@@ -752,6 +765,7 @@ static const struct maker {
     { "fix-newlines", do_fix_newlines },
     { "end-loop", do_end_loop },
     { "delist", do_delist },
+    { "resume", do_resume },
     { "drop-list", do_drop_list },
     { "fix-helo", do_fix_helo },
     { "helo-note", do_helo_note },
