@@ -7,7 +7,7 @@ import re
 import ssl
 import subprocess
 
-from harness import ROOT
+from harness import ROOT, until
 from smtp_session import Gone, Session
 
 FILTER, BALANCER = "127.0.9.10", "127.0.9.9"  # XCLIENT and PROXY peers of every listener
@@ -314,12 +314,23 @@ class Driver:
         return c.cmd("*") if reply.code == 334 else reply
 
     def run(self, t):
+        """Again, while a reload still starts the keeper: until it answers, a login gets 454."""
+        until(lambda: self.once(t), f"the keeper answers: {t}", 20, 0.2)
+
+    def once(self, t):
         c = self.session(t)
         try:
             self.speak(c, t)
         finally:
             if t["how"] != "xclient":
                 c.close()
+        if not self.asked or self.asked[-1][2]["reason"] != "backend.auth":
+            return True
+        self.forget()
+        return False
+
+    def forget(self):
+        self.asked.pop()
 
     def speak(self, c, t):
         steps = list(self.lines(t))
@@ -487,6 +498,10 @@ class Asking(Driver):
     def note(self, t, asked, seen, step):
         self.said.append(self.foretold[json.dumps(asked)])
         super().note(t, asked, seen, step)
+
+    def forget(self):
+        self.said.pop()
+        super().forget()
 
     def answers(self):
         return self.said
