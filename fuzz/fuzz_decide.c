@@ -59,6 +59,22 @@ static void tell(struct facts *f, const struct verdict *v, const struct director
         f->recipient_state = state;
         f->recipient_entry = is_on('R') ? entry : NULL;
     }
+    if (missing & FACT_MEMBER) {
+        static struct membership known;
+        known = v->member;
+        known.member = is_on('M');
+        f->member_state = state;
+        f->memberships = &known;
+        f->membership_count = state == FACT_KNOWN ? 1 : 0;
+    }
+    if (missing & FACT_SRS) {
+        f->srs_state = state;
+        f->srs = is_on('X') ? SRS_GOOD : is_on('O') ? SRS_EXPIRED : SRS_FORGED;
+    }
+    if (missing & FACT_PROBE) {
+        f->probe_state = state;
+        f->probe = is_on('P') ? PROBE_TAKES : is_on('L') ? PROBE_LIMITED : PROBE_REFUSES;
+    }
     if (missing & FACT_SENDER_ENTRY) {
         f->sender_state = state;
         f->sender_entry = is_on('S') ? entry : NULL;
@@ -107,7 +123,7 @@ static void run(const struct config *c, struct facts *f, const struct directory_
     for (size_t i = 0; i < COUNT_OF(steps); i++) {
         int rounds = 0;
         for (decide(c, steps[i], f, a, &v); v.rc == MORE; decide(c, steps[i], f, a, &v)) {
-            MUST(v.missing && ++rounds < 8);
+            MUST(v.missing && ++rounds < 16);
             tell(f, &v, entry, a);
         }
         if (steps[i] != STEP_RCPT)

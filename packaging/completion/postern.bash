@@ -3,19 +3,20 @@
 
 _postern_words() {
 	case $1 in
-		'') echo 'serve check why user alias grants pop queue trace send explain --help --version' ;;
+		'') echo 'serve check why user alias group grants pop queue trace send explain --help --version' ;;
 		serve) echo '-c --help' ;;
 		check) echo '-c --live --json --help' ;;
 		why) echo '-c --client --local --listener --tls --user --app-password --mechanism --certificate --local-user --popped --listed --retried --helo
-			--from --to --header-from --sender-header --reply-to --size --recipients --sent --at
+			--from --to --header-from --sender-header --reply-to --size --recipients --sent --probe --at
 			--offline --json --batch --from-fields --help' ;;
-		user) echo 'add passwd list show remove disable enable allow-sender deny-sender import
+		user) echo 'add passwd list show remove disable enable allow-sender deny-sender forward import
 			app-password allow-certificate deny-certificate
-			-c --json --password-stdin --hash-stdin --no-password --reversible --service --sender --network
+			-c --json --password-stdin --hash-stdin --no-password --keep-copy --reversible --service --sender --network
 			--help' ;;
 		alias) echo 'add list show remove -c --json --help' ;;
 		grants) echo 'list resume -c --all --json --help' ;;
 		pop) echo 'open close list -c --all --json --help' ;;
+		group) echo 'add list show remove add-member remove-member set -c --json --stdin --help' ;;
 		queue) echo 'list show retry hold release bounce remove stats
 			-c --sender --recipient --domain --next-hop --state --older --newer --all --as
 			--password-stdin --json --help' ;;

@@ -36,6 +36,12 @@ struct accept_setup {
     /* Is this address a default gateway or bridge of this host (sys/gateways.h). TEMP: this
      * host's routes cannot be read. */
     enum rc (*is_gateway)(void *ctx, struct addr client, bool *out);
+    /* Is this address, in the form of SRS, one that we made (resolve/srs.h). */
+    enum srs_state (*srs)(void *ctx, struct bytes mailbox, int64_t now);
+    /* What the deliver target of a domain with recipients = probe says of a mailbox there;
+     * on_answer once, later, or never after probe_cancel with the same arg. */
+    void (*probe)(void *ctx, struct bytes mailbox, probe_told *on_answer, void *arg);
+    void (*probe_cancel)(void *ctx, void *arg);
     void *ctx;
     size_t memory; /* octets that all transactions together may hold; 0: 128 MiB */
     uint64_t seed; /* of session ids: differs between processes and starts */

@@ -3,37 +3,15 @@
 #include "accept/internal.h"
 #include "base/must.h"
 
-/* The entry is gone when the directory's callback returns: the session keeps what it needs. */
-static const struct directory_entry *copy_entry(struct arena *a,
-                                                const struct directory_entry *from) {
-    if (!from)
-        return NULL;
-    struct directory_entry *e = ARENA_NEW(a, struct directory_entry);
-    *e = *from;
-    e->address = arena_copy(a, from->address);
-    e->tenant = arena_copy(a, from->tenant);
-    struct bytes *own = ARENA_ARRAY(a, from->own.count, struct bytes);
-    for (size_t i = 0; i < from->own.count; i++)
-        own[i] = arena_copy(a, from->own.list[i]);
-    struct bytes *targets = ARENA_ARRAY(a, from->targets.count, struct bytes);
-    for (size_t i = 0; i < from->targets.count; i++)
-        targets[i] = arena_copy(a, from->targets.list[i]);
-    struct pattern *send_as = ARENA_ARRAY(a, from->send_as.count, struct pattern);
-    for (size_t i = 0; i < from->send_as.count; i++)
-        send_as[i] = (struct pattern){ from->send_as.list[i].kind,
-                                       arena_copy(a, from->send_as.list[i].text) };
-    e->own.list = own;
-    e->targets.list = targets;
-    e->send_as.list = send_as;
-    return e;
-}
+#include <string.h>
 
 static void login_found(void *ctx, enum rc rc, const struct directory_entry *entry,
                         const struct why *why) {
     (void)why;
     struct session *s = ctx;
     s->facts.login_state = rc == OK ? FACT_KNOWN : FACT_FAILED;
-    s->facts.login_entry = rc == OK ? copy_entry(s->tx ? s->tx->arena : s->step, entry) : NULL;
+    s->facts.login_entry =
+        rc == OK ? directory_entry_copy(s->tx ? s->tx->arena : s->step, entry) : NULL;
     ask_go_on(s);
 }
 
@@ -96,7 +74,8 @@ static void popped_found(void *ctx, enum rc rc, const struct directory_entry *en
     (void)why;
     struct session *s = ctx;
     s->finding->state = rc == OK ? FACT_KNOWN : FACT_FAILED;
-    s->finding->entry = rc == OK ? copy_entry(s->tx ? s->tx->arena : s->step, entry) : NULL;
+    s->finding->entry =
+        rc == OK ? directory_entry_copy(s->tx ? s->tx->arena : s->step, entry) : NULL;
     ask_go_on(s);
 }
 
@@ -113,7 +92,7 @@ static void recipient_found(void *ctx, enum rc rc, const struct directory_entry 
     (void)why;
     struct session *s = ctx;
     s->facts.recipient_state = rc == OK ? FACT_KNOWN : FACT_FAILED;
-    s->facts.recipient_entry = rc == OK ? copy_entry(s->step, entry) : NULL;
+    s->facts.recipient_entry = rc == OK ? directory_entry_copy(s->step, entry) : NULL;
     ask_go_on(s);
 }
 
@@ -122,8 +101,113 @@ static void sender_found(void *ctx, enum rc rc, const struct directory_entry *en
     (void)why;
     struct session *s = ctx;
     s->facts.sender_state = rc == OK ? FACT_KNOWN : FACT_FAILED;
-    s->facts.sender_entry = rc == OK ? copy_entry(s->tx ? s->tx->arena : s->step, entry) : NULL;
+    s->facts.sender_entry =
+        rc == OK ? directory_entry_copy(s->tx ? s->tx->arena : s->step, entry) : NULL;
     ask_go_on(s);
+}
+
+static void member_found(void *ctx, enum rc rc, const struct directory_entry *entry,
+                         const struct why *why) {
+    (void)why;
+    struct session *s = ctx;
+    struct facts *f = &s->facts;
+    f->member_state = rc == OK ? FACT_KNOWN : FACT_FAILED;
+    if (rc == OK) {
+        size_t count = f->membership_count;
+        struct membership *more = ARENA_ARRAY(s->step, count + 1, struct membership);
+        if (count)
+            memcpy(more, f->memberships, count * sizeof *more);
+        more[count] = s->asked_member;
+        more[count].member = entry != NULL;
+        f->memberships = more;
+        f->membership_count = count + 1;
+    }
+    ask_go_on(s);
+}
+
+static void ask_member(struct session *s, const struct membership *m) {
+    s->asked_member = (struct membership){ .group = arena_copy(s->step, m->group),
+                                           .login = arena_copy(s->step, m->login),
+                                           .sender = arena_copy(s->step, m->sender) };
+    s->facts.member_state = FACT_UNKNOWN;
+    directory_find_member(s->accept->setup.directory, m->group, m->login, m->sender, member_found,
+                          s);
+}
+
+/* --- asking the server behind us ------------------------------------------------------------ */
+
+/* A hundred wrong guesses an hour; then nothing is said about any address, right or wrong. */
+static const struct rate probe_rate = { 100, 60 * 60 * 1000 };
+enum { TARPIT_MS = 1000, TARPIT_MAX_MS = 16 * 1000 };
+
+static void probe_over(void *ctx) {
+    struct session *s = ctx;
+    session_idle_timer(s);
+    ask_go_on(s);
+    session_flush(s);
+}
+
+/* What was held in case the guess is wrong. */
+static void probe_held_back(struct session *s, bool wrong) {
+    struct counters *c = s->accept->setup.counters;
+    if (!s->probe_held)
+        return;
+    s->probe_held = false;
+    if (wrong)
+        counters_keep(c, &s->probe_limit, 1, loop_now(s->accept->setup.loop));
+    else
+        counters_drop(c, &s->probe_limit, 1);
+}
+
+/* Each wrong one in a session makes the next answer slower. */
+static int64_t tarpit(const struct session *s) {
+    unsigned errors = smtp_server_errors(s->machine);
+    return errors < 4 ? TARPIT_MS << errors : TARPIT_MAX_MS;
+}
+
+static void probed(void *arg, enum probe_answer answer, struct status status, struct bytes said) {
+    struct session *s = arg;
+    struct facts *f = &s->facts;
+    bool wrong = answer == PROBE_REFUSES;
+    f->probe_state = FACT_KNOWN;
+    f->probe = answer;
+    f->probe_status = status;
+    f->probe_said = arena_copy(s->step, said);
+    probe_held_back(s, wrong);
+    timer_set(s->accept->setup.loop, &s->timer, wrong ? tarpit(s) : 0, probe_over, s);
+}
+
+static void probe_allowed(void *ctx, enum rc rc, const struct why *why) {
+    struct session *s = ctx;
+    struct accept *a = s->accept;
+    struct facts *f = &s->facts;
+    (void)why;
+    if (rc == OK) {
+        s->probe_held = true;
+        a->setup.probe(a->setup.ctx, f->recipient, probed, s);
+        return;
+    }
+    f->probe_state = rc == MORE ? FACT_KNOWN : FACT_FAILED;
+    f->probe = PROBE_LIMITED;
+    f->probe_opens = s->probe_limit.opens - loop_now(a->setup.loop) + loop_wall(a->setup.loop);
+    timer_set(a->setup.loop, &s->timer, 0, probe_over, s);
+}
+
+/* True when it is known already. */
+static bool ask_probe(struct session *s) {
+    struct accept *a = s->accept;
+    if (!a->setup.probe) {
+        s->facts.probe_state = FACT_FAILED;
+        return true;
+    }
+    s->probe_limit = (struct counters_limit){
+        .key = arena_printf(s->step, "probe/%s", s->client_key),
+        .rates = { 1, &probe_rate },
+        .crowd = true,
+    };
+    timer_clear(&s->timer); /* it is we who are slow */
+    counters_hold(a->setup.counters, &s->probe_limit, 1, loop_now(a->setup.loop), probe_allowed, s);
+    return false;
 }
 
 void ask_gateway(struct session *s) {
@@ -165,6 +249,18 @@ static bool fetch(struct session *s, const struct verdict *v) {
         directory_find(a->setup.directory, s->facts.recipient, recipient_found, s);
         return false;
     }
+    if (missing & FACT_MEMBER) {
+        ask_member(s, &v->member);
+        return false;
+    }
+    if (missing & FACT_SRS) {
+        s->facts.srs_state = a->setup.srs ? FACT_KNOWN : FACT_FAILED;
+        if (a->setup.srs)
+            s->facts.srs = a->setup.srs(a->setup.ctx, s->facts.recipient, s->facts.now);
+        return true;
+    }
+    if (missing & FACT_PROBE)
+        return ask_probe(s);
     MUST(missing & FACT_COUNTERS);
     return limits_look(s, v, ask_go_on);
 }
@@ -190,6 +286,10 @@ static void forget_facts(struct session *s) {
     f->grey_state = FACT_UNKNOWN; /* it is the recipient's too */
     f->counts_state = FACT_UNKNOWN;
     s->placed = s->watched = false;
+    f->memberships = NULL;
+    f->membership_count = 0;
+    f->member_state = f->srs_state = f->probe_state = FACT_UNKNOWN;
+    f->probe_said = BYTES_NONE;
     if (f->gateway_state == FACT_FAILED)
         f->gateway_state = FACT_UNKNOWN;
     if (!s->tx || f->login_state == FACT_FAILED)
@@ -238,6 +338,9 @@ void ask_cancel(struct session *s) {
     directory_cancel(s->accept->setup.directory, s);
     counters_cancel(s->accept->setup.counters, s);
     callers_cancel(s);
+    if (s->accept->setup.probe_cancel)
+        s->accept->setup.probe_cancel(s->accept->setup.ctx, s);
+    probe_held_back(s, false);
     s->then = NULL;
     arena_close(&s->step);
 }

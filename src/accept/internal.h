@@ -17,6 +17,7 @@
 enum {
     HEADER_MAX = 256 * 1024, /* octets of a header section */
     HEADER_MAILBOXES = 2000, /* read from From, Sender and Reply-To together */
+    DELIVERED_TO_MAX = 100,  /* fields that are looked at; longer loops end by Received */
     ERRORS_MAX = 20,         /* refusals in a session before 421 */
     SECURE_TIMEOUT = 60 * 1000,
     ANSWER_GRACE = 30 * 1000, /* for a client to take what we wrote */
@@ -75,6 +76,8 @@ struct transaction {
     size_t mailbox_count, mailbox_capacity;
     size_t from_fields, sender_fields, date_fields;
     struct bytes message_header_id;
+    struct bytes *delivered_to; /* where it has been, by its header */
+    size_t delivered_to_count;
     bool no_tls_required;
     struct bytes *counted; /* keys: facts.counted */
     struct held *held;     /* places in limits, the newest first */
@@ -131,6 +134,9 @@ struct session {
     void (*on_counts)(struct session *s);
     bool in_call, answered; /* they may answer before the call returns */
     bool placed;            /* the step's recipient has its place in every limit */
+    struct membership asked_member;
+    struct counters_limit probe_limit; /* wrong guesses of this client */
+    bool probe_held;
     const struct smtp_rcpt *rcpt;
     struct popped *popped, *finding; /* facts.popped; the one whose entry is being asked for */
     struct addr peer;                /* of the connection itself, whatever PROXY or XCLIENT said */

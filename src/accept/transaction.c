@@ -204,6 +204,11 @@ static void grow_recipients(struct transaction *tx) {
     tx->capacity = capacity;
 }
 
+/* postmaster@[192.0.2.25], an address of this host: no domain of ours, and yet no relay. */
+static bool own_postmaster(const struct verdict *v, struct bytes recipient) {
+    return !v->relay && bytes_starts(address_domain(recipient), B("["));
+}
+
 static void rcpt_decided(struct session *s, const struct verdict *v) {
     if (v->rc != OK) {
         limits_reached_event(s, v);
@@ -218,7 +223,7 @@ static void rcpt_decided(struct session *s, const struct verdict *v) {
         note_domain(s);
     tx->envelope.recipients[tx->envelope.count++] = (struct recipient){
         .original = s->facts.recipient,
-        .final = s->facts.recipient,
+        .final = own_postmaster(v, s->facts.recipient) ? B("postmaster") : s->facts.recipient,
         .orcpt = arena_copy(tx->arena, s->rcpt->orcpt),
         .notify = s->rcpt->notify,
         .connector = arena_copy(tx->arena, v->connector),
@@ -247,6 +252,7 @@ void transaction_rcpt(void *ctx, const struct smtp_rcpt *rcpt) {
     f->recipient_state = FACT_UNKNOWN;
     f->recipient_entry = NULL;
     f->counts_state = FACT_UNKNOWN;
+    f->member_state = f->srs_state = f->probe_state = FACT_UNKNOWN;
     ask_decision(s, STEP_RCPT, rcpt_decided);
 }
 
@@ -315,15 +321,26 @@ static void read_mailboxes(struct transaction *tx, const char *name, struct byte
         note_mailbox(tx, name, i < HEADER_MAILBOXES ? arena_copy(tx->arena, found[i]) : BYTES_NONE);
 }
 
+static void note_delivered_to(struct transaction *tx, struct bytes value) {
+    if (tx->delivered_to_count == DELIVERED_TO_MAX)
+        return;
+    if (!tx->delivered_to)
+        tx->delivered_to = ARENA_ARRAY(tx->arena, DELIVERED_TO_MAX, struct bytes);
+    tx->delivered_to[tx->delivered_to_count++] = arena_copy(tx->arena, bytes_trim(value));
+}
+
 /* Everything the header rules look at, of every field: a second one is not passed over. */
 static void read_senders(struct transaction *tx, struct bytes text) {
     static const char *const names[] = { "From", "Sender", "Reply-To" };
     struct bytes rest = text;
     struct header_field field;
-    while (header_next(&rest, &field) == HEADER_FIELD)
+    while (header_next(&rest, &field) == HEADER_FIELD) {
         for (size_t i = 0; i < COUNT_OF(names); i++)
             if (bytes_equal_nocase(field.name, bytes_str(names[i])))
                 read_mailboxes(tx, names[i], field.value);
+        if (bytes_equal_nocase(field.name, B("Delivered-To")))
+            note_delivered_to(tx, field.value);
+    }
 }
 
 static struct bytes protocol_name(const struct session *s) {
@@ -533,6 +550,8 @@ static void fill_envelope(struct session *s) {
     e->login = s->facts.local_door ? s->facts.local_user : s->facts.login;
     e->client = s->facts.client;
     e->flags |= ENVELOPE_LOOKED | (tx->has_8bit ? ENVELOPE_FOUND_8BIT : 0);
+    e->delivered_to = tx->delivered_to;
+    e->delivered_to_count = tx->delivered_to_count;
     if (tx->submitted)
         e->flags |= ENVELOPE_SUBMITTED;
     if (tx->no_tls_required)

@@ -1,6 +1,7 @@
 /* cmd_alias: `postern alias`: addresses that lead to others. */
 #include "base/must.h"
 #include "bin/people.h"
+#include "bin/user_mail.h"
 
 #include <stdio.h>
 #include <sysexits.h>
@@ -18,24 +19,11 @@ static int find(struct people *p, struct bytes address, struct directory_entry *
     if (*out && (*out)->kind == DIRECTORY_ALIAS)
         return EX_OK;
     fprintf(stderr, "postern alias: %.*s is %s (postern alias list shows all)\n",
-            BYTES_FMT(address), *out ? "a user, not an alias" : "not an alias");
+            BYTES_FMT(address),
+            !*out                             ? "not an alias"
+            : (*out)->kind == DIRECTORY_GROUP ? "a group, not an alias"
+                                              : "a user, not an alias");
     return EX_NOUSER;
-}
-
-/* A target in a domain of ours that does not exist would bounce every message. */
-static void warn_target(struct people *p, struct bytes target) {
-    struct directory_entry *e;
-    struct why why;
-    ptrdiff_t at = bytes_find_last(target, '@');
-    if (at < 0)
-        return;
-    struct bytes name = arena_lower(p->arena, bytes_skip(target, (size_t)at + 1));
-    const struct domain *domain = config_domain(p->config, name);
-    if (!domain || domain->recipients != RECIPIENTS_DIRECTORY)
-        return;
-    if (directory_db_find(p->directory, target, p->arena, &e, &why) == OK && !e)
-        fprintf(stderr, "warning: there is no user or alias %.*s yet: mail there will bounce\n",
-                BYTES_FMT(target));
 }
 
 /* --- actions ----------------------------------------------------------------------------------- */
@@ -44,10 +32,13 @@ static int add(struct people *p, const struct bytes *words, size_t count) {
     struct directory_entry *e;
     struct why why;
     for (size_t i = 1; i < count; i++)
+        if (!user_may_forward(p, "postern alias", words[0], words[i]))
+            return EX_DATAERR;
+    for (size_t i = 1; i < count; i++)
         if (directory_alias_add(p->directory, words[0], words[i], &why) != OK)
             return fail(&why);
     for (size_t i = 1; i < count; i++)
-        warn_target(p, words[i]);
+        people_warn_target(p, words[i]);
     people_warn_domain(p, words[0]);
     int code = find(p, words[0], &e);
     if (code == EX_OK)

@@ -6,6 +6,7 @@
 #include "bin/layout.h"
 #include "bin/password.h"
 #include "bin/people.h"
+#include "bin/user_mail.h"
 #include "sys/loop.h"
 #include "sys/random.h"
 
@@ -30,6 +31,7 @@ static struct user_options {
     struct bytes senders[APP_LIST_MAX], networks[APP_LIST_MAX];
     size_t sender_count, network_count;
 } given;
+static struct user_mail mail;
 
 /* --- passwords --------------------------------------------------------------------------------- */
 
@@ -333,10 +335,7 @@ static int remove_user(struct people *p, const struct bytes *words, size_t count
         end_windows(p, e->address, &why) != OK ||
         directory_user_remove(p->directory, e->address, &why) != OK)
         return fail(&why);
-    for (size_t i = 0; i < e->own.count; i++)
-        if (!bytes_equal(e->own.list[i], e->address))
-            fprintf(stderr, "note: the alias %.*s still leads there: postern alias remove %.*s\n",
-                    BYTES_FMT(e->own.list[i]), BYTES_FMT(e->own.list[i]));
+    people_note_leading(p, e->address);
     people_done(p, "removed", e->address);
     return EX_OK;
 }
@@ -611,6 +610,10 @@ static int deny_certificate(struct people *p, const struct bytes *words, size_t 
     return set_certificate(p, words, false);
 }
 
+static int forward(struct people *p, const struct bytes *words, size_t count) {
+    return user_forward(p, &mail, words, count);
+}
+
 static const struct people_action actions[] = {
     { "add", "ADDRESS", "make a user; asks for the password", 1, 1, add, true },
     { "passwd", "ADDRESS", "set another password", 1, 1, passwd, true },
@@ -621,6 +624,7 @@ static const struct people_action actions[] = {
     { "enable", "ADDRESS", "the opposite", 1, 1, enable, true },
     { "allow-sender", "ADDRESS PATTERN", "let a user send as others", 2, 2, allow_sender, false },
     { "deny-sender", "ADDRESS PATTERN", "take that right back", 2, 2, deny_sender, false },
+    { "forward", "ADDRESS TARGET...|off", "send its mail on to others", 2, 21, forward, false },
     { "import", "[FILE]", "users and hashes of another system, LOGIN:HASH a line", 0, 1, import,
       true },
     { "app-password", "add|list|remove ADDRESS [NAME]", "passwords beside the login's own", 1, 3,
@@ -641,6 +645,9 @@ int cmd_user(int argc, char **argv) {
         { .name = "--no-password",
           .help = "add: without a password here (Dovecot, PAM, tokens, certificates)",
           .flag = &given.no_password },
+        { .name = "--keep-copy",
+          .help = "forward: a copy stays in the mailbox",
+          .flag = &mail.keep_copy },
         { .name = "--reversible",
           .help = "add, passwd: keep the password itself too, encrypted: CRAM-MD5 needs it",
           .flag = &given.reversible },

@@ -10,12 +10,14 @@
 #include "bin/lookup.h"
 #include "bin/options.h"
 #include "bin/settings.h"
+#include "bin/srs_key.h"
 #include "counters/counters.h"
 #include "decide/decide.h"
 #include "directory/directory.h"
 #include "flow/app_password.h"
 #include "keeper/keeper.h"
 #include "message/address.h"
+#include "resolve/srs.h"
 #include "sys/gateways.h"
 #include "sys/loop.h"
 #include "sys/tls.h"
@@ -28,7 +30,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-enum { RULES_MAX = 4096, HEADERS_MAX = 64, ROUNDS_MAX = 16, LINE_MAX_OCTETS = 256 * 1024 };
+enum { RULES_MAX = 4096, HEADERS_MAX = 64, ROUNDS_MAX = 100, LINE_MAX_OCTETS = 256 * 1024 };
 
 /* The command line, as given. */
 struct question {
@@ -36,7 +38,7 @@ struct question {
         local_user, popped, helo;
     struct bytes listed[HEADERS_MAX];
     size_t listed_count;
-    struct bytes from, to, size, recipients, sent, at, from_fields;
+    struct bytes from, to, size, recipients, sent, at, from_fields, probe;
     struct bytes header_from[HEADERS_MAX], sender_header[HEADERS_MAX], reply_to[HEADERS_MAX];
     size_t header_from_count, sender_header_count, reply_to_count;
     bool tls, offline, json, batch, retried;
@@ -274,6 +276,10 @@ static int take_numbers(struct answer *w) {
     if (code == OPTIONS_GO_ON)
         code = take_number(w, "--sent", q->sent, &w->sent);
     w->facts.recipients_so_far = recipients ? recipients - 1 : 0;
+    static const struct bytes words[] = { { "takes", 5 }, { "refuses", 7 }, { "later", 5 } };
+    const struct strings answers = { COUNT_OF(words), words };
+    if (code == OPTIONS_GO_ON && q->probe.len && !strings_has(answers, q->probe))
+        return misuse(w, "--probe", q->probe, "expected takes, refuses or later");
     if (code == OPTIONS_GO_ON && q->at.len && !num_parse_rfc3339(q->at, &w->facts.now))
         return misuse(w, "--at", q->at, "expected a time such as 2026-11-20T09:30:00Z");
     return code;
@@ -540,6 +546,53 @@ static void find_counts(struct answer *w) {
     w->facts.count_count = w->v.limit_count;
 }
 
+/* --- facts about recipients of ours ------------------------------------------------------------------ */
+
+static void find_member(struct answer *w) {
+    struct facts *f = &w->facts;
+    const struct membership *asked = &w->v.member;
+    struct membership *list = ARENA_ARRAY(w->arena, f->membership_count + 1, struct membership);
+    struct why why;
+    f->member_state = w->directory_down ? FACT_FAILED : FACT_KNOWN;
+    if (f->membership_count)
+        memcpy(list, f->memberships, f->membership_count * sizeof *list);
+    list[f->membership_count] = *asked;
+    if (w->directory &&
+        directory_db_is_member(w->directory, asked->group, asked->login, asked->sender,
+                               &list[f->membership_count].member, &why) != OK) {
+        fprintf(stderr, "postern why: %s\n", why.text);
+        f->member_state = FACT_FAILED;
+    }
+    f->memberships = list;
+    f->membership_count++;
+}
+
+static void find_srs(struct answer *w) {
+    struct facts *f = &w->facts;
+    struct bytes inside;
+    struct why why;
+    f->srs_state = FACT_FAILED;
+    if (srs_key_fill(w->config, false, &why) != OK) {
+        fprintf(stderr, "postern why: %s\n", why.text);
+        return;
+    }
+    f->srs_state = FACT_KNOWN;
+    f->srs = srs_read(w->config->srs_secret, f->recipient, f->now, w->arena, &inside);
+}
+
+/* The server behind us is not asked: a question of what if has to leave it alone. */
+static void find_probe(struct answer *w) {
+    struct facts *f = &w->facts;
+    struct bytes said = w->q->probe;
+    f->probe_state = FACT_KNOWN;
+    f->probe = bytes_equal(said, B("refuses")) ? PROBE_REFUSES
+               : bytes_equal(said, B("later")) ? PROBE_LATER
+                                               : PROBE_TAKES;
+    if (!said.len)
+        fprintf(stderr, "postern why: the server behind the domain was not asked: taken as if it "
+                        "knew the address (--probe refuses, --probe later)\n");
+}
+
 /* --- what the DNS says of the client ------------------------------------------------------------------ */
 
 /* A resolver of our own, started when the first name is to be looked up. */
@@ -643,6 +696,12 @@ static void tell(struct answer *w, uint32_t missing) {
         if (missing & FACT_POPPED ||
             (missing & FACT_LOGIN && bytes_equal(w->popped[i].login, w->v.login)))
             tell_window(w, &w->popped[i]);
+    if (missing & FACT_MEMBER)
+        find_member(w);
+    if (missing & FACT_SRS)
+        find_srs(w);
+    if (missing & FACT_PROBE)
+        find_probe(w);
     if (missing & FACT_LOGIN)
         f->login_state =
             look_up(w, f->login.len ? f->login : f->popped_login, true, &f->login_entry);
@@ -988,6 +1047,10 @@ int cmd_why(int argc, char **argv) {
         TEXT("--recipients", "N", "the recipient is the Nth of its message", recipients),
         TEXT("--sent", "N", "messages sent already; default: what the running server has counted",
              sent),
+        TEXT("--probe", "ANSWER",
+             "recipients = probe: what the server behind says of the recipient: takes, refuses, "
+             "later",
+             probe),
         TEXT("--at", "TIME", "as if it were 2026-11-20T09:30:00Z", at),
         { .name = "--offline",
           .help = "do not ask the running server what it has counted",

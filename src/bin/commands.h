@@ -10,6 +10,7 @@ int cmd_user(int argc, char **argv);
 int cmd_alias(int argc, char **argv);
 int cmd_grants(int argc, char **argv);
 int cmd_pop(int argc, char **argv);
+int cmd_group(int argc, char **argv);
 int cmd_queue(int argc, char **argv);
 int cmd_trace(int argc, char **argv);
 int cmd_send(int argc, char **argv);

@@ -16,6 +16,7 @@ static const struct {
     { "check", cmd_check, "validate the configuration, prove it closed, show who may relay what" },
     { "why", cmd_why, "simulate one decision: what a client is told, and what would change it" },
     { "user", cmd_user, "logins and mailboxes: add, passwd, list, show, remove, allow-sender ..." },
+    { "group", cmd_group, "addresses for many: add, list, show, remove, add-member, set ..." },
     { "alias", cmd_alias, "addresses that lead to others: add, list, show, remove" },
     { "grants", cmd_grants, "list and resume grants by address that the tripwire has suspended" },
     { "pop", cmd_pop, "POP before SMTP: open, close and list the addresses that may send" },

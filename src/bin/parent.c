@@ -14,6 +14,7 @@
 #include "bin/layout.h"
 #include "bin/link.h"
 #include "bin/serve.h"
+#include "bin/srs_key.h"
 #include "counters/counters.h"
 #include "sys/files.h"
 #include "sys/process.h"
@@ -645,6 +646,8 @@ static enum rc load(struct parent *p, struct config **out, struct why *why) {
                        "state_dir, mail_dir, run_as, keeper_as, log or workers changed: restart "
                        "the server to change them");
     enum rc rc = certificates_fill(fresh, loop_wall(p->loop), why);
+    if (rc == OK)
+        rc = srs_key_fill(fresh, true, why);
     if (rc == OK && (rc = bind_listeners(p, fresh, why)) != OK)
         close_fresh(p);
     return rc;
@@ -828,6 +831,8 @@ static enum rc prepare(struct parent *p, struct why *why) {
         rc = lock_state(p, why);
     if (rc == OK)
         rc = certificates_fill(p->config, loop_wall(p->loop), why);
+    if (rc == OK)
+        rc = srs_key_fill(p->config, true, why);
     if (rc == OK)
         rc = counters_create(p->workers, &p->counters, &p->counters_fd, why);
     if (rc == OK)

@@ -91,6 +91,32 @@ void people_warn_domain(const struct people *p, struct bytes address) {
             BYTES_FMT(domain), BYTES_FMT(domain));
 }
 
+void people_warn_target(struct people *p, struct bytes target) {
+    struct directory_entry *e;
+    struct why why;
+    struct bytes name = arena_lower(p->arena, address_domain(target));
+    const struct domain *domain = config_domain(p->config, name);
+    if (!domain || domain->recipients != RECIPIENTS_DIRECTORY)
+        return;
+    if (directory_db_find(p->directory, target, p->arena, &e, &why) == OK && !e)
+        fprintf(stderr,
+                "warning: there is no user, alias or group %.*s yet: mail there will bounce\n",
+                BYTES_FMT(target));
+}
+
+void people_note_leading(struct people *p, struct bytes address) {
+    static const char *const what[] = { "the forward of", "the alias", "the group" };
+    struct strings leading;
+    struct directory_entry *e;
+    struct why why;
+    if (directory_db_leading(p->directory, address, p->arena, &leading, &why) != OK)
+        return;
+    for (size_t i = 0; i < leading.count; i++)
+        if (directory_db_find(p->directory, leading.list[i], p->arena, &e, &why) == OK && e)
+            fprintf(stderr, "note: %s %.*s still leads there\n", what[e->kind],
+                    BYTES_FMT(e->address));
+}
+
 /* --- printing ---------------------------------------------------------------------------------- */
 
 static void json_key(struct buf *b, const char *key) {
@@ -118,22 +144,54 @@ static struct strings pattern_texts(struct arena *a, struct patterns patterns) {
     return (struct strings){ patterns.count, list };
 }
 
+const char *const people_senders[4] = { "everyone", "members", "logged-in", "listed" };
+const char *const people_delivery[3] = { "members", "mailbox", "both" };
+
+static void json_text(struct buf *b, const char *key, struct bytes text) {
+    json_key(b, key);
+    buf_json(b, text);
+}
+
+static void json_flag(struct buf *b, const char *key, bool on) {
+    json_key(b, key);
+    buf_str(b, on ? "true" : "false");
+}
+
+static void json_user(struct buf *b, const struct people *p, const struct directory_entry *e) {
+    json_flag(b, "disabled", e->disabled);
+    json_strings(b, "own", e->own);
+    json_strings(b, "send_as", pattern_texts(p->arena, e->send_as));
+    json_strings(b, "forward", e->targets);
+    if (e->targets.count)
+        json_flag(b, "keep_copy", e->keep);
+}
+
+static void json_group(struct buf *b, const struct people *p, const struct directory_entry *e) {
+    const struct directory_rules *r = &e->rules;
+    json_text(b, "senders", bytes_str(people_senders[r->senders]));
+    json_strings(b, "allowed", pattern_texts(p->arena, r->allowed));
+    json_strings(b, "moderators", r->moderators);
+    json_text(b, "owner", r->owner);
+    json_text(b, "send_as", r->members_send_as ? B("members") : B("nobody"));
+    json_text(b, "deliver", bytes_str(people_delivery[r->delivery]));
+    json_strings(b, "members", e->targets);
+}
+
 static void print_json(struct people *p, const struct directory_entry *e, bool whole) {
     struct buf b = buf_grow(4 * 1024 * 1024);
     buf_str(&b, "{\"address\":");
     buf_json(&b, e->address);
     json_key(&b, "kind");
-    buf_json(&b, e->kind == DIRECTORY_USER ? B("user") : B("alias"));
-    if (e->kind == DIRECTORY_USER) {
-        json_key(&b, "disabled");
-        buf_str(&b, e->disabled ? "true" : "false");
-        json_strings(&b, "own", e->own);
-        json_strings(&b, "send_as", pattern_texts(p->arena, e->send_as));
-        if (whole && p->add_json)
-            p->add_json(p, e, &b);
-    } else {
+    static const char *const kinds[] = { "user", "alias", "group" };
+    buf_json(&b, bytes_str(kinds[e->kind]));
+    if (e->kind == DIRECTORY_USER)
+        json_user(&b, p, e);
+    else if (e->kind == DIRECTORY_GROUP)
+        json_group(&b, p, e);
+    else
         json_strings(&b, "targets", e->targets);
-    }
+    if (e->kind == DIRECTORY_USER && whole && p->add_json)
+        p->add_json(p, e, &b);
     printf("%s}\n", buf_text(&b));
     buf_free(&b);
 }
@@ -149,9 +207,33 @@ void people_print(struct people *p, const struct directory_entry *e) {
         return;
     }
     printf("%.*s%s", BYTES_FMT(e->address), e->disabled ? " (disabled)" : "");
+    if (e->kind == DIRECTORY_GROUP) {
+        printf(": %zu member%s, senders %s\n", e->targets.count, e->targets.count == 1 ? "" : "s",
+               people_senders[e->rules.senders]);
+        return;
+    }
     for (size_t i = 0; i < e->targets.count; i++)
         printf("%s%.*s", i ? ", " : " -> ", BYTES_FMT(e->targets.list[i]));
     printf("\n");
+}
+
+static void print_mail(const struct directory_entry *e) {
+    print_strings("forward", e->targets);
+    if (e->targets.count)
+        printf("  %-9s %s\n", "copy", e->keep ? "kept here" : "not kept");
+}
+
+static void print_group(const struct people *p, const struct directory_entry *e) {
+    const struct directory_rules *r = &e->rules;
+    printf("  %-9s %s\n", "senders", people_senders[r->senders]);
+    print_strings("allowed", pattern_texts(p->arena, r->allowed));
+    print_strings("moderator", r->moderators);
+    if (r->owner.len)
+        printf("  %-9s %.*s\n", "owner", BYTES_FMT(r->owner));
+    if (r->members_send_as)
+        printf("  %-9s %s\n", "send as", "members");
+    printf("  %-9s %s\n", "deliver", people_delivery[r->delivery]);
+    print_strings("members", e->targets);
 }
 
 void people_print_whole(struct people *p, const struct directory_entry *e) {
@@ -164,6 +246,9 @@ void people_print_whole(struct people *p, const struct directory_entry *e) {
         printf("  %-9s %s\n", "login", e->disabled ? "disabled" : "enabled");
         print_strings("own", e->own);
         print_strings("send as", pattern_texts(p->arena, e->send_as));
+        print_mail(e);
+    } else if (e->kind == DIRECTORY_GROUP) {
+        print_group(p, e);
     } else {
         print_strings("leads to", e->targets);
     }
@@ -186,7 +271,7 @@ void people_done(const struct people *p, const char *what, struct bytes address)
 
 /* --- the table of actions ---------------------------------------------------------------------- */
 
-enum { WORDS_MAX = 256, ROWS_MAX = 14 };
+enum { WORDS_MAX = 256, ROWS_MAX = 16 };
 
 static const char *sentence_of(struct arena *a, const struct people_command *c) {
     struct buf b = buf_grow(8192);

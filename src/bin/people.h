@@ -1,4 +1,4 @@
-/* people: what `postern user` and `postern alias` share: finding and opening the two databases below
+/* people: what `postern user`, `postern alias` and `postern group` share: finding and opening the two databases below
  * state_dir, and speaking of entries. */
 #ifndef BIN_PEOPLE_H
 #define BIN_PEOPLE_H
@@ -26,6 +26,14 @@ void people_close(struct people *p);
 int people_fail(const char *command, const struct why *why);
 /* Warns when mail to this address cannot come here, because its domain is not configured. */
 void people_warn_domain(const struct people *p, struct bytes address);
+
+/* Warns when this target, in a domain of ours, does not exist: mail there would bounce. */
+void people_warn_target(struct people *p, struct bytes target);
+/* Says which aliases, groups and forwards still lead to an address that is no more. */
+void people_note_leading(struct people *p, struct bytes address);
+/* Words of `group set`, by enum. */
+extern const char *const people_senders[4];
+extern const char *const people_delivery[3];
 
 /* One line of a list: JSON, or text. */
 void people_print(struct people *p, const struct directory_entry *e);

@@ -9,6 +9,7 @@
 #include "deliver/deliver.h"
 #include "report/report.h"
 #include "resolve/resolve.h"
+#include "resolve/srs.h"
 #include "retrieve/retrieve.h"
 
 #include <stdlib.h>
@@ -91,10 +92,35 @@ static void resolve_for(void *ctx, const struct envelope *envelope, struct arena
     resolve_begin(p->setup.loop, p->config, p->setup.directory, envelope, a, resolved, q);
 }
 
+static enum srs_state srs_for(void *ctx, struct bytes mailbox, int64_t now) {
+    struct pipeline *p = ctx;
+    struct arena *a = arena_open();
+    struct bytes inside;
+    enum srs_state state = srs_read(p->config->srs_secret, mailbox, now, a, &inside);
+    arena_close(&a);
+    return state;
+}
+
 static enum rc gateway_for(void *ctx, struct addr client, bool *out) {
     struct pipeline *p = ctx;
     *out = false;
     return p->setup.is_gateway ? p->setup.is_gateway(p->setup.gateway_ctx, client, out) : OK;
+}
+
+/* --- accept -> deliver: is there such a mailbox behind us -------------------------------------- */
+
+static void probe_for(void *ctx, struct bytes mailbox, probe_told *on_answer, void *arg) {
+    struct pipeline *p = ctx;
+    char memory[600];
+    struct buf hop = buf_fixed(memory, sizeof(memory));
+    resolve_next_hop(p->config, BYTES_NONE, mailbox, &hop);
+    deliver_probe(p->deliver, buf_bytes(&hop), mailbox, on_answer, arg);
+}
+
+static void probe_cancel_for(void *ctx, void *arg) {
+    struct pipeline *p = ctx;
+    if (p->deliver)
+        deliver_probe_cancel(p->deliver, arg);
 }
 
 /* --- schedule -> deliver -> schedule ----------------------------------------------------- */
@@ -118,8 +144,7 @@ static void held_for(void *ctx, struct message_id id) {
 
 static void next_hop_for(void *ctx, const struct envelope *e, uint32_t recipient, struct buf *out) {
     struct pipeline *p = ctx;
-    const struct recipient *r = &e->recipients[recipient];
-    resolve_hop_of(p->config, e, r, r->final, out);
+    resolve_recipient_hop(p->config, e, &e->recipients[recipient], out);
 }
 
 struct maildir_call {
@@ -139,8 +164,9 @@ static void maildir_for(void *ctx, const struct job *job, uint32_t recipient) {
     struct maildir_call *call = malloc(sizeof(*call));
     MUST(call);
     *call = (struct maildir_call){ p, job, recipient };
-    maildir_deliver(p->setup.maildir, job, job->envelope->recipients[recipient].final, maildir_done,
-                    call);
+    const struct recipient *r = &job->envelope->recipients[recipient];
+    maildir_deliver(p->setup.maildir, job, envelope_sender(job->envelope, r), r->final,
+                    maildir_done, call);
 }
 
 /* --- schedule -> report -> accept's inner door ------------------------------------------- */
@@ -150,17 +176,27 @@ static void maildir_for(void *ctx, const struct job *job, uint32_t recipient) {
 struct reporting {
     struct pipeline *pipeline;
     struct arena *arena;
-    const struct job *job;
-    struct outcome *outcomes;
+    const struct job *job;    /* with that envelope */
+    struct outcome *outcomes; /* for whom the report is that is being written */
     size_t count;
+    size_t left; /* behind them: for somebody else, a group's owner */
     enum schedule_report what;
     void (*done)(void *arg, enum rc rc);
     void *arg;
+    struct job as;
+    struct envelope envelope;
 };
+
+static void report_next(struct reporting *r);
 
 static void report_done(void *ctx, enum rc rc, const struct message_id *id) {
     (void)id;
     struct reporting *r = ctx;
+    if (rc == OK && r->left) {
+        r->outcomes += r->count;
+        report_next(r);
+        return;
+    }
     void (*done)(void *, enum rc) = r->done;
     void *arg = r->arg;
     struct arena *arena = r->arena;
@@ -201,7 +237,7 @@ static void original_read(void *ctx, enum rc rc, struct bytes data, const struct
     };
     struct bytes to;
     struct buf message = buf_grow(4 * 1024 * 1024);
-    report_write(&setup, r->job, r->outcomes, r->count, original,
+    report_write(&setup, &r->as, r->outcomes, r->count, original,
                  original.len == r->job->content.size, r->arena, &to, &message);
     if (to.len)
         accept_report(p->accept, to, tenant ? tenant->name : BYTES_NONE, buf_bytes(&message),
@@ -211,12 +247,48 @@ static void original_read(void *ctx, enum rc rc, struct bytes data, const struct
     buf_free(&message);
 }
 
+static struct bytes report_to(const struct reporting *r, const struct outcome *o) {
+    return envelope_report_to(r->as.envelope, &r->as.envelope->recipients[o->recipient]);
+}
+
+/* Brings those together that are told to the same address, and writes to it. */
+static void report_next(struct reporting *r) {
+    size_t all = r->left;
+    r->as.envelope = r->job->envelope;
+    r->count = 0;
+    for (size_t i = 0; i < all; i++) {
+        struct outcome o = r->outcomes[i];
+        if (r->count && !bytes_equal_nocase(report_to(r, &r->outcomes[0]), report_to(r, &o)))
+            continue;
+        r->outcomes[i] = r->outcomes[r->count];
+        r->outcomes[r->count++] = o;
+    }
+    r->left = all - r->count;
+    r->envelope = *r->job->envelope;
+    r->envelope.sender = report_to(r, &r->outcomes[0]);
+    r->as = *r->job;
+    r->as.envelope = &r->envelope;
+    if (r->job->content.memory.len) {
+        original_read(r, OK, bytes_first(r->job->content.memory, REPORT_ORIGINAL), NULL);
+        return;
+    }
+    r->job->content.read(r->job->content.ctx, 0, REPORT_ORIGINAL, original_read, r);
+}
+
 static void report_for(void *ctx, const struct job *job, const struct outcome *outcomes,
                        size_t count, enum schedule_report what, void (*done)(void *arg, enum rc rc),
                        void *arg) {
     struct arena *arena = arena_open();
     struct reporting *r = ARENA_NEW(arena, struct reporting);
-    *r = (struct reporting){ ctx, arena, job, NULL, count, what, done, arg };
+    *r = (struct reporting){
+        .pipeline = ctx,
+        .arena = arena,
+        .job = job,
+        .left = count,
+        .what = what,
+        .done = done,
+        .arg = arg,
+    };
     r->outcomes = ARENA_ARRAY(arena, count, struct outcome);
     for (size_t i = 0; i < count; i++) {
         r->outcomes[i] = outcomes[i];
@@ -226,11 +298,7 @@ static void report_for(void *ctx, const struct job *job, const struct outcome *o
         if (outcomes[i].reason)
             r->outcomes[i].reason = arena_str(arena, bytes_str(outcomes[i].reason));
     }
-    if (job->content.memory.len) {
-        original_read(r, OK, bytes_first(job->content.memory, REPORT_ORIGINAL), NULL);
-        return;
-    }
-    job->content.read(job->content.ctx, 0, REPORT_ORIGINAL, original_read, r);
+    report_next(r);
 }
 
 /* --- events -> accept's inner door ------------------------------------------------------- */
@@ -283,6 +351,9 @@ struct pipeline *pipeline_open(const struct pipeline_setup *setup, const struct 
             .mechanisms = decide_mechanisms,
             .resolve = resolve_for,
             .is_gateway = gateway_for,
+            .srs = srs_for,
+            .probe = probe_for,
+            .probe_cancel = probe_cancel_for,
             .ctx = p,
             .memory = setup->memory,
             .seed = setup->seed,

@@ -136,6 +136,10 @@ static void check_top(struct reading *r) {
                   "there is no provider \"%.*s\"; expected a section oauth \"%.*s\"",
                   BYTES_FMT(bytes_skip(login, 6)), BYTES_FMT(bytes_skip(login, 6)));
     }
+    if (c->srs_secret.len && bytes_trim(c->srs_secret).len < 16)
+        WARNING(r, top, "srs_secret",
+                "the key is shorter than 16 octets: whoever guesses it can send mail on through "
+                "this server");
     if (c->dns.count > 1 && strings_has(c->dns, B("system")))
         ERROR(r, top, "dns", "config.conflict",
               "\"system\" stands for the servers of this host; expected it alone, or addresses");
@@ -214,6 +218,18 @@ static void check_mechanisms(struct reading *r, const struct listener *l,
         ERROR(r, from, "mechanisms", "config.missing",
               "no source in logins takes tokens; expected oauth:NAME there, or neither XOAUTH2 nor "
               "OAUTHBEARER here");
+}
+
+/* A Maildir knows no recipients of its own: the directory does. */
+static void check_domains(struct reading *r) {
+    for (size_t i = 0; i < r->config->domain_count; i++) {
+        const struct domain *d = &r->config->domains[i];
+        const struct syntax_section *from = reading_origin(r, "domain", i);
+        if (d->recipients == RECIPIENTS_PROBE && d->deliver.transport == TRANSPORT_MAILDIR)
+            ERROR(r, from, "recipients", "config.conflict",
+                  "there is no server behind a Maildir to be asked; expected directory, or a "
+                  "deliver of lmtp: or smtp:");
+    }
 }
 
 static void check_queue(struct reading *r) {
@@ -602,6 +618,7 @@ void rules_check(struct reading *r) {
     check_top(r);
     check_queue(r);
     check_providers(r);
+    check_domains(r);
     check_listeners(r);
     check_certificates(r);
     for (size_t i = 0; i < r->config->connector_count; i++)

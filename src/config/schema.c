@@ -346,12 +346,10 @@ const size_t schema_count = COUNT_OF(schema);
 /* Whoever builds a feature deletes its row. */
 static const struct not_built not_built[] = {
     { "listener", "service", "smtp pop3", "the admin page" },
-    { "domain", "recipients", "directory any", "asking the deliver target about recipients" },
     { "domain", "header_auth", "off", "checking the authentication of From" },
     { "queue", "store", "spool", "a queue shared through PostgreSQL" },
     { "", "directory", "sqlite", "a directory in PostgreSQL" },
     { "", "counters", "local", "counters shared through Redis" },
-    { "", "srs_secret", "", "rewriting the senders of forwarded mail" },
     { "", "alarm", "postmaster", "alarms to a webhook" },
 };
 

@@ -384,6 +384,72 @@ static bool asked_about(struct decision *d, size_t i, bool header) {
            (d->to != TO_OTHERS || decide_relays_to(c, d->facts->recipient));
 }
 
+/* --- what it may send as ---------------------------------------------------------------------------- */
+
+enum { WORDS_MAX = 140 };
+
+/* At most WORDS_MAX octets, however many there are. */
+struct words {
+    char text[WORDS_MAX + 40];
+    struct buf out;
+    size_t left_out;
+};
+
+static void list_one(struct words *l, const char *before, struct bytes text) {
+    if (l->left_out || l->out.len + text.len + 4 > WORDS_MAX) {
+        l->left_out++;
+        return;
+    }
+    buf_str(&l->out, l->out.len ? ", " : "");
+    buf_str(&l->out, before);
+    buf_add(&l->out, text);
+}
+
+static void list_patterns(struct words *l, struct patterns patterns) {
+    for (size_t i = 0; i < patterns.count; i++) {
+        const struct pattern *p = &patterns.list[i];
+        if (p->kind == PATTERN_ANY)
+            list_one(l, "", B("*"));
+        else if (p->kind != PATTERN_NULL)
+            list_one(l, p->kind == PATTERN_ADDRESS ? "" : "*@", p->text);
+    }
+}
+
+static void list_own(struct decision *d, struct words *l) {
+    const struct facts *f = d->facts;
+    if (f->login_state != FACT_KNOWN || !f->login_entry || f->login_entry->disabled)
+        return;
+    const struct directory_entry *e = f->login_entry;
+    list_one(l, "", e->address);
+    for (size_t i = 0; i < e->own.count; i++)
+        if (!bytes_equal_nocase(e->own.list[i], e->address))
+            list_one(l, "", e->own.list[i]);
+    list_patterns(l, e->send_as);
+}
+
+/* Only to whom it belongs: other people's addresses are nothing for strangers. */
+struct bytes decide_sender_words(struct decision *d, bool header) {
+    struct words l = { .left_out = 0 };
+    bool own = false, asked = false;
+    if (!d->facts->login.len)
+        return BYTES_NONE;
+    l.out = buf_fixed(l.text, sizeof l.text);
+    for (size_t i = 0; i < d->config->connector_count; i++) {
+        const struct connector *c = &d->config->connectors[i];
+        if (!asked_about(d, i, header))
+            continue;
+        asked = true;
+        own |= c->senders == SENDERS_OWN;
+        if (c->senders == SENDERS_LIST)
+            list_patterns(&l, c->sender_list);
+    }
+    if (own || !asked)
+        list_own(d, &l);
+    if (l.left_out && l.out.len)
+        buf_printf(&l.out, " and %zu more", l.left_out);
+    return arena_copy(d->arena, buf_bytes(&l.out));
+}
+
 void decide_changes_sender(struct decision *d, struct bytes mailbox, bool header) {
     size_t asked = 0;
     decide_changes_user(d);

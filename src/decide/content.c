@@ -84,17 +84,20 @@ static bool refuse_header(struct decision *d, const struct mailbox_header *m) {
     if (m->mailbox.len && decide_app_alone_forbids(d, m->mailbox, true))
         return refuse_app_header(d, m, shown);
     decide_changes_sender(d, m->mailbox, true);
+    struct bytes may = decide_sender_words(d, true);
     struct bytes what =
         !m->mailbox.len
             ? SAY(d, "%s is empty, or mail programs would not agree on whom it names", m->field)
-        : login.len ? SAY(d, "%s names %.*s, which login %.*s may not send as", m->field,
-                          BYTES_FMT(shown), BYTES_FMT(decide_text_cut(d, login)))
+        : login.len ? SAY(d, "%s names %.*s, which login %.*s may not send as%s%.*s", m->field,
+                          BYTES_FMT(shown), BYTES_FMT(decide_text_cut(d, login)),
+                          may.len ? "; it may send as " : "", BYTES_FMT(may))
                     : SAY(d, "%s names %.*s, which %.*s may not send as", m->field,
                           BYTES_FMT(shown), BYTES_FMT(decide_text_addr(d, d->facts->client)));
-    return decide_refuse(
-        d, REFUSE_HEADER, what,
+    struct bytes remedy =
         SAY(d, "Put an address of your own there, or ask the administrator of %.*s for the right",
-            BYTES_FMT(d->config->hostname)));
+            BYTES_FMT(d->config->hostname));
+    return decide_refuse(d, REFUSE_HEADER, what,
+                         decide_fitting(what, remedy, B("Put an address of your own there")));
 }
 
 /* c NULL: a login that no connector was charged for. */

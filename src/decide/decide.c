@@ -20,6 +20,13 @@ static const struct refusal_row refusals[REFUSE_COUNT] = {
     [REFUSE_APP_NETWORK] = { PERM, 550, "5.7.1", "auth.app-network" },
     [REFUSE_RECIPIENTS] = { TEMP, 452, "4.5.3", "limit.recipients" },
     [REFUSE_UNKNOWN] = { PERM, 550, "5.1.1", "recipient.unknown" },
+    [REFUSE_GROUP] = { PERM, 550, "5.7.1", "recipient.group-restricted" },
+    [REFUSE_SRS_FORGED] = { PERM, 550, "5.1.1", "recipient.srs-forged" },
+    [REFUSE_SRS_EXPIRED] = { PERM, 550, "5.1.1", "recipient.srs-expired" },
+    [REFUSE_SRS_SENDER] = { PERM, 550, "5.7.1", "recipient.srs-sender" },
+    [REFUSE_BEHIND] = { PERM, 550, "5.2.1", "recipient.refused-behind" },
+    [REFUSE_PROBE_LATER] = { TEMP, 451, "4.4.1", "backend.probe" },
+    [REFUSE_PROBE_LIMIT] = { TEMP, 450, "4.7.1", "limit.probes" },
     [REFUSE_SENDER] = { PERM, 553, "5.7.1", "sender.not-yours" },
     [REFUSE_NO_GRANT] = { PERM, 550, "5.7.1", "relay.no-grant" },
     [REFUSE_EXPIRED] = { PERM, 550, "5.7.1", "relay.grant-expired" },
@@ -141,6 +148,12 @@ bool decide_refusal_row(size_t i, struct refusal_row *out) {
     return i < COUNT_OF(refusals);
 }
 
+/* Of the 510 octets of a line code, reason and session take some. */
+struct bytes decide_fitting(struct bytes what, struct bytes remedy, struct bytes shorter) {
+    enum { ROOM = 440 };
+    return what.len + 2 + remedy.len <= ROOM ? remedy : shorter;
+}
+
 bool decide_accept(struct decision *d, struct bytes because) {
     if (d->step == STEP_RCPT && decide_limits(d))
         return true;
@@ -171,6 +184,12 @@ static enum fact_state fact_state(const struct facts *f, enum fact fact) {
         return f->listings_state;
     case FACT_GREY:
         return f->grey_state;
+    case FACT_MEMBER:
+        return f->member_state;
+    case FACT_SRS:
+        return f->srs_state;
+    case FACT_PROBE:
+        return f->probe_state;
     }
     return FACT_UNKNOWN;
 }

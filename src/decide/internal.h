@@ -72,6 +72,13 @@ enum refusal {
     REFUSE_APP_NETWORK,
     REFUSE_RECIPIENTS,
     REFUSE_UNKNOWN,
+    REFUSE_GROUP,
+    REFUSE_SRS_FORGED,
+    REFUSE_SRS_EXPIRED,
+    REFUSE_SRS_SENDER,
+    REFUSE_BEHIND,
+    REFUSE_PROBE_LATER,
+    REFUSE_PROBE_LIMIT,
     REFUSE_SENDER,
     REFUSE_NO_GRANT,
     REFUSE_EXPIRED,
@@ -106,6 +113,8 @@ bool decide_refusal_row(size_t i, struct refusal_row *out);
 bool decide_refuse(struct decision *d, enum refusal refusal, struct bytes what,
                    struct bytes remedy);
 bool decide_accept(struct decision *d, struct bytes because);
+/* The remedy, if a reply has room for it behind `what`; else the shorter one. */
+struct bytes decide_fitting(struct bytes what, struct bytes remedy, struct bytes shorter);
 /* MORE for facts that are not known yet; TEMP when one of them could not be had. */
 bool decide_ask(struct decision *d, uint32_t facts);
 void decide_trace(struct decision *d, struct bytes name, bool matched, struct bytes because);
@@ -145,6 +154,10 @@ bool decide_owns(struct decision *d, const struct directory_entry *e, struct byt
 /* Puts the choice into f (a copy of the facts that the rules go by). True when it ended the decision
  * by asking. */
 bool decide_choose_popped(struct decision *d, struct facts *f);
+
+/* --- recipient.c: recipients of ours ------------------------------------------------------------- */
+struct bytes decide_local(struct bytes mailbox);
+struct bytes decide_domain(struct bytes mailbox);
 
 /* --- rules.c (connection to MAIL), relay.c (RCPT), content.c ----------------------------------- */
 decide_rule decide_rule_own_door;
@@ -191,5 +204,7 @@ void decide_changes_no_grant(struct decision *d);
 void decide_changes_waiver(struct decision *d, bool tls);
 /* mailbox: of the envelope, or of a header field. */
 void decide_changes_sender(struct decision *d, struct bytes mailbox, bool header);
+/* What the login may send as: "a@x, *@y and 3 more"; empty without a login, or when nothing. */
+struct bytes decide_sender_words(struct decision *d, bool header);
 
 #endif

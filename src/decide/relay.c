@@ -6,16 +6,6 @@
 
 /* --- whose the recipient is --------------------------------------------------------------------- */
 
-static struct bytes local_of(struct bytes mailbox) {
-    ptrdiff_t at = bytes_find_last(mailbox, '@');
-    return at < 0 ? mailbox : bytes_first(mailbox, (size_t)at);
-}
-
-static struct bytes domain_of(struct bytes mailbox) {
-    ptrdiff_t at = bytes_find_last(mailbox, '@');
-    return at < 0 ? BYTES_NONE : bytes_skip(mailbox, (size_t)at + 1);
-}
-
 /* "[192.0.2.1]" or "[IPv6:2001:db8::1]" that is an address of this host, as far as is known. */
 static bool own_literal(const struct decision *d, struct bytes domain) {
     struct addr a;
@@ -37,8 +27,8 @@ static bool own_literal(const struct decision *d, struct bytes domain) {
 
 bool decide_rule_recipient_class(struct decision *d) {
     const struct facts *f = d->facts;
-    struct bytes domain = domain_of(f->recipient);
-    bool postmaster = bytes_equal_nocase(local_of(f->recipient), B("postmaster"));
+    struct bytes domain = decide_domain(f->recipient);
+    bool postmaster = bytes_equal_nocase(decide_local(f->recipient), B("postmaster"));
     d->domain = domain.len ? config_domain(d->config, domain) : NULL;
     if (f->recipient_postmaster || (postmaster && (d->domain || own_literal(d, domain))))
         d->to = TO_POSTMASTER;
@@ -295,9 +285,12 @@ static bool refuse_sender(struct decision *d) {
     if (decide_app_alone_forbids(d, f->sender, false))
         return refuse_app_sender(d, sender);
     decide_changes_sender(d, f->sender, false);
+    struct bytes may = decide_sender_words(d, false);
     struct bytes what =
-        login.len ? SAY(d, "Sender %.*s is not among the addresses that login %.*s may send as",
-                        BYTES_FMT(sender), BYTES_FMT(decide_text_cut(d, login)))
+        login.len
+            ? SAY(d, "Sender %.*s is not among the addresses that login %.*s may send as%s%.*s",
+                  BYTES_FMT(sender), BYTES_FMT(decide_text_cut(d, login)), may.len ? ": " : "",
+                  BYTES_FMT(may))
         : f->local_door ? SAY(d, "Sender %.*s may not be used by user %.*s of this host",
                               BYTES_FMT(sender), BYTES_FMT(f->local_user))
         : f->popped_login.len && d->out->bound
@@ -305,10 +298,11 @@ static bool refuse_sender(struct decision *d) {
                   BYTES_FMT(sender), BYTES_FMT(decide_text_addr(d, f->client)))
             : SAY(d, "Sender %.*s may not be used by %.*s", BYTES_FMT(sender),
                   BYTES_FMT(decide_text_addr(d, f->client)));
-    return decide_refuse(
-        d, REFUSE_SENDER, what,
+    struct bytes remedy =
         SAY(d, "Send with an address of your own, or ask the administrator of %.*s for the right",
-            BYTES_FMT(d->config->hostname)));
+            BYTES_FMT(d->config->hostname));
+    return decide_refuse(d, REFUSE_SENDER, what,
+                         decide_fitting(what, remedy, B("Send with an address of your own")));
 }
 
 /* A login without a connector is bound to its own addresses; nobody is charged. */
@@ -337,61 +331,6 @@ bool decide_rule_bound_sender(struct decision *d) {
     if (!p.in_play && d->facts->login.len)
         return bound_to_own(d);
     return d->to != TO_POSTMASTER && refuse_sender(d);
-}
-
-/* --- recipients of ours ---------------------------------------------------------------------------- */
-
-/* user%elsewhere, elsewhere!user, "user@elsewhere": forms that a host behind us might take for a
- * route. Known only if the directory has exactly that name. */
-static bool routed_local(struct bytes mailbox) {
-    struct bytes local = local_of(mailbox);
-    return bytes_find(local, '%') >= 0 || bytes_find(local, '!') >= 0 ||
-           bytes_find(local, '@') >= 0;
-}
-
-static bool is_entry_itself(const struct directory_entry *e, struct bytes mailbox) {
-    return e && (bytes_equal_nocase(e->address, mailbox) || strings_has(e->own, mailbox));
-}
-
-static bool refuse_unknown(struct decision *d, struct bytes because) {
-    struct bytes shown = decide_text_cut(d, d->facts->recipient);
-    decide_trace(d, SAY(d, "domain %.*s: recipients", BYTES_FMT(d->domain->name)), false, because);
-    decide_change(d, "fix-recipient", true, BYTES_NONE, B("correct the recipient's address"));
-    decide_change(
-        d, "add-user", true, d->facts->recipient,
-        SAY(d, "make the address: postern user add %.*s (or an alias)", BYTES_FMT(shown)));
-    return decide_refuse(d, REFUSE_UNKNOWN,
-                         SAY(d, "There is no mailbox %.*s here", BYTES_FMT(shown)),
-                         B("Check the spelling of the address"));
-}
-
-static bool known_by_mode(struct decision *d) {
-    if (routed_local(d->facts->recipient))
-        return refuse_unknown(d, B("the local part looks like a route to elsewhere"));
-    decide_trace(d, SAY(d, "domain %.*s: recipients", BYTES_FMT(d->domain->name)), true,
-                 B("any recipient is taken"));
-    return decide_reputation(d) ||
-           decide_accept(d, SAY(d, "a recipient of ours, domain %.*s", BYTES_FMT(d->domain->name)));
-}
-
-bool decide_rule_recipient_known(struct decision *d) {
-    const struct facts *f = d->facts;
-    if (d->to == TO_OTHERS)
-        return false;
-    if (d->to == TO_POSTMASTER)
-        return decide_accept(d, B("postmaster is taken from anyone"));
-    if (d->domain->recipients != RECIPIENTS_DIRECTORY)
-        return known_by_mode(d);
-    if (f->recipient_state != FACT_KNOWN)
-        return decide_ask(d, FACT_RECIPIENT);
-    if (!f->recipient_entry)
-        return refuse_unknown(d, B("the directory does not know the address"));
-    if (routed_local(f->recipient) && !is_entry_itself(f->recipient_entry, f->recipient))
-        return refuse_unknown(d, B("the local part looks like a route to elsewhere"));
-    decide_trace(d, SAY(d, "domain %.*s: recipients", BYTES_FMT(d->domain->name)), true,
-                 B("the directory knows the address"));
-    return decide_reputation(d) ||
-           decide_accept(d, SAY(d, "a recipient of ours, domain %.*s", BYTES_FMT(d->domain->name)));
 }
 
 /* --- relaying --------------------------------------------------------------------------------------- */
@@ -425,7 +364,7 @@ static struct bytes no_grant_because(struct decision *d, const struct poll *p) {
 
 static bool refuse_no_grant(struct decision *d, const struct poll *p) {
     const struct facts *f = d->facts;
-    struct bytes to = decide_text_cut(d, domain_of(f->recipient));
+    struct bytes to = decide_text_cut(d, decide_domain(f->recipient));
     struct bytes host = d->config->hostname;
     struct bytes client = f->local_door ? B("this host") : decide_text_addr(d, f->client);
     decide_changes_no_grant(d);
@@ -473,7 +412,7 @@ static bool only_suspended(struct decision *d) {
 /* Belongs to the grant: a domain of ours, or one that its senders name. */
 static bool is_related(const struct decision *d, const struct connector *c) {
     struct bytes sender = d->facts->sender;
-    bool related = !sender.len || config_domain(d->config, domain_of(sender));
+    bool related = !sender.len || config_domain(d->config, decide_domain(sender));
     for (size_t i = 0; i < c->sender_list.count && !related; i++)
         related = c->sender_list.list[i].kind != PATTERN_ANY &&
                   pattern_match(&c->sender_list.list[i], sender);
@@ -486,7 +425,7 @@ static void note_watched(struct decision *d) {
         return;
     d->out->watched = true;
     if (!is_related(d, c))
-        d->out->unrelated = domain_of(d->facts->sender);
+        d->out->unrelated = decide_domain(d->facts->sender);
 }
 
 bool decide_rule_relay(struct decision *d) {

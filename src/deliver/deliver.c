@@ -33,6 +33,7 @@ struct deliver *deliver_open(const struct deliver_setup *setup, const struct con
     d->tasks = map_open();
     list_init(&d->task_list);
     list_init(&d->conns);
+    d->probes = probes_open(d);
     return d;
 }
 
@@ -96,19 +97,7 @@ void deliver_check_idle(struct deliver *d) {
 static void stop_task(struct task *t) {
     struct why why;
     why_set(&why, TEMP, 0, "4.3.2", "deliver.stopping", "the server is stopping");
-    struct outcome o = task_fault(OUTCOME_DEFERRED, "connect", &why);
-    if (t->finishing || t->hop->kind == HOP_MAILDIR)
-        return;
-    targets_cancel(t);
-    if (t->conn) {
-        o = conn_fault(t->conn, OUTCOME_DEFERRED, "connect", &why);
-        transaction_broken(t->conn, &o);
-        task_settle_rest(t, &o);
-        conn_abort(t->conn);
-    } else {
-        task_settle_rest(t, &o);
-    }
-    task_session_over(t);
+    task_stop(t, &why);
 }
 
 static void on_deadline(void *ctx) {
@@ -138,6 +127,7 @@ void deliver_close(struct deliver **dp) {
     if (!d)
         return;
     *dp = NULL;
+    probes_close(&d->probes);
     while ((n = list_first(&d->conns))) {
         struct conn *c = CONTAINER_OF(n, struct conn, node);
         if (c->phase != CONN_DEAD)

@@ -50,6 +50,14 @@ void deliver_own_addresses(struct deliver *d, const struct addr *list, size_t co
 void deliver_begin(struct deliver *d, const struct job *job);
 void deliver_maildir_done(struct deliver *d, const struct job *job, uint32_t recipient, enum rc rc,
                           const struct why *why);
+/* Asks the server behind this next hop whether it takes a mailbox: MAIL and RCPT, nothing more. What
+ * was heard is remembered: an hour that it does, five minutes that it does not; while the server
+ * is down what it took before counts as taken. on_answer comes once, later, within half a minute;
+ * the words live as long as the call. */
+void deliver_probe(struct deliver *d, struct bytes next_hop, struct bytes mailbox,
+                   probe_told *on_answer, void *ctx);
+/* No answer with this ctx any more. */
+void deliver_probe_cancel(struct deliver *d, void *ctx);
 /* Finishes what is under way within ms, then says so; what is left is DEFERRED. */
 void deliver_drain(struct deliver *d, int64_t ms, void (*on_idle)(void *ctx), void *ctx);
 void deliver_close(struct deliver **d);

@@ -114,6 +114,35 @@ static bool read_maildir(struct hop *h, struct bytes domain) {
     return true;
 }
 
+/* What resolve found out about a recipient, as it is told. */
+static const struct {
+    const char *reason;
+    int code;
+    const char *status, *text;
+} failures[] = {
+    { "recipient.forwarding-denied", 550, "5.7.1",
+      "the mailbox is forwarded to another domain, which the administrator of its own domain does "
+      "not allow" },
+    { "recipient.group-restricted", 550, "5.7.1",
+      "the mailbox is forwarded to a group that not everyone may send to" },
+    { "recipient.group-empty", 550, "5.2.4", "the group has no members" },
+    { "recipient.srs-expired", 550, "5.1.1",
+      "the return address was not made by this server or has expired" },
+    { "loop.forward", 554, "5.4.6",
+      "mail loop: the message was forwarded from this address before and has come back" },
+};
+
+static bool read_fail(struct hop *h, struct bytes reason) {
+    for (size_t i = 0; i < COUNT_OF(failures); i++) {
+        if (!bytes_equal(reason, bytes_str(failures[i].reason)))
+            continue;
+        why_set(&h->why, PERM, failures[i].code, failures[i].status, failures[i].reason, "%s",
+                failures[i].text);
+        return true;
+    }
+    return false;
+}
+
 static const struct {
     const char *prefix;
     enum hop_kind kind;
@@ -124,6 +153,7 @@ static const struct {
     { "smtp:", HOP_SMTP, read_smtp },
     { "lmtp:", HOP_LMTP, read_lmtp },
     { "maildir:", HOP_MAILDIR, read_maildir },
+    { "fail:", HOP_REFUSED, read_fail },
 };
 
 /* "mx:example.com@northwind": with the face of this tenant. Only what leaves this host has one. */

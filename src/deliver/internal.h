@@ -31,6 +31,7 @@ enum {
 };
 
 struct task;
+struct probes;
 struct deliver {
     struct deliver_setup setup;
     const struct config *config;
@@ -38,6 +39,7 @@ struct deliver {
     struct map *tasks; /* by job */
     struct list task_list;
     struct list conns; /* all of them */
+    struct probes *probes;
     struct arena *spare[SPARE_ARENAS];
     size_t spare_count;
     bool draining;
@@ -51,11 +53,15 @@ void deliver_arena_back(struct deliver *d, struct arena **a);
 /* Notes in shared memory which message is being worked on, so that one that ends the process is
  * known; NULL: none. Around whatever handles what a server, a disk or the DNS said about it. */
 void deliver_in_hand(struct deliver *d, const struct task *t);
+struct probes *probes_open(struct deliver *d);
+void probes_close(struct probes **p);
+/* The job of a probe is over. */
+void probes_outcome(struct probes *p, const struct job *job, const struct outcome *o);
 /* A task is over: for drain. */
 void deliver_check_idle(struct deliver *d);
 
 /* --- hop.c: next hops and what they mean ---------------------------------------------------- */
-enum hop_kind { HOP_BROKEN, HOP_MAILDIR, HOP_MX, HOP_ROUTE, HOP_SMTP, HOP_LMTP };
+enum hop_kind { HOP_BROKEN, HOP_REFUSED, HOP_MAILDIR, HOP_MX, HOP_ROUTE, HOP_SMTP, HOP_LMTP };
 struct source { /* where addresses come from, in order */
     bool mx, implicit;
     struct bytes host;
@@ -70,7 +76,7 @@ struct hop {
     struct bytes rate_key;
     struct bytes hostname; /* for EHLO */
     enum hop_kind kind;
-    struct why why; /* with HOP_BROKEN */
+    struct why why; /* with HOP_BROKEN, HOP_REFUSED */
     size_t source_count;
     struct source *sources;
     enum tls_policy tls;
@@ -138,6 +144,8 @@ struct task {
     char tried_text[1024];
     struct buf tried;
 };
+/* Ends it now: what has no outcome yet gets this one. Not for Maildirs, which end by themselves. */
+void task_stop(struct task *t, const struct why *why);
 struct task *task_open(struct deliver *d, const struct job *job);
 void task_start(struct task *t);
 void task_free(struct task *t);
@@ -187,6 +195,8 @@ struct transaction {
     uint32_t *positions; /* in the job, of its recipients */
     uint8_t *taken;      /* RCPT was answered 2xx */
     size_t taken_count;
+    struct bytes prefix; /* header fields in front of the content, for these recipients */
+    bool prefix_sent;
     bool answered; /* a reply to MAIL was had */
     bool sent_all; /* the final dot went out */
     uint64_t offset;

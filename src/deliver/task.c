@@ -65,7 +65,10 @@ static void finish(void *ctx) {
         return;
     /* Out of the table first: the same job may be begun again from the callback. */
     map_remove(d->tasks, MAP_KEY(job));
-    d->setup.on_outcomes(d->setup.ctx, job, t->outcomes, job->count);
+    if (job->probe)
+        probes_outcome(d->probes, job, t->outcomes);
+    else
+        d->setup.on_outcomes(d->setup.ctx, job, t->outcomes, job->count);
     task_free(t);
     deliver_check_idle(d);
 }
@@ -86,6 +89,22 @@ void task_session_over(struct task *t) {
     MUST(!t->conn);
     t->finishing = true;
     task_later(t, finish);
+}
+
+void task_stop(struct task *t, const struct why *why) {
+    struct outcome o = task_fault(OUTCOME_DEFERRED, "connect", why);
+    if (t->finishing || t->hop->kind == HOP_MAILDIR)
+        return;
+    targets_cancel(t);
+    if (t->conn) {
+        o = conn_fault(t->conn, OUTCOME_DEFERRED, "connect", why);
+        transaction_broken(t->conn, &o);
+        task_settle_rest(t, &o);
+        conn_abort(t->conn);
+    } else {
+        task_settle_rest(t, &o);
+    }
+    task_session_over(t);
 }
 
 void task_settle(struct task *t, size_t position, const struct outcome *like) {
@@ -180,6 +199,14 @@ static void fail_at_once(struct task *t, enum rc rc, const char *status, const c
     task_session_over(t);
 }
 
+/* Found out before: the recipient leads nowhere. */
+static void refuse_at_once(struct task *t) {
+    struct outcome o = task_fault(OUTCOME_FAILED, "", &t->hop->why);
+    o.blast = BLAST_RECIPIENT;
+    task_settle_rest(t, &o);
+    task_session_over(t);
+}
+
 /* 0 when the route's rate has room, which is then taken; else the milliseconds until it has. */
 static int64_t charge(struct task *t) {
     struct hop *h = t->hop;
@@ -260,6 +287,8 @@ void task_start(struct task *t) {
         task_session_over(t);
     else if (t->deliver->draining)
         fail_at_once(t, TEMP, "4.3.2", "deliver.stopping", "the server is stopping");
+    else if (t->hop->kind == HOP_REFUSED)
+        refuse_at_once(t);
     else if (t->hop->kind == HOP_BROKEN)
         fail_at_once(t, TEMP, "4.3.5", "config.next-hop", t->hop->why.text);
     else if (t->hop->kind == HOP_MAILDIR)

@@ -75,6 +75,11 @@ static size_t step_size(const struct conn *c) {
     return step < c->task->left ? step : c->task->left;
 }
 
+/* In one transaction: with the same reverse-path, and sent on from the same address of ours. */
+static bool go_together(const struct recipient *a, const struct recipient *b) {
+    return bytes_equal(a->sender, b->sender) && bytes_equal(a->forwarder, b->forwarder);
+}
+
 static const struct smtp_client_rcpt *gather(struct conn *c) {
     struct task *t = c->task;
     struct transaction *x = &c->transaction;
@@ -83,10 +88,12 @@ static const struct smtp_client_rcpt *gather(struct conn *c) {
                                .taken = ARENA_ARRAY(t->arena, most, uint8_t),
                                .blocked = stream_pending(c->stream) >= 64 * 1024 };
     struct smtp_client_rcpt *rcpts = ARENA_ARRAY(t->arena, most, struct smtp_client_rcpt);
+    const struct recipient *first = NULL;
     for (size_t i = 0; i < t->job->count && x->count < most; i++) {
-        if (t->steps[i] != STEP_WAITING)
-            continue;
         const struct recipient *r = recipient_at(t, i);
+        if (t->steps[i] != STEP_WAITING || (first && !go_together(first, r)))
+            continue;
+        first = first ? first : r;
         t->steps[i] = STEP_SENT;
         rcpts[x->count] = (struct smtp_client_rcpt){ r->final, r->notify, r->orcpt };
         x->positions[x->count++] = (uint32_t)i;
@@ -97,7 +104,8 @@ static const struct smtp_client_rcpt *gather(struct conn *c) {
 /* An alias may have led to an address that the client's message did not need SMTPUTF8 for. */
 static bool ask_utf8(const struct conn *c, const struct smtp_client_rcpt *rcpts) {
     const struct envelope *e = c->task->job->envelope;
-    bool needed = (e->flags & ENVELOPE_UTF8) || !bytes_is_ascii(e->sender);
+    bool needed = (e->flags & ENVELOPE_UTF8) || !bytes_is_ascii(e->sender) ||
+                  !bytes_is_ascii(envelope_sender(e, recipient_at(c->task, position(c, 0))));
     for (size_t i = 0; i < c->transaction.count && !needed; i++)
         needed = !bytes_is_ascii(rcpts[i].mailbox);
     return needed;
@@ -115,13 +123,18 @@ bool transaction_begin(struct conn *c) {
     MUST(c->transaction.count);
     convert_begin(c);
     c->messages++;
+    const struct recipient *first = recipient_at(t, position(c, 0));
+    if (first->forwarder.len) /* should it come back, we know that it was here */
+        c->transaction.prefix =
+            arena_printf(t->arena, "Delivered-To: %.*s\r\n", BYTES_FMT(first->forwarder));
     struct smtp_client_mail mail = {
-        .sender = e->sender,
-        .size = convert_size(c),
+        .sender = envelope_sender(e, first),
+        .size = t->job->probe ? 0 : convert_size(c) + c->transaction.prefix.len,
+        .probe = t->job->probe,
         .eightbit = e->flags & (ENVELOPE_8BIT | ENVELOPE_UTF8 | ENVELOPE_FOUND_8BIT),
         .smtputf8 = ask_utf8(c, rcpts),
-        .whole =
-            t->job->content.size < CHUNKED_FROM || c->hop->no_chunking || c->transaction.converts,
+        .whole = t->job->content.size < CHUNKED_FROM || c->hop->no_chunking ||
+                 c->transaction.converts || c->transaction.prefix.len,
         .ret = e->flags & ENVELOPE_RET_FULL   ? 1
                : e->flags & ENVELOPE_RET_HDRS ? 2
                                               : 0,
@@ -197,6 +210,14 @@ static void on_piece(void *arg, enum rc rc, struct bytes data, const struct why 
     deliver_in_hand(d, NULL);
 }
 
+/* In front of the first piece; what it costs was in SIZE. */
+static void give_prefix(struct conn *c) {
+    struct transaction *x = &c->transaction;
+    x->prefix_sent = true;
+    x->window = false;
+    smtp_client_content(c->client, x->prefix, false);
+}
+
 static size_t piece_size(const struct conn *c) {
     uint64_t rest = c->task->job->content.size - c->transaction.offset;
     size_t most =
@@ -221,7 +242,9 @@ void transaction_pump(struct conn *c) {
     x->pumping = true;
     while (t && t->conn == c && x->window && !x->blocked && !x->sent_all && !t->reading) {
         const struct content *content = &t->job->content;
-        if (content->memory.len || !content->size) {
+        if (x->prefix.len && !x->prefix_sent) {
+            give_prefix(c);
+        } else if (content->memory.len || !content->size) {
             give_from_memory(c);
         } else {
             t->reading = true;
@@ -265,6 +288,13 @@ static bool is_too_many(const struct conn *c, const struct smtp_reply *reply) {
     return !status_is_set(reply->status) || bytes_search_nocase(reply->text, B("too many")) >= 0;
 }
 
+/* All that a probe wanted to know. */
+static void settle_taken(struct conn *c, size_t index, const struct smtp_reply *reply) {
+    struct outcome o = conn_said(c, OUTCOME_DELIVERED, SMTP_STAGE_RCPT, reply);
+    o.blast = BLAST_RECIPIENT;
+    task_settle(c->task, position(c, index), &o);
+}
+
 static void on_rcpt(struct conn *c, size_t index, const struct smtp_reply *reply) {
     struct transaction *x = &c->transaction;
     struct task *t = c->task;
@@ -273,6 +303,8 @@ static void on_rcpt(struct conn *c, size_t index, const struct smtp_reply *reply
     if (reply->code < 300) {
         x->taken[index] = 1;
         x->taken_count++;
+        if (t->job->probe)
+            settle_taken(c, index, reply);
         return;
     }
     if (is_too_many(c, reply)) {

@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FRESH_MS = 50, CACHE_ENTRIES = 10000, CACHE_OCTETS = 2 * 1024 * 1024, KEY_MAX = 1024 };
+enum { FRESH_MS = 50, CACHE_ENTRIES = 10000, CACHE_OCTETS = 2 * 1024 * 1024, KEY_MAX = 1200 };
 
 struct cached {
     const struct directory_entry *entry; /* NULL: there is none */
@@ -26,7 +26,7 @@ struct lookup {
     const struct cached *known; /* what the cache had when the batch began */
     const struct directory_entry *entry;
     size_t len;
-    char key[]; /* 'A' or 'L', then the address in lower case */
+    char key[]; /* 'A', 'L', 'W' or 'M', then the address in lower case (M: three, parted by NUL) */
 };
 
 struct directory {
@@ -138,6 +138,24 @@ void directory_find_login(struct directory *d, struct bytes login, directory_fou
     find(d, 'L', login, on_found, ctx);
 }
 
+void directory_find_whole(struct directory *d, struct bytes address, directory_found *on_found,
+                          void *ctx) {
+    find(d, 'W', address, on_found, ctx);
+}
+
+void directory_find_member(struct directory *d, struct bytes group, struct bytes login,
+                           struct bytes sender, directory_found *on_found, void *ctx) {
+    char text[KEY_MAX];
+    struct buf b = buf_fixed(text, sizeof text);
+    const struct bytes parts[] = { group, login, sender };
+    for (size_t i = 0; i < COUNT_OF(parts); i++) {
+        if (i)
+            buf_char(&b, 0);
+        buf_add(&b, bytes_first(parts[i], 320)); /* longer than any address */
+    }
+    find(d, 'M', buf_bytes(&b), on_found, ctx);
+}
+
 void directory_cancel(struct directory *d, void *ctx) {
     cancel_in(&d->waiting, ctx, false);
     cancel_in(&d->batch, ctx, false);
@@ -193,13 +211,29 @@ static void on_turn(void *ctx) {
 
 /* --- on the thread ----------------------------------------------------------------------------- */
 
+static enum rc read_member(struct directory *d, struct bytes key, struct directory_entry **out) {
+    struct bytes group, login;
+    bool member = false;
+    bytes_split(&key, 0, &group);
+    bytes_split(&key, 0, &login);
+    enum rc rc = directory_db_is_member(d->tables, group, login, key, &member, &d->batch_why);
+    if (rc != OK || !member)
+        return rc;
+    *out = ARENA_NEW(d->batch_arena, struct directory_entry);
+    (*out)->kind = DIRECTORY_GROUP;
+    (*out)->address = group;
+    return OK;
+}
+
 static enum rc read_one(struct directory *d, struct lookup *u) {
     struct directory_entry *entry = NULL;
     struct bytes address = bytes_skip(key_of(u), 1);
+    struct arena *a = d->batch_arena;
     enum rc rc =
-        u->key[0] == 'L'
-            ? directory_db_find_login(d->tables, address, d->batch_arena, &entry, &d->batch_why)
-            : directory_db_find(d->tables, address, d->batch_arena, &entry, &d->batch_why);
+        u->key[0] == 'L'   ? directory_db_find_login(d->tables, address, a, &entry, &d->batch_why)
+        : u->key[0] == 'W' ? directory_db_find_whole(d->tables, address, a, &entry, &d->batch_why)
+        : u->key[0] == 'M' ? read_member(d, address, &entry)
+                           : directory_db_find(d->tables, address, a, &entry, &d->batch_why);
     u->entry = entry;
     return rc;
 }
@@ -238,7 +272,7 @@ static void remember(struct directory *d, const struct lookup *u) {
     if (map_find(d->cache, key_of(u)))
         return;
     struct cached *c = ARENA_NEW(d->cache_arena, struct cached);
-    c->entry = entry_copy(d->cache_arena, u->entry);
+    c->entry = directory_entry_copy(d->cache_arena, u->entry);
     map_put(d->cache, key_of(u), c);
 }
 
@@ -251,7 +285,7 @@ static void take_over(struct directory *d) {
     if (large && !changed)
         LIST_EACH(&d->batch, n) {
             struct lookup *u = CONTAINER_OF(n, struct lookup, node);
-            u->entry = entry_copy(d->batch_arena, u->entry);
+            u->entry = directory_entry_copy(d->batch_arena, u->entry);
         }
     if (large || changed)
         forget(d);

@@ -25,6 +25,13 @@ void directory_find(struct directory *d, struct bytes address, directory_found *
                     void *ctx);
 void directory_find_login(struct directory *d, struct bytes login, directory_found *on_found,
                           void *ctx);
+/* With what makes an entry long: a group's members, the text of a vacation. */
+void directory_find_whole(struct directory *d, struct bytes address, directory_found *on_found,
+                          void *ctx);
+/* Does this login, or this sender, belong to the group, itself or through others within it? Either
+ * may be empty. OK and an entry (its address alone): yes; OK and NULL: no. */
+void directory_find_member(struct directory *d, struct bytes group, struct bytes login,
+                           struct bytes sender, directory_found *on_found, void *ctx);
 /* No callbacks with this ctx any more. */
 void directory_cancel(struct directory *d, void *ctx);
 
@@ -47,13 +54,53 @@ enum rc directory_alias_add(struct directory_db *db, struct bytes address, struc
 /* target empty: the whole alias. */
 enum rc directory_alias_remove(struct directory_db *db, struct bytes address, struct bytes target,
                                struct why *why);
+/* Groups. A member is a mailbox of ours or elsewhere, or another group; whatever would lead back to
+ * the group is refused. */
+enum rc directory_group_add(struct directory_db *db, struct bytes address, struct why *why);
+enum rc directory_group_remove(struct directory_db *db, struct bytes address, struct why *why);
+enum rc directory_group_members(struct directory_db *db, struct bytes address,
+                                const struct bytes *members, size_t count, bool add,
+                                struct why *why); /* all of them or none */
+enum rc directory_group_senders(struct directory_db *db, struct bytes address,
+                                enum directory_senders senders, struct why *why);
+enum rc directory_group_delivery(struct directory_db *db, struct bytes address,
+                                 enum directory_delivery delivery, struct why *why);
+enum rc directory_group_send_as(struct directory_db *db, struct bytes address, bool members,
+                                struct why *why);
+/* owner empty: none. */
+enum rc directory_group_owner(struct directory_db *db, struct bytes address, struct bytes owner,
+                              struct why *why);
+enum rc directory_group_allow(struct directory_db *db, struct bytes address, struct bytes pattern,
+                              bool allow, struct why *why);
+enum rc directory_group_moderator(struct directory_db *db, struct bytes address,
+                                  struct bytes mailbox, bool add, struct why *why);
+
+/* A user's forwards, all at once; none: its mail stays. Never to a group that not everyone may send
+ * to: whoever writes to the user would. */
+enum rc directory_user_forward(struct directory_db *db, struct bytes address,
+                               const struct bytes *targets, size_t count, bool keep,
+                               struct why *why);
+/* text of at most 16 KiB, UTF-8; empty: no answer any more. Times in wall ms; 0: no bound. */
+enum rc directory_user_vacation(struct directory_db *db, struct bytes address, struct bytes text,
+                                int64_t from, int64_t until, struct why *why);
+/* Addresses of aliases, groups and users whose mail, or part of it, goes to this one. */
+enum rc directory_db_leading(struct directory_db *db, struct bytes address, struct arena *a,
+                             struct strings *out, struct why *why);
+
 enum rc directory_db_find(struct directory_db *db, struct bytes address, struct arena *a,
                           struct directory_entry **out, struct why *why); /* *out NULL: none */
 enum rc directory_db_find_login(struct directory_db *db, struct bytes login, struct arena *a,
                                 struct directory_entry **out, struct why *why);
-/* All of a kind in order of address. */
+enum rc directory_db_find_whole(struct directory_db *db, struct bytes address, struct arena *a,
+                                struct directory_entry **out, struct why *why);
+enum rc directory_db_is_member(struct directory_db *db, struct bytes group, struct bytes login,
+                               struct bytes sender, bool *out, struct why *why);
+/* All of a kind in order of address, whole. */
 enum rc directory_db_list(struct directory_db *db, enum directory_kind kind,
                           void (*each)(void *ctx, const struct directory_entry *entry), void *ctx,
                           struct why *why);
+
+/* A deep copy; NULL stays NULL. */
+struct directory_entry *directory_entry_copy(struct arena *a, const struct directory_entry *from);
 
 #endif

@@ -8,7 +8,16 @@
 enum { VERSION = 1 };
 enum { FLAGS_KNOWN = 511, NOTIFY_KNOWN = 15 };
 /* Which of a recipient's fields differ from the usual. */
-enum { HAS_FINAL = 1, HAS_ORCPT = 2, HAS_CONNECTOR = 4, HAS_NOTIFY = 8, HAS_KNOWN = 15 };
+enum {
+    HAS_FINAL = 1,
+    HAS_ORCPT = 2,
+    HAS_CONNECTOR = 4,
+    HAS_NOTIFY = 8,
+    HAS_SENDER = 16,
+    HAS_REWRITTEN = 32,
+    HAS_FORWARDER = 64,
+    HAS_AWAY = 128,
+};
 /* The least a recipient takes: its octet of HAS_ and two lengths. */
 enum { RECIPIENT_MIN = 9 };
 
@@ -34,7 +43,9 @@ static struct addr parse_addr(struct scan *s) {
 static void format_recipient(struct buf *b, const struct recipient *r) {
     int has = (bytes_equal(r->final, r->original) ? 0 : HAS_FINAL) |
               (r->orcpt.len ? HAS_ORCPT : 0) | (r->connector.len ? HAS_CONNECTOR : 0) |
-              (r->notify ? HAS_NOTIFY : 0);
+              (r->notify ? HAS_NOTIFY : 0) | (r->sender.len ? HAS_SENDER : 0) |
+              (r->rewritten ? HAS_REWRITTEN : 0) | (r->forwarder.len ? HAS_FORWARDER : 0) |
+              (r->away.len ? HAS_AWAY : 0);
     buf_char(b, (char)has);
     buf_lbytes(b, r->original);
     buf_lbytes(b, r->next_hop);
@@ -46,6 +57,12 @@ static void format_recipient(struct buf *b, const struct recipient *r) {
         buf_lbytes(b, r->connector);
     if (has & HAS_NOTIFY)
         buf_char(b, (char)r->notify);
+    if (has & HAS_SENDER)
+        buf_lbytes(b, r->sender);
+    if (has & HAS_FORWARDER)
+        buf_lbytes(b, r->forwarder);
+    if (has & HAS_AWAY)
+        buf_lbytes(b, r->away);
 }
 
 static void parse_recipient(struct scan *s, struct arena *a, struct recipient *r) {
@@ -59,7 +76,14 @@ static void parse_recipient(struct scan *s, struct arena *a, struct recipient *r
         r->connector = arena_copy(a, scan_lbytes(s));
     if (has & HAS_NOTIFY)
         r->notify = (uint8_t)scan_char(s);
-    if (has & ~HAS_KNOWN || r->notify & ~NOTIFY_KNOWN)
+    if (has & HAS_SENDER)
+        r->sender = arena_copy(a, scan_lbytes(s));
+    r->rewritten = has & HAS_REWRITTEN;
+    if (has & HAS_FORWARDER)
+        r->forwarder = arena_copy(a, scan_lbytes(s));
+    if (has & HAS_AWAY)
+        r->away = arena_copy(a, scan_lbytes(s));
+    if (r->notify & ~NOTIFY_KNOWN || (r->rewritten && !r->sender.len))
         s->bad = true;
 }
 
@@ -116,6 +140,9 @@ static struct recipient copy_recipient(struct arena *a, const struct recipient *
     copy.orcpt = arena_copy(a, r->orcpt);
     copy.next_hop = arena_copy(a, r->next_hop);
     copy.connector = arena_copy(a, r->connector);
+    copy.sender = arena_copy(a, r->sender);
+    copy.forwarder = arena_copy(a, r->forwarder);
+    copy.away = arena_copy(a, r->away);
     return copy;
 }
 
@@ -126,6 +153,8 @@ struct envelope *envelope_copy(struct arena *a, const struct envelope *e) {
     list_strings(copy, strings);
     for (size_t i = 0; i < STRINGS; i++)
         *strings[i] = arena_copy(a, *strings[i]);
+    copy->delivered_to_count = 0;
+    copy->delivered_to = NULL;
     copy->recipients = ARENA_ARRAY(a, e->count, struct recipient);
     for (size_t i = 0; i < e->count; i++)
         copy->recipients[i] = copy_recipient(a, &e->recipients[i]);

@@ -34,6 +34,12 @@ struct recipient {
                      "route:provider", "maildir:proseware.com", "lmtp:127.0.0.1:24", ... */
     struct bytes connector; /* that granted and was charged; empty for our own domains */
     uint8_t notify;
+    /* Set by resolve where mail goes on from an address of ours to another one. */
+    struct bytes sender; /* reverse-path for this recipient, where it is not the envelope's: the
+                            owner of the group it is a member of, or one rewritten by SRS */
+    bool rewritten;      /* `sender` is for the wire alone: reports go to the envelope's sender */
+    struct bytes forwarder; /* the address of ours that sends it on to another domain */
+    struct bytes away;      /* the user who may answer by itself when this was delivered */
 };
 
 struct envelope {
@@ -52,7 +58,17 @@ struct envelope {
     struct addr client;
     size_t count;
     struct recipient *recipients;
+    /* Delivered-To of the header, for resolve; not kept. */
+    size_t delivered_to_count;
+    const struct bytes *delivered_to;
 };
+/* The reverse-path that goes out for this recipient, and whom reports about it are for. */
+static inline struct bytes envelope_sender(const struct envelope *e, const struct recipient *r) {
+    return r->sender.len ? r->sender : e->sender;
+}
+static inline struct bytes envelope_report_to(const struct envelope *e, const struct recipient *r) {
+    return r->sender.len && !r->rewritten ? r->sender : e->sender;
+}
 
 /* The spool's form: a version octet, then the fields. parse takes nothing on trust: false for
  * anything format did not write. */

@@ -27,6 +27,8 @@ struct job {
     uint32_t attempt; /* 1 for the first */
     struct bytes next_hop;
     struct content content;
+    bool
+        probe; /* asks about its one recipient (RCPT) and sends nothing; settled by deliver itself */
 };
 
 #endif

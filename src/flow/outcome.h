@@ -42,4 +42,15 @@ struct outcome {
     bool dsn_passed_on; /* the next server speaks DSN: success notices are its business */
 };
 
+/* What the deliver target of a domain says when it is asked about a mailbox (recipients = probe). */
+enum probe_answer {
+    PROBE_TAKES,
+    PROBE_REFUSES,
+    PROBE_LATER,   /* it is down, slow, or says 4xx */
+    PROBE_LIMITED, /* it was not asked: this client asked for too many that there are not */
+};
+/* Words live until the call returns. */
+typedef void probe_told(void *ctx, enum probe_answer answer, struct status status,
+                        struct bytes words);
+
 #endif

@@ -6,6 +6,7 @@
 
 #include "config/config.h"
 #include "directory/entry.h"
+#include "flow/outcome.h"
 
 enum decide_step {
     STEP_CONNECT, /* limits on connections; listeners' PROXY peers */
@@ -28,11 +29,22 @@ enum fact {                     /* bits of verdict.missing */
             FACT_COUNTERS = 8,      /* facts.counts for verdict.limits */
             FACT_SENDER_ENTRY = 16, /* facts.sender_entry: whom the sender address belongs to */
             FACT_POPPED = 32,       /* the entries of all in facts.popped */
-            FACT_HELO = 1 << 16,    /* facts.helo_...: does the name exist, and lead here */
-            FACT_PTR = 1 << 17,     /* facts.ptr_...: the name of the client's address */
-            FACT_LISTS = 1 << 18,   /* facts.listings of the listener's DNS lists */
-            FACT_GREY = 1 << 19,    /* facts.grey_opens */
+            FACT_MEMBER = 64,     /* facts.memberships has verdict.member: is it one of the group */
+            FACT_SRS = 128,       /* facts.srs: is the recipient a sender we rewrote */
+            FACT_PROBE = 256,     /* facts.probe: what the deliver target says of the recipient */
+            FACT_HELO = 1 << 16,  /* facts.helo_...: does the name exist, and lead here */
+            FACT_PTR = 1 << 17,   /* facts.ptr_...: the name of the client's address */
+            FACT_LISTS = 1 << 18, /* facts.listings of the listener's DNS lists */
+            FACT_GREY = 1 << 19,  /* facts.grey_opens */
 };
+
+/* Does a sender, or the login it stands for, belong to a group. */
+struct membership {
+    struct bytes group, login, sender; /* who was asked about; one of both may be empty */
+    bool member;
+};
+/* An address of ours in the form of SRS. */
+enum srs_state { SRS_GOOD, SRS_FORGED, SRS_EXPIRED };
 
 /* One limit that counts a message, once, or each of its recipients. */
 struct limit {
@@ -147,6 +159,19 @@ struct facts {
     bool recipient_postmaster; /* <postmaster> without a domain */
     enum fact_state recipient_state;
     const struct directory_entry *recipient_entry; /* NULL: known and there is none */
+    enum fact_state member_state; /* FAILED: the latest question could not be answered */
+    size_t membership_count;
+    const struct membership *memberships;
+    /* The sender's domain vouches for it (an aligned DMARC pass): then it counts as owned. Nothing
+     * checks that yet, so nobody sets it. */
+    bool sender_aligned;
+    enum fact_state srs_state;
+    enum srs_state srs;
+    enum fact_state probe_state;
+    enum probe_answer probe;
+    struct status probe_status;
+    struct bytes probe_said; /* the target's own words, or empty */
+    int64_t probe_opens;     /* PROBE_LIMITED: wall ms when it is asked again */
     enum fact_state counts_state;
     size_t count_count;
     const struct count *counts;
@@ -185,8 +210,9 @@ struct verdict {
     struct bytes login;  /* that it was made for: the session's, or the one whose POP window stands
                            for the sender; FACT_LOGIN asks for its entry */
     struct bytes tenant; /* of the session, at RCPT; empty: none, or not known yet */
-    bool relay;          /* OK at RCPT: the recipient is not ours */
-    struct bytes connector; /* OK at RCPT: the one to charge; empty: nobody, as for mail
+    struct membership member; /* with FACT_MEMBER: what to ask */
+    bool relay;               /* OK at RCPT: the recipient is not ours */
+    struct bytes connector;   /* OK at RCPT: the one to charge; empty: nobody, as for mail
                                          from outside to our own domains */
     /* OK at RCPT: what granted it is the address alone, so the tripwire counts it; with the sender's
      * domain, unless that belongs there. */

@@ -327,7 +327,8 @@ static void set_names(struct delivery *d, struct bytes mailbox, struct message_i
     d->tmp = arena_printf(d->arena, "%s/tmp/%s", d->folder, d->unique).at;
 }
 
-void maildir_deliver(struct maildir *m, const struct job *job, struct bytes mailbox,
+void maildir_deliver(struct maildir *m, const struct job *job, struct bytes sender,
+                     struct bytes mailbox,
                      void (*on_done)(void *ctx, enum rc rc, const struct why *why), void *ctx) {
     struct arena *a = arena_open();
     struct delivery *d = ARENA_NEW(a, struct delivery);
@@ -339,8 +340,8 @@ void maildir_deliver(struct maildir *m, const struct job *job, struct bytes mail
     d->ctx = ctx;
     d->job = (struct offload_job){ .work = work, .done = done, .ctx = d };
     /* RFC 5321 section 4.4: final delivery tells the reverse-path. */
-    d->front = arena_printf(a, "Return-Path: <%.*s>\nDelivered-To: %.*s\n",
-                            BYTES_FMT(job->envelope->sender), BYTES_FMT(mailbox));
+    d->front = arena_printf(a, "Return-Path: <%.*s>\nDelivered-To: %.*s\n", BYTES_FMT(sender),
+                            BYTES_FMT(mailbox));
     set_names(d, mailbox, job->id);
     next_piece(d);
 }

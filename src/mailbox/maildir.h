@@ -19,8 +19,9 @@ void maildir_close(struct maildir **m);
 /* The folder of a mailbox, relative to mail_dir: "proseware.com/anna". */
 void maildir_path(struct buf *out, struct bytes mailbox);
 /* on_done comes exactly once, later: OK; TEMP (disk full, no permission: text says what and where).
- */
-void maildir_deliver(struct maildir *m, const struct job *job, struct bytes mailbox,
+ * sender: what Return-Path says. */
+void maildir_deliver(struct maildir *m, const struct job *job, struct bytes sender,
+                     struct bytes mailbox,
                      void (*on_done)(void *ctx, enum rc rc, const struct why *why), void *ctx);
 
 #endif

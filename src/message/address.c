@@ -104,6 +104,12 @@ static const char *read_literal(struct bytes text, struct arena *a, struct bytes
     return NULL;
 }
 
+/* A sender that a forwarder rewrote (SRS) holds another address within: those grow beyond 64 octets,
+ * and whoever takes such mail must take its bounces. */
+static bool is_rewritten(struct bytes local) {
+    return bytes_starts_nocase(local, B("SRS0")) || bytes_starts_nocase(local, B("SRS1"));
+}
+
 /* Puts the parts together; out's local and domain are in the arena or become so here. */
 static const char *compose(struct bytes local, struct bytes domain, struct arena *a,
                            struct address *out) {
@@ -111,7 +117,7 @@ static const char *compose(struct bytes local, struct bytes domain, struct arena
     struct buf b = buf_fixed(memory, sizeof memory);
     write_local(&b, local);
     size_t local_len = b.len;
-    if (local_len > LOCAL_MAX)
+    if (local_len > LOCAL_MAX && !is_rewritten(local))
         return "the part before the @ is longer than 64 octets";
     buf_char(&b, '@');
     buf_add(&b, domain);

@@ -80,13 +80,33 @@ const struct tenant *resolve_tenant(const struct config *config, const struct en
     return t || !e->tenant.len ? t : config_tenant(config, e->tenant);
 }
 
-void resolve_hop_of(const struct config *config, const struct envelope *e,
-                    const struct recipient *r, struct bytes final, struct buf *out) {
+/* --- forwarding ---------------------------------------------------------------------------------- */
+
+bool resolve_may_forward(const struct config *config, struct bytes from, struct bytes to) {
+    const struct tenant *t = config_tenant_of(config, from);
+    return !t || t->external_forwarding || !address_domain(to).len ||
+           strings_has(t->domains, address_domain(to));
+}
+
+void resolve_recipient_hop(const struct config *config, const struct envelope *e,
+                           const struct recipient *r, struct buf *out) {
     char memory[600];
-    struct buf sender = buf_fixed(memory, sizeof memory);
+    struct buf sender = buf_fixed(memory, sizeof(memory));
+    if (r->forwarder.len && !resolve_may_forward(config, r->forwarder, r->final)) {
+        buf_str(out, "fail:recipient.forwarding-denied");
+        return;
+    }
+    if (bytes_starts(r->next_hop, B("fail:")) &&
+        !bytes_equal(r->next_hop, B("fail:recipient.forwarding-denied"))) {
+        buf_add(out, r->next_hop);
+        return;
+    }
+    if (r->sender.len)
+        buf_add(&sender, r->sender);
+    else
+        resolve_sender(config, e, &sender);
     size_t before = out->len;
-    resolve_sender(config, e, &sender);
-    resolve_next_hop(config, buf_bytes(&sender), final, out);
+    resolve_next_hop(config, buf_bytes(&sender), r->final, out);
     struct bytes hop = bytes_skip(buf_bytes(out), before);
     const struct tenant *t = resolve_tenant(config, e, r);
     bool leaves = bytes_starts(hop, B("mx:")) || bytes_starts(hop, B("route:"));

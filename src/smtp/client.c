@@ -202,7 +202,7 @@ static void write_transaction(struct smtp_client *c) {
         return;
     for (size_t i = 0; i < c->mail.count; i++)
         write_rcpt(c, i);
-    if (!c->chunked)
+    if (!c->chunked && !c->mail.probe)
         write_data(c);
 }
 
@@ -217,6 +217,8 @@ static enum client_state on_mail(struct smtp_client *c, const struct smtp_reply 
 
 /* All recipients are answered. */
 static enum client_state behind_recipients(struct smtp_client *c) {
+    if (c->mail.probe)
+        return CLEAR;
     if (c->pipelined && !c->chunked)
         return DATA;
     if (c->accepted == 0)

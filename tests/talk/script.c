@@ -708,6 +708,50 @@ static bool run_user(struct script *s, struct bytes rest) {
     return world_user(s->world, login, password, &error) || fail(s, "%s", error);
 }
 
+static bool change_people(struct script *s, const char *what, struct bytes a, struct bytes b,
+                          struct bytes c) {
+    const struct bytes arg[3] = { a, b, c };
+    const char *error;
+    return world_people(s->world, what, arg, &error) || fail(s, "%s", error);
+}
+
+/* group ADDRESS MEMBER ... */
+static bool run_group(struct script *s, struct bytes rest) {
+    struct bytes group, member;
+    if (!word(&rest, &group))
+        return fail(s, "group ADDRESS MEMBER ...");
+    bool ok = change_people(s, "group", group, BYTES_NONE, BYTES_NONE);
+    while (ok && word(&rest, &member))
+        ok = change_people(s, "member", group, member, BYTES_NONE);
+    return ok;
+}
+
+/* group-set ADDRESS SETTING VALUE ... */
+static bool run_group_set(struct script *s, struct bytes rest) {
+    struct bytes group, name, setting;
+    bool ok = word(&rest, &group);
+    while (ok && word(&rest, &name))
+        ok = word(&rest, &setting) && change_people(s, "group-set", group, name, setting);
+    return ok;
+}
+
+/* no-member ADDRESS MEMBER */
+static bool run_no_member(struct script *s, struct bytes rest) {
+    struct bytes group, member;
+    return word(&rest, &group) && word(&rest, &member) &&
+           change_people(s, "member", group, member, B("remove"));
+}
+
+/* forward LOGIN [TARGET [keep]] */
+static bool run_forward(struct script *s, struct bytes rest) {
+    struct bytes login, target = BYTES_NONE, keep = BYTES_NONE;
+    if (!word(&rest, &login))
+        return fail(s, "forward LOGIN [TARGET [keep]]");
+    if (word(&rest, &target))
+        word(&rest, &keep);
+    return change_people(s, "forward", login, target, keep);
+}
+
 static bool run_alias(struct script *s, struct bytes rest) {
     struct bytes address, target;
     const char *error;
@@ -1305,6 +1349,10 @@ static const struct {
     { "config", run_config },
     { "user", run_user },
     { "alias", run_alias },
+    { "group", run_group },
+    { "group-set", run_group_set },
+    { "no-member", run_no_member },
+    { "forward", run_forward },
     { "allow-sender", run_allow },
     { "zone", run_zone },
     { "sink", run_sink },

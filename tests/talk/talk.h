@@ -63,6 +63,9 @@ bool world_restart(struct world *w, bool crash, const char **error_out);
 bool world_user(struct world *w, struct bytes login, struct bytes password, const char **error_out);
 bool world_alias(struct world *w, struct bytes address, struct bytes target,
                  const char **error_out);
+/* "group" "member" "group-set" "forward": see FORMAT.md. */
+bool world_people(struct world *w, const char *what, const struct bytes arg[3],
+                  const char **error_out);
 bool world_allow_sender(struct world *w, struct bytes login, struct bytes pattern,
                         const char **error_out);
 bool world_disable(struct world *w, struct bytes login, const char **error_out);

@@ -665,6 +665,60 @@ bool world_disable(struct world *w, struct bytes login, const char **error_out) 
     return with_db(w, disable, &login, error_out);
 }
 
+static enum rc add_group(struct directory_db *db, const struct bytes *arg, struct why *why) {
+    return directory_group_add(db, arg[0], why);
+}
+
+static enum rc change_member(struct directory_db *db, const struct bytes *arg, struct why *why) {
+    return directory_group_members(db, arg[0], &arg[1], 1, !arg[2].len, why);
+}
+
+/* The words of `postern group set`. */
+static enum rc set_group(struct directory_db *db, const struct bytes *arg, struct why *why) {
+    static const struct bytes senders[] = {
+        { "everyone", 8 }, { "members", 7 }, { "logged-in", 9 }, { "listed", 6 }
+    };
+    static const struct bytes delivery[] = { { "members", 7 }, { "mailbox", 7 }, { "both", 4 } };
+    struct bytes group = arg[0], name = arg[1], value = arg[2];
+    for (unsigned i = 0; i < 4; i++)
+        if (bytes_equal(name, B("senders")) && bytes_equal(value, senders[i]))
+            return directory_group_senders(db, group, (enum directory_senders)i, why);
+    for (unsigned i = 0; i < 3; i++)
+        if (bytes_equal(name, B("deliver")) && bytes_equal(value, delivery[i]))
+            return directory_group_delivery(db, group, (enum directory_delivery)i, why);
+    if (bytes_equal(name, B("owner")))
+        return directory_group_owner(db, group, value, why);
+    if (bytes_equal(name, B("allow")))
+        return directory_group_allow(db, group, value, true, why);
+    if (bytes_equal(name, B("moderator")))
+        return directory_group_moderator(db, group, value, true, why);
+    if (bytes_equal(name, B("send-as")))
+        return directory_group_send_as(db, group, bytes_equal(value, B("members")), why);
+    return why_set(why, PERM, 0, NULL, "talk", "no such setting of a group");
+}
+
+static enum rc set_forward(struct directory_db *db, const struct bytes *arg, struct why *why) {
+    return directory_user_forward(db, arg[0], &arg[1], arg[1].len ? 1 : 0, arg[2].len != 0, why);
+}
+
+bool world_people(struct world *w, const char *what, const struct bytes arg[3],
+                  const char **error_out) {
+    static const struct {
+        const char *what;
+        enum rc (*change)(struct directory_db *db, const struct bytes *arg, struct why *why);
+    } changes[] = {
+        { "group", add_group },
+        { "member", change_member },
+        { "group-set", set_group },
+        { "forward", set_forward },
+    };
+    for (size_t i = 0; i < COUNT_OF(changes); i++)
+        if (!strcmp(what, changes[i].what))
+            return with_db(w, changes[i].change, arg, error_out);
+    *error_out = "no such change";
+    return false;
+}
+
 bool world_alias(struct world *w, struct bytes address, struct bytes target,
                  const char **error_out) {
     struct bytes arg[] = { address, target };

@@ -296,8 +296,6 @@ static const struct wrong rules[] = {
 static const struct wrong not_built[] = {
     { "listener \"a\" { bind = {\"127.0.0.1:8025\"}\n service = admin }\n", 2,
       "listener a: service", "config.not-built", "expected no other value than: smtp pop3" },
-    { "domain \"a.example\" { recipients = probe }\n", 1, "domain a.example: recipients",
-      "config.not-built", "directory any" },
     { "domain \"a.example\" { header_auth = enforce }\n", 1, "domain a.example: header_auth",
       "config.not-built", "not built yet" },
     { C "auth = any limit = {\"0/hour\"} }\n", 1, "connector c: limit", "config.value",
@@ -307,7 +305,6 @@ static const struct wrong not_built[] = {
     { "directory = \"postgresql://db/postern\"\n", 1, "directory", "config.not-built", "sqlite" },
     { "counters = \"redis://localhost\"\n", 1, "counters", "config.not-built", "local" },
     { "logins = {\"oauth:corp\"}\n", 1, "logins", "config.reference", "no provider \"corp\"" },
-    { "srs_secret = \"file:/nowhere/srs.key\"\n", 1, "srs_secret", "config.not-built", "left out" },
     { "alarm = \"https://hook.example/x\"\n", 1, "alarm", "config.not-built", "postmaster" },
 };
 
@@ -383,6 +380,8 @@ static const struct wrong later[] = {
     { T "hostname = \"-x\" }\n", 2, "tenant t: hostname", "config.value", "a host name" },
     { T "external_forwarding = no }\n", 2, "tenant t: external_forwarding", "config.value",
       "deny or allow" },
+    { "domain \"a.example\" { recipients = probe }\n", 1, "domain a.example: recipients",
+      "config.conflict", "no server behind a Maildir" },
     { "srs_secret = \"file:@/none\"\n", 1, "srs_secret", "config.file", "cannot read" },
     { "srs_secret = swordfish\n", 1, "srs_secret", "config.value", "the value is not a reference" },
     { "logins = {\"oauth:corp\"}\n", 1, "logins", "config.reference",

@@ -66,6 +66,12 @@ struct lab {
     bool any_recipient;
     const struct count *counts;
     size_t count_count;
+    const struct directory_entry *entry; /* of the recipient, where it is not lab_find's */
+    const char *member;                  /* the login or sender that belongs to every group */
+    enum srs_state srs;
+    enum probe_answer probe;
+    struct status probe_status;
+    struct membership memberships[8];
     struct verdict v;
 };
 
@@ -164,6 +170,26 @@ static inline void lab_tell(struct lab *l, uint32_t missing) {
         f->recipient_entry = l->any_recipient
                                  ? lab_user(l->arena, arena_str(l->arena, f->recipient), NULL, NULL)
                                  : lab_find(l, f->recipient);
+    }
+    if (missing & FACT_RECIPIENT && l->entry)
+        f->recipient_entry = l->entry;
+    if (missing & FACT_MEMBER) {
+        struct membership *m = &l->memberships[f->membership_count];
+        *m = l->v.member;
+        m->member = l->member && (bytes_equal(m->login, bytes_str(l->member)) ||
+                                  bytes_equal(m->sender, bytes_str(l->member)));
+        f->member_state = lab_state(l, FACT_MEMBER);
+        f->memberships = l->memberships;
+        f->membership_count += f->member_state == FACT_KNOWN;
+    }
+    if (missing & FACT_SRS) {
+        f->srs_state = lab_state(l, FACT_SRS);
+        f->srs = l->srs;
+    }
+    if (missing & FACT_PROBE) {
+        f->probe_state = lab_state(l, FACT_PROBE);
+        f->probe = l->probe;
+        f->probe_status = l->probe_status;
     }
     if (missing & FACT_SENDER_ENTRY) {
         f->sender_state = lab_state(l, FACT_SENDER_ENTRY);

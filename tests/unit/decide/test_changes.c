@@ -254,6 +254,81 @@ static void from_nobody(struct lab *l) {
     l->f.local_user = B("nobody");
 }
 
+/* A group of the directory, made anew for each scene: changes are made to it. */
+static struct directory_entry *group(struct lab *l, enum directory_senders senders) {
+    struct directory_entry *e = ARENA_NEW(l->arena, struct directory_entry);
+    e->kind = DIRECTORY_GROUP;
+    e->address = B("staff@proseware.com");
+    e->rules.senders = senders;
+    e->rules.owner = B("ceo@proseware.com");
+    l->entry = e;
+    return e;
+}
+
+static void members_only(struct lab *l) {
+    group(l, DIRECTORY_MEMBERS);
+}
+
+/* Terri is one: who logs in as her may. */
+static void members_only_hers(struct lab *l) {
+    group(l, DIRECTORY_MEMBERS);
+    l->member = "terri@proseware.com";
+}
+
+static void logins_only(struct lab *l) {
+    group(l, DIRECTORY_LOGINS);
+}
+
+static void listed_only(struct lab *l) {
+    group(l, DIRECTORY_LISTED);
+}
+
+/* The second of two groups that an alias is a name of. */
+static void alias_of_groups(struct lab *l) {
+    struct directory_entry *groups = ARENA_ARRAY(l->arena, 2, struct directory_entry);
+    struct directory_entry *e = ARENA_NEW(l->arena, struct directory_entry);
+    groups[0] = *group(l, DIRECTORY_LOGINS);
+    groups[0].address = B("all@proseware.com");
+    groups[1] = *group(l, DIRECTORY_MEMBERS);
+    *e = (struct directory_entry){ .kind = DIRECTORY_ALIAS,
+                                   .address = B("everybody@proseware.com"),
+                                   .group_count = 2,
+                                   .groups = groups };
+    l->entry = e;
+}
+
+static void srs_forged(struct lab *l) {
+    l->srs = SRS_FORGED;
+}
+
+static void srs_expired(struct lab *l) {
+    l->srs = SRS_EXPIRED;
+}
+
+static void asked_behind(struct lab *l, enum probe_answer answer) {
+    read_anew(l,
+              "domain \"behind.example\" { recipients = probe deliver = \"lmtp:127.0.0.1:24\" }\n");
+    l->probe = answer;
+}
+
+static void none_behind(struct lab *l) {
+    asked_behind(l, PROBE_REFUSES);
+}
+
+static void full_behind(struct lab *l) {
+    asked_behind(l, PROBE_REFUSES);
+    l->probe_status = (struct status){ 5, 2, 2 };
+}
+
+static void down_behind(struct lab *l) {
+    asked_behind(l, PROBE_LATER);
+}
+
+static void many_guesses(struct lab *l) {
+    asked_behind(l, PROBE_LIMITED);
+    l->f.probe_opens = LAB_NOW + 3600000;
+}
+
 #define HOTEL "198.51.100.7"
 #define TERRI "terri@proseware.com"
 #define CEO   "ceo@proseware.com"
@@ -312,6 +387,33 @@ static const struct scene scenes[] = {
       STEP_RCPT, 13, NULL, 550, "add-user" },
     { "unknown", HOTEL, "internet", NULL, "x@adatum.com", "who@proseware.com", STEP_RCPT, 0, NULL,
       550, "fix-recipient add-user" },
+    { "members only", HOTEL, "submission", TERRI, TERRI, "staff@proseware.com", STEP_RCPT, 13,
+      members_only, 550, "add-member allow-group-sender open-group" },
+    { "members only, the office", "192.0.2.5", "internet", NULL, TERRI, "staff@proseware.com",
+      STEP_RCPT, 0, members_only, 550, "add-member allow-group-sender open-group" },
+    { "members only, a stranger", HOTEL, "internet", NULL, TERRI, "staff@proseware.com", STEP_RCPT,
+      0, members_only_hers, 550, "login open-group" },
+    { "logins only, a stranger", HOTEL, "internet", NULL, TERRI, "staff@proseware.com", STEP_RCPT,
+      0, logins_only, 550, "login open-group" },
+    { "listed only", HOTEL, "submission", TERRI, TERRI, "staff@proseware.com", STEP_RCPT, 13,
+      listed_only, 550, "allow-group-sender open-group" },
+    { "a group by an alias", HOTEL, "submission", TERRI, TERRI, "everybody@proseware.com",
+      STEP_RCPT, 13, alias_of_groups, 550, "add-member" },
+    { "return address, forged", HOTEL, "internet", NULL, "",
+      "SRS0=aaaaaa=bb=x.example=a@proseware.com", STEP_RCPT, 0, srs_forged, 550, "fix-recipient" },
+    { "return address, old", HOTEL, "internet", NULL, "",
+      "srs0=aaaaaa=bb=x.example=a@proseware.com", STEP_RCPT, 0, srs_expired, 550, "fix-recipient" },
+    { "return address, a letter", HOTEL, "internet", NULL, "x@contoso.com",
+      "SRS1=aaaaaa=x.example==bb=cc=y.example=a@proseware.com", STEP_RCPT, 0, NULL, 550,
+      "null-sender" },
+    { "none behind", HOTEL, "internet", NULL, "x@contoso.com", "who@behind.example", STEP_RCPT, 0,
+      none_behind, 550, "fix-recipient add-mailbox" },
+    { "full behind", HOTEL, "internet", NULL, "x@contoso.com", "who@behind.example", STEP_RCPT, 0,
+      full_behind, 550, "mailbox-behind" },
+    { "down behind", HOTEL, "internet", NULL, "x@contoso.com", "who@behind.example", STEP_RCPT, 0,
+      down_behind, 451, "wait" },
+    { "many guesses", HOTEL, "internet", NULL, "x@contoso.com", "who@behind.example", STEP_RCPT, 0,
+      many_guesses, 450, "wait" },
     { "many recipients", HOTEL, "internet", NULL, "x@adatum.com", CEO, STEP_RCPT, 0,
       many_recipients, 452, "split" },
     { "directory down", HOTEL, "internet", NULL, "x@adatum.com", CEO, STEP_RCPT, 0, down, 451,
@@ -559,6 +661,7 @@ static void do_split(struct lab *l, struct bytes argument) {
 static void do_wait(struct lab *l, struct bytes argument) {
     (void)argument;
     l->down = 0;
+    l->probe = PROBE_TAKES;
     l->count_count = 0;
     l->f.gateway_state = FACT_UNKNOWN;
     l->f.grey_opens = l->f.now;
@@ -720,6 +823,40 @@ static void do_add_certificate(struct lab *l, struct bytes argument) {
     connector(l, name)->client_certificate = (struct strings){ 1, list };
 }
 
+static struct directory_entry *group_of(struct lab *l, struct bytes address) {
+    struct directory_entry *e = (struct directory_entry *)(uintptr_t)l->entry;
+    for (size_t i = 0; i < e->group_count; i++)
+        if (bytes_equal(e->groups[i].address, address))
+            return (struct directory_entry *)(uintptr_t)&e->groups[i];
+    assert_true(bytes_equal(e->address, address));
+    return e;
+}
+
+static void do_add_member(struct lab *l, struct bytes argument) {
+    struct bytes name, who = value(argument, &name);
+    group_of(l, name);
+    l->member = arena_str(l->arena, who);
+}
+
+static void do_allow_in_group(struct lab *l, struct bytes argument) {
+    struct bytes name, who = value(argument, &name);
+    add_pattern(l, &group_of(l, name)->rules.allowed, who);
+}
+
+static void do_open_group(struct lab *l, struct bytes argument) {
+    group_of(l, argument)->rules.senders = DIRECTORY_EVERYONE;
+}
+
+static void do_mailbox_behind(struct lab *l, struct bytes argument) {
+    assert_true(bytes_equal(argument, l->f.recipient));
+    l->probe = PROBE_TAKES;
+}
+
+static void do_null_sender(struct lab *l, struct bytes argument) {
+    (void)argument;
+    l->f.sender = BYTES_NONE;
+}
+
 static const struct maker {
     const char *kind;
     void (*make)(struct lab *l, struct bytes argument); /* NULL: it happens at another server */
@@ -776,6 +913,12 @@ static const struct maker {
     { "split-domain", do_split_domain },
     { "show-certificate", do_show_certificate },
     { "add-certificate", do_add_certificate },
+    { "add-member", do_add_member },
+    { "allow-group-sender", do_allow_in_group },
+    { "open-group", do_open_group },
+    { "add-mailbox", do_mailbox_behind },
+    { "mailbox-behind", do_mailbox_behind },
+    { "null-sender", do_null_sender },
 };
 
 static const struct maker *find_maker(const char *kind) {
@@ -811,6 +954,8 @@ static void forget_facts(struct lab *l, const char *kind) {
     l->f.recipient_state = l->f.counts_state = l->f.sender_state = FACT_UNKNOWN;
     if (!keeps_login)
         l->f.login_state = FACT_UNKNOWN;
+    l->f.member_state = l->f.srs_state = l->f.probe_state = FACT_UNKNOWN;
+    l->f.membership_count = 0;
 }
 
 /* Makes the i-th change. False when there are not so many. */

@@ -227,7 +227,7 @@ static void test_facts_are_asked_for_when_they_matter(void **state) {
         { HOTEL, "submission", TERRI, "x@adatum.com", FACT_LOGIN },
         { HOTEL, "submission", TERRI, "ceo@proseware.com", FACT_LOGIN | FACT_RECIPIENT },
         { HOTEL, "internet", NULL, "postmaster", 0 },
-        { HOTEL, "internet", NULL, "who@catchall.example", 0 },
+        { HOTEL, "internet", NULL, "who@catchall.example", FACT_RECIPIENT },
         { "203.0.113.9", "internet", NULL, "x@adatum.com", FACT_GATEWAY | FACT_COUNTERS },
         { "203.0.113.9", "internet", NULL, "x@contoso.com", 0 },
     };

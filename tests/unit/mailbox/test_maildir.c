@@ -91,7 +91,7 @@ static struct result deliver(const char *dir, const char *mailbox, const char *s
         job.content.read = read_piece;
         job.content.ctx = source;
     }
-    maildir_deliver(m, &job, bytes_str(mailbox), on_done, &r);
+    maildir_deliver(m, &job, job.envelope->sender, bytes_str(mailbox), on_done, &r);
     assert_int_equal(r.calls, 0);
     while (!r.calls)
         loop_run(l);

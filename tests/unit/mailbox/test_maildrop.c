@@ -532,7 +532,7 @@ static void deliver(const char *mailbox, struct bytes text) {
     struct envelope e = { .sender = B("bob@adatum.com") };
     struct job job = { .envelope = &e, .content = { .size = text.len, .memory = text } };
     bool delivered = false;
-    maildir_deliver(m, &job, bytes_str(mailbox), on_delivered, &delivered);
+    maildir_deliver(m, &job, job.envelope->sender, bytes_str(mailbox), on_delivered, &delivered);
     while (!delivered)
         loop_run(l);
     maildir_close(&m);
