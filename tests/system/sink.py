@@ -40,7 +40,7 @@ class Sink:
         self.replies, self.extensions = dict(replies or {}), list(extensions)
         self.tokens, self.token_mechanisms = tokens, token_mechanisms  # tokens(mechanism, user, token): is it good?
         self.logins, self.certificate, self.keep_data = logins, certificate, keep_data
-        self.messages, self.commands, self.connections, self.open = [], [], 0, 0
+        self.messages, self.commands, self.connections, self.held_open = [], [], 0, 0
         self.lock, self.closing = threading.Lock(), threading.Event()
         family = socket.AF_UNIX if port is None else socket.AF_INET6 if ":" in address else socket.AF_INET
         self.socket = socket.socket(family)
@@ -75,7 +75,7 @@ class Sink:
 
     def _talk(self, connection, peer):
         with self.lock:
-            self.open += 1
+            self.held_open += 1
         try:
             Conversation(self, connection, peer).run()
         except (OSError, ValueError, Hang):
@@ -83,7 +83,7 @@ class Sink:
         finally:
             connection.close()
             with self.lock:
-                self.open -= 1
+                self.held_open -= 1
 
     def reply(self, step, argument, usual):
         reply = self.replies.get(step)

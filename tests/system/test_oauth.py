@@ -428,7 +428,7 @@ def test_oauth_refused_token_is_renewed_once(t):
     assert [s[2] for s in tokens.seen] == ["access-1", "access-2"] and sink.connections == 1
     assert not server.events("deferred", message=id)
     tokens.void.update(f"access-{n}" for n in range(100))
-    until(lambda: not sink.open, "the connection to be closed", 20, 0.1)
+    until(lambda: not sink.held_open, "the connection to be closed", 20, 0.1)
     id = hand_in(server)
     event = server.event("deferred", message=id)
     assert event["alarm"] and event["code"] == 535, event
@@ -450,7 +450,7 @@ def test_oauth_refresh_token(t):
             break
         hand_in(server)
         until(lambda: len(sink.messages) == n, f"message {n}")
-        until(lambda: not sink.open, "the connection to be closed", 20, 0.1)
+        until(lambda: not sink.held_open, "the connection to be closed", 20, 0.1)
     assert identity.count >= 3, "the token is not renewed"
     sent = len(sink.messages)
     kept = server.state / "fetcher" / "login-provider"
