@@ -347,7 +347,7 @@ static bool try_stranger(const struct config *c, const uint8_t ip[16], struct ar
     f.tls_version = f.listener->tls == TLS_OFF || chance(30) ? 0 : 13;
     f.sender = bytes_str(ONE_OF(froms));
     f.recipient = bytes_str(ONE_OF(tos));
-    f.client_from_proxy = chance(20);
+    f.client_told_by = chance(20) ? "PROXY" : NULL;
     if (chance(30))
         MUST(addr_parse(B("203.0.113.40"), &f.local));
     struct bytes by = relayed(c, &f, bytes_str(ONE_OF(froms)), a);

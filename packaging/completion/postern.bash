@@ -6,7 +6,7 @@ _postern_words() {
 		'') echo 'serve check why user alias group grants pop queue trace send explain --help --version' ;;
 		serve) echo '-c --help' ;;
 		check) echo '-c --live --json --help' ;;
-		why) echo '-c --client --local --listener --tls --user --app-password --mechanism --certificate --local-user --popped --listed --retried --helo
+		why) echo '-c --client --proxy --local --listener --tls --user --app-password --mechanism --certificate --local-user --popped --listed --retried --helo
 			--from --to --header-from --sender-header --reply-to --size --recipients --sent --probe --at
 			--offline --json --batch --from-fields --help' ;;
 		user) echo 'add passwd list show remove disable enable allow-sender deny-sender forward import

@@ -15,6 +15,10 @@ void session_event_head(struct event *e, const struct session *s) {
     event_str(e, "session", s->id);
     event_text(e, "listener", s->facts.listener ? s->facts.listener->name : B("send"));
     event_addr(e, "client", s->facts.client);
+    if (s->facts.client_told_by) {
+        event_str(e, "client_told_by", s->facts.client_told_by);
+        event_addr(e, "peer", s->facts.client_peer);
+    }
     event_text(e, "login", s->facts.login);
     event_text(e, "local_user", s->facts.local_user);
 }
@@ -202,7 +206,8 @@ static bool gate(void *ctx, enum smtp_verb verb, struct why *refuse) {
     ask_popped(s, s->accept->scratch);
     struct verdict v;
     s->accept->setup.decide(s->rules->config, STEP_COMMAND, &s->facts, s->accept->scratch, &v);
-    bool ok = v.rc == OK || v.rc == MORE;
+    MUST(v.rc != MORE); /* what commands are judged by is known, or found at once */
+    bool ok = v.rc == OK;
     if (!ok)
         *refuse = v.why;
     ask_forget_popped(s);
@@ -347,7 +352,8 @@ static bool proxy_done(struct session *s, struct bytes *data) {
         return false;
     }
     s->proxy_wanted = false;
-    s->facts.client_from_proxy = header.kind == PROXY_CLIENT;
+    s->facts.client_told_by = "PROXY";
+    s->facts.client_peer = s->facts.client;
     s->facts.client_unknown = header.kind != PROXY_CLIENT;
     /* What the peer behind the proxy may do (XCLIENT) is not what the proxy may. */
     s->peer = (struct addr){ 0 };

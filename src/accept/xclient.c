@@ -51,7 +51,8 @@ void xclient_command(void *ctx, const struct smtp_command *command) {
         buf_text(&b);
         s->facts.helo = buf_bytes(&b);
     }
-    s->facts.client_from_proxy = true;
+    s->facts.client_told_by = "XCLIENT";
+    s->facts.client_peer = s->peer;
     s->facts.gateway_state = FACT_UNKNOWN;
     callers_forget(s);
     session_forget_certificate(s); /* it was the peer's own */

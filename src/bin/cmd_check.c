@@ -155,6 +155,24 @@ static void print_matrix(const struct check *c) {
     printf("\n");
 }
 
+/* What no look at this host can tell, and how the administrator can. */
+static void print_lost_address(void) {
+    printf(
+        "NAT beyond this host cannot be seen from here: a granted address must stand for "
+        "machines of yours alone.\n"
+        "How to tell a lost client address from a real one: send a message from outside, and look "
+        "at \"client\" in the\n"
+        "log. If it is not the sender's own address but a router's or a container bridge's "
+        "(172.17.0.1, 10.0.2.2), or if\n"
+        "people at different places all have one, then NAT or a container's proxy has put its "
+        "address in place of theirs.\n"
+        "Take that address out of clients, or name it in except. Then have the proxy send PROXY "
+        "headers\n"
+        "(proxy_protocol_from), or use the host's network, or ask for logins. While serving, the "
+        "tripwire watches for it:\n"
+        "`postern grants list` shows what it has suspended.\n");
+}
+
 static void print_text(const struct check *c) {
     findings_print(stdout, &c->findings, true);
     if (c->findings.count)
@@ -172,8 +190,7 @@ static void print_text(const struct check *c) {
         printf("Proof: none, for the errors above. `postern serve` does not start with this "
                "configuration.\n");
     if (c->proved && trusts_networks(c->config))
-        printf("NAT beyond this host cannot be seen from here: a granted address must stand for "
-               "machines of yours alone.\n");
+        print_lost_address();
     if (findings_have_errors(&c->findings))
         printf("This configuration is refused.\n");
     else

@@ -34,7 +34,7 @@ enum { RULES_MAX = 4096, HEADERS_MAX = 64, ROUNDS_MAX = 100, LINE_MAX_OCTETS = 2
 
 /* The command line, as given. */
 struct question {
-    struct bytes file, client, local, listener, user, app_password, mechanism, certificate,
+    struct bytes file, client, proxy, local, listener, user, app_password, mechanism, certificate,
         local_user, popped, helo;
     struct bytes listed[HEADERS_MAX];
     size_t listed_count;
@@ -142,6 +142,24 @@ static const struct listener *login_listener(const struct config *c) {
         first = first ? first : l;
     }
     return first ? first : default_listener(c);
+}
+
+/* Believed only where the listener lists the peer, as the server does. */
+static int take_proxy(struct answer *w) {
+    struct facts *f = &w->facts;
+    const struct listener *l = f->listener;
+    if (!w->q->proxy.len)
+        return OPTIONS_GO_ON;
+    if (!addr_parse(w->q->proxy, &f->client_peer))
+        return misuse(w, "--proxy", w->q->proxy, "expected an IPv4 or IPv6 address");
+    if (l && networks_have(l->proxy_protocol_from, f->client_peer))
+        f->client_told_by = "PROXY";
+    else if (l && networks_have(l->xclient_from, f->client_peer))
+        f->client_told_by = "XCLIENT";
+    return f->client_told_by
+               ? OPTIONS_GO_ON
+               : misuse(w, "--proxy", w->q->proxy,
+                        "the listener has no such peer in proxy_protocol_from or xclient_from");
 }
 
 static int take_listener(struct answer *w) {
@@ -347,7 +365,7 @@ static int take_listed(struct answer *w) {
 
 static int take_facts(struct answer *w) {
     static int (*const takers[])(struct answer * w) = {
-        take_client, take_listener, take_envelope,     take_certificate,
+        take_client, take_listener, take_proxy,        take_envelope, take_certificate,
         take_header, take_numbers,  take_app_password, take_listed,
     };
     struct facts *f = &w->facts;
@@ -725,9 +743,18 @@ static void tell(struct answer *w, uint32_t missing) {
 
 /* --- the session ------------------------------------------------------------------------------------- */
 
+static bool is_kept(const struct answer *w, const struct rule *r) {
+    for (size_t i = 0; i < w->rule_count; i++)
+        if (bytes_equal(w->rules[i].name, r->name) && bytes_equal(w->rules[i].because, r->because))
+            return true;
+    return false;
+}
+
+/* What two steps say alike is told once. */
 static void keep_rules(struct answer *w) {
     for (size_t i = 0; i < w->v.rule_count && w->rule_count < RULES_MAX; i++)
-        w->rules[w->rule_count++] = w->v.rules[i];
+        if (!is_kept(w, &w->v.rules[i]))
+            w->rules[w->rule_count++] = w->v.rules[i];
 }
 
 /* True when the step was passed. */
@@ -1018,6 +1045,7 @@ int cmd_why(int argc, char **argv) {
     const struct option_row rows[] = {
         TEXT("-c", "FILE", "the configuration", file),
         TEXT("--client", "IP", "the address that connects", client),
+        TEXT("--proxy", "IP", "the listed peer that told that address, by PROXY or XCLIENT", proxy),
         TEXT("--local", "IP", "the address of ours it connects to: a tenant's own, say", local),
         TEXT("--listener", "NAME",
              "where it connects; default: internet, or with --user where logins are taken",

@@ -59,18 +59,13 @@ static decide_rule *const auth_rules[] = {
 };
 static decide_rule *const login_rules[] = { decide_rule_login };
 static decide_rule *const mail_rules[] = {
-    decide_rule_own_door, decide_rule_auth_required,  decide_rule_size,
-    decide_rule_queue,    decide_rule_blocked_sender,
+    decide_rule_own_door, decide_rule_whose_address, decide_rule_auth_required,
+    decide_rule_size,     decide_rule_queue,         decide_rule_blocked_sender,
 };
 static decide_rule *const rcpt_rules[] = {
-    decide_rule_own_door,
-    decide_rule_recipient_class,
-    decide_rule_tenant_network,
-    decide_rule_app_network,
-    decide_rule_recipient_count,
-    decide_rule_bound_sender,
-    decide_rule_domain_blocked_sender,
-    decide_rule_recipient_known,
+    decide_rule_own_door,       decide_rule_whose_address,         decide_rule_recipient_class,
+    decide_rule_tenant_network, decide_rule_app_network,           decide_rule_recipient_count,
+    decide_rule_bound_sender,   decide_rule_domain_blocked_sender, decide_rule_recipient_known,
     decide_rule_relay,
 };
 static decide_rule *const maildrop_rules[] = { decide_rule_login_live, decide_rule_app_network,

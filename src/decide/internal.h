@@ -161,7 +161,7 @@ struct bytes decide_domain(struct bytes mailbox);
 
 /* --- rules.c (connection to MAIL), relay.c (RCPT), content.c ----------------------------------- */
 decide_rule decide_rule_own_door;
-decide_rule decide_rule_connections;
+decide_rule decide_rule_whose_address, decide_rule_connections;
 decide_rule decide_rule_tls;
 decide_rule decide_rule_auth_offered, decide_rule_auth_sequence, decide_rule_auth_plaintext,
     decide_rule_auth_mechanism, decide_rule_login;

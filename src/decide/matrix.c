@@ -224,12 +224,21 @@ static void ask(struct matrix *m, const struct caller *w, struct bytes to, struc
         decide(m->config, STEP_RCPT, &f, m->arena, v);
 }
 
+/* Of callers from outside: DNS lists, names, the greylist. */
+static bool asks_reputation(const struct matrix *m, const struct caller *w) {
+    const struct listener *l = w->facts.listener;
+    return !w->c && !w->facts.login.len && l &&
+           (l->blocklists.count || l->helo || l->ptr || m->config->greylist);
+}
+
 static struct bytes to_own(struct matrix *m, const struct caller *w) {
     struct verdict v;
     if (!m->config->domain_count)
         return B("no domain is ours");
     ask(m, w, SAID(m, "somebody@%.*s", BYTES_FMT(own_domain(m))), &v);
-    return v.rc == OK ? B("yes") : refused(m, &v);
+    if (v.rc != OK)
+        return refused(m, &v);
+    return asks_reputation(m, w) ? B("yes, with a good reputation") : B("yes");
 }
 
 static const struct pattern *any_of(struct patterns list) {
@@ -317,6 +326,14 @@ static struct caller caller_of(const struct matrix *m, const struct connector *c
                    .probe_state = FACT_KNOWN,
                    .sender_state = FACT_KNOWN,
                    .counts_state = FACT_KNOWN,
+                   .helo_state = FACT_KNOWN,
+                   .ptr_state = FACT_KNOWN,
+                   .listings_state = FACT_KNOWN,
+                   .grey_state = FACT_KNOWN, /* with a good reputation */
+                   .helo_confirmed = true,
+                   .ptr_name = B("host.somewhere.invalid"),
+                   .ptr_confirmed = true,
+                   .helo = B("host.somewhere.invalid"),
                    .tls_version = 13,
                    .now = m->now },
     };

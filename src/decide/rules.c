@@ -12,6 +12,30 @@ bool decide_rule_own_door(struct decision *d) {
 
 /* --- CONNECT --------------------------------------------------------------------------------- */
 
+/* Which address counts: a tale about it stands in every trace, never in a reply. */
+bool decide_rule_whose_address(struct decision *d) {
+    const struct facts *f = d->facts;
+    const struct listener *l = f->listener;
+    struct bytes client = decide_text_addr(d, f->client);
+    if (!f->client_told_by) {
+        if (l && networks_have(l->proxy_protocol_from, f->client))
+            decide_trace(d, decide_listener_name(d, "proxy_protocol_from"), false,
+                         SAY(d,
+                             "%.*s is such a peer: the address in its PROXY header counts, its own "
+                             "does not",
+                             BYTES_FMT(client)));
+        return false;
+    }
+    struct bytes peer = f->client_peer.family ? decide_text_addr(d, f->client_peer) : B("the peer");
+    decide_trace(d, B("client"), !f->client_unknown,
+                 f->client_unknown
+                     ? SAY(d, "%.*s did not tell by %s who is calling: no network counts",
+                           BYTES_FMT(peer), f->client_told_by)
+                     : SAY(d, "%.*s counts: %.*s told it by %s", BYTES_FMT(client), BYTES_FMT(peer),
+                           f->client_told_by));
+    return false;
+}
+
 bool decide_rule_connections(struct decision *d) {
     const struct listener *l = d->facts->listener;
     if (!l)

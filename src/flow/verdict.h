@@ -103,8 +103,11 @@ struct facts {
     bool inner_door;                 /* a report of our own */
     struct addr client;
     struct addr local; /* the address of ours it connected to, for tenants; family 0: not known */
-    bool client_from_proxy; /* a PROXY header or XCLIENT was believed */
-    bool client_unknown;    /* PROXY LOCAL or UNKNOWN: earns no network grant */
+    /* Who told `client`, when a PROXY header or XCLIENT was believed: "PROXY", "XCLIENT"; NULL:
+     * nobody, it is the connection's own. And the peer's address; family 0: not known. */
+    const char *client_told_by;
+    struct addr client_peer;
+    bool client_unknown; /* PROXY LOCAL or UNKNOWN: earns no network grant */
     enum fact_state gateway_state;
     bool gateway;                /* client is a default gateway or bridge address of this host */
     int tls_version;             /* 0 plain, 12, 13 */

@@ -16,6 +16,10 @@ void reader_event_head(struct event *e, const struct reader *s) {
     event_str(e, "session", s->id);
     event_text(e, "listener", s->facts.listener->name);
     event_addr(e, "client", s->facts.client);
+    if (s->facts.client_told_by) {
+        event_str(e, "client_told_by", s->facts.client_told_by);
+        event_addr(e, "peer", s->facts.client_peer);
+    }
     event_text(e, "login", s->facts.login);
 }
 
@@ -359,7 +363,8 @@ static bool proxy_done(struct reader *s, struct bytes *data) {
         return false;
     }
     s->proxy_wanted = false;
-    s->facts.client_from_proxy = header.kind == PROXY_CLIENT;
+    s->facts.client_told_by = "PROXY";
+    s->facts.client_peer = s->facts.client;
     s->facts.client_unknown = header.kind != PROXY_CLIENT;
     if (header.kind == PROXY_CLIENT) {
         s->facts.client = header.client;

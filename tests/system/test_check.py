@@ -57,7 +57,10 @@ def test_check_wide_domains_and_peers(t):
 def test_check_good(t):
     said = check(t, grant("192.0.2.0/24", "10.0.0.0/8"), good=True)
     assert "192.0.2.0/24" in said or "connector c" in said or "c" in said
-    check(t, "", good=True)
+    assert "lost client address" in said and "proxy_protocol_from" in said and "grants list" in said, said
+    assert "lost client address" not in check(t, "", good=True), "nobody is granted anything by address"
+    said = check(t, 'greylist = on\n', good=True)
+    assert "yes, with a good reputation" in said and "no ()" not in said, said
     t.server("", start=False)
     server = t.server(CASES, start=False)
     whole = json.loads(server.command("check", "--json"))

@@ -60,6 +60,32 @@ def test_proxy_forms(t):
         assert relays(through(server, header)).is_ == "550 5.7.1", "the balancer itself earns nothing, though it is in a network"
 
 
+def test_trace_says_whose_address_counts(t):
+    """Behind a balancer or filter the events and the rules of why tell which address was judged, and who told it."""
+    server, _ = world(t, TEXT, users=())
+    ways = {"from": "terri@proseware.com", "to": "bob@adatum.com"}
+
+    def judged(reply, peer, by):
+        event = refused(server, reply, "550 5.7.1", "relay.no-grant")
+        assert (event["peer"], event["client_told_by"]) == (peer, by), event
+        return event
+
+    assert judged(relays(through(server, v1(HOTEL))), BALANCER, "PROXY")["client"] == HOTEL
+    why = server.why(client=HOTEL, proxy=BALANCER, **ways)
+    assert [r["because"] for r in why["rules"] if r["rule"] == "client"] == [f"{HOTEL} counts: {BALANCER} told it by PROXY"], why
+    judged(relays(through(server, b"PROXY UNKNOWN\r\n")), BALANCER, "PROXY")
+    c = server.session("internet", FILTER)
+    c.ehlo()
+    assert c.cmd(f"XCLIENT ADDR={HOTEL}").code == 220
+    assert judged(relays(c), FILTER, "XCLIENT")["client"] == HOTEL
+    why = server.why(client=HOTEL, proxy=FILTER, **ways)
+    assert [r["because"] for r in why["rules"] if r["rule"] == "client"] == [f"{HOTEL} counts: {FILTER} told it by XCLIENT"], why
+    why = server.why(client=BALANCER, **ways)
+    assert any("proxy_protocol_from" in r["rule"] and not r["matched"] for r in why["rules"]), why
+    done = server.run("why", "--client", HOTEL, "--proxy", "127.0.9.99", "--from", "a@b.example", "--to", "b@c.example")
+    assert done.returncode == 64 and "no such peer" in done.stderr, done
+
+
 def test_proxy_in_single_octets(t):
     """However it is cut up; and what follows at once belongs to the session."""
     server, _ = world(t, TEXT, users=())
