@@ -20,7 +20,7 @@ _postern_words() {
 		queue) echo 'list show retry hold release bounce remove stats
 			-c --sender --recipient --domain --next-hop --state --older --newer --all --as
 			--password-stdin --json --help' ;;
-		trace) echo '-c --json --help' ;;
+		trace) echo '-c --as --password-stdin --json --help' ;;
 		explain) echo 'list --json --help' ;;
 		send) echo '-c --from --name --header-recipients --notify --return --envid --verbose --help' ;;
 	esac

@@ -4,6 +4,7 @@
 #include "base/num.h"
 #include "bin/question.h"
 #include "bin/scope.h"
+#include "sys/offload.h"
 
 #include <stdarg.h>
 #include <stdlib.h>
@@ -12,6 +13,7 @@ enum { PAGE_MESSAGES = 100, LIMITS_MAX = 400, RATES_MAX = 8 };
 
 void question_free(struct question *q) {
     question_end_as(q);
+    answer_trace_end(q);
     if (list_linked(&q->node))
         list_remove(&q->answers->questions, &q->node);
     buf_free(&q->cursor);
@@ -410,6 +412,7 @@ static const struct {
     { "queue-list", queue_list, true },
     { "queue-stats", queue_stats, false },
     { "operate", operate, true },
+    { "trace", answer_trace, true },
     { "limits", limits, false },
     { "pop-open", answer_pop_open, false },
     { "pop-close", answer_pop_close, false },
@@ -500,5 +503,7 @@ void answers_close(struct answers **ap) {
         if (!q->owed || q->proving) /* else it ends when the store has given what it owes */
             question_free(q);
     }
+    if (a->history)
+        offload_close(&a->history);
     free(a);
 }

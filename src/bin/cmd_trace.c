@@ -1,19 +1,24 @@
 /* cmd_trace: `postern trace`: every step of a message, from the history files, in words. */
 #include "base/must.h"
 #include "bin/commands.h"
+#include "bin/control.h"
 #include "bin/layout.h"
 #include "bin/options.h"
+#include "bin/password.h"
 #include "bin/settings.h"
 #include "report/report.h"
 
 #include <jansson.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
 
 struct trace {
-    bool json;
+    bool json, from_stdin;
+    struct bytes file, as; /* as: a tenant's administrator */
     size_t lines;
+    int code; /* of a failure that was told, or 0 */
 };
 
 static const char *text_of(const json_t *e, const char *key) {
@@ -130,15 +135,74 @@ static void each(void *ctx, struct bytes line) {
     json_decref(e);
 }
 
+/* --- finding ------------------------------------------------------------------------------------ */
+
+static int find(struct trace *t, const struct config *config, struct bytes what) {
+    struct arena *a = arena_open();
+    struct why why;
+    enum rc rc = history_trace(layout_path(a, config, "history").at, what, each, t, &why);
+    arena_close(&a);
+    if (rc == OK)
+        return EX_OK;
+    fprintf(stderr, "postern trace: %s\n", why.text);
+    return EX_NOPERM;
+}
+
+static void each_answer(void *ctx, struct bytes line) {
+    struct trace *t = ctx;
+    if (!bytes_starts(line, B("{\"error\":"))) {
+        each(ctx, line);
+        return;
+    }
+    json_t *e = json_loadb(line.at, line.len, 0, NULL);
+    fprintf(stderr, "postern trace: %s\n", text_of(e, "error"));
+    json_decref(e);
+    t->code = EX_UNAVAILABLE;
+}
+
+/* The server proves the login and tells what is its own. */
+static int find_as(struct trace *t, const struct config *config, struct bytes what) {
+    char password[PASSWORD_LINE];
+    size_t len;
+    int code = password_read("postern trace", t->from_stdin, false, password, &len);
+    if (code != EX_OK)
+        return code;
+    struct arena *a = arena_open();
+    json_t *request = json_pack("{s:s}", "command", "trace");
+    json_object_set_new(request, "what", json_stringn(what.at, what.len));
+    json_object_set_new(request, "as", json_stringn(t->as.at, t->as.len));
+    json_object_set_new(request, "password", json_stringn(password, len));
+    explicit_bzero(password, sizeof password);
+    char *text = json_dumps(request, JSON_COMPACT);
+    json_decref(request);
+    if (!control_ask(layout_path(a, config, "run/control.sock"), bytes_str(text ? text : "{}"),
+                     each_answer, t)) {
+        fprintf(stderr, "postern trace: --as needs the running server, and none answers\n");
+        t->code = EX_UNAVAILABLE;
+    }
+    if (text)
+        explicit_bzero(text, strlen(text));
+    free(text);
+    arena_close(&a);
+    return t->code;
+}
+
 int cmd_trace(int argc, char **argv) {
-    struct bytes file = SETTINGS_FILE, what[1];
+    struct bytes what[1];
     size_t count = 0;
-    struct trace t = { 0 };
+    struct trace t = { .file = SETTINGS_FILE };
     const struct option_row rows[] = {
-        { .name = "-c", .value = "FILE", .help = "the configuration", .text = &file },
+        { .name = "-c", .value = "FILE", .help = "the configuration", .text = &t.file },
         { .name = "--json",
           .help = "the events themselves, one JSON object a line",
           .flag = &t.json },
+        { .name = "--as",
+          .value = "LOGIN",
+          .help = "as this administrator of a tenant, of what is its own; asks for the password",
+          .text = &t.as },
+        { .name = "--password-stdin",
+          .help = "read that password from standard input, one line",
+          .flag = &t.from_stdin },
     };
     const struct options o = {
         .command = "trace",
@@ -154,23 +218,17 @@ int cmd_trace(int argc, char **argv) {
     int rc = options_parse(&o, argc, argv);
     if (rc != OPTIONS_GO_ON)
         return rc;
-    struct config *config = settings_find("trace", file);
+    struct config *config = settings_find("trace", t.file);
     if (!config)
         return EX_CONFIG;
-    struct arena *a = arena_open();
-    struct why why;
-    rc = 0;
-    if (history_trace(layout_path(a, config, "history").at, what[0], each, &t, &why) != OK) {
-        fprintf(stderr, "postern trace: %s\n", why.text);
-        rc = EX_NOPERM;
-    } else if (!t.lines) {
+    rc = t.as.len ? find_as(&t, config, what[0]) : find(&t, config, what[0]);
+    if (rc == EX_OK && !t.lines) {
         fprintf(stderr,
                 "postern trace: nothing is known of %.*s: the history reaches back %lld days; a "
                 "message that never arrived here leaves no trace\n",
                 BYTES_FMT(what[0]), (long long)(config->history_keep / 86400000));
         rc = 1;
     }
-    arena_close(&a);
     config_close(&config);
     return rc;
 }

@@ -13,6 +13,7 @@ enum { PAGE_OCTETS = 120 * 1024 };
 struct answers {
     struct answers_setup setup;
     struct list questions;
+    struct offload *history; /* NULL until somebody asks */
 };
 
 struct question {
@@ -41,6 +42,7 @@ struct question {
     bool proving;       /* keeper or directory owe an answer */
     struct auth_exchange *exchange;
     struct timer timer;
+    struct tracing *tracing; /* answer_trace.c's */
     json_t *request;
     void (*answer)(struct question *q, const json_t *request);
 };
@@ -62,6 +64,10 @@ void question_end_as(struct question *q);
 void answer_pop_open(struct question *q, const json_t *request);
 void answer_pop_close(struct question *q, const json_t *request);
 void answer_pop_list(struct question *q, const json_t *request);
+
+/* answer_trace.c */
+void answer_trace(struct question *q, const json_t *request);
+void answer_trace_end(struct question *q);
 
 /* answer_grants.c */
 void answer_grants_list(struct question *q, const json_t *request);

@@ -286,7 +286,8 @@ const struct setting schema[] = {
       .choices = "deny allow", .fallback = "deny",
       .sentence = "Whether its users may forward automatically to other domains." },
     { "tenant", "admins", &type_mailboxes, IN(tenant, admins), .fallback = "{}",
-      .sentence = "Logins that see and steer its queue, with postern queue --as." },
+      .sentence =
+          "Logins that see and steer its queue and see its trace, with --as of postern queue and trace." },
 
     { "route", "to", &type_patterns, IN(route, to), .min = 1, .fallback = "{\"*\"}",
       .sentence = "Recipients it takes; the most specific route wins." },

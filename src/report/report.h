@@ -43,4 +43,28 @@ void history_close(struct history **h);
 enum rc history_trace(const char *directory, struct bytes what,
                       void (*each)(void *ctx, struct bytes line), void *ctx, struct why *why);
 
+/* The same in slices, for a thread beside a server's loop, in bounded memory: each line that the
+ * search finds goes to `each`, which may decline it: it comes again with the next step. */
+struct history_search;
+/* What somebody may see: false, or the line as it may be seen. Nothing else is searched or found. */
+struct history_view {
+    bool (*see)(void *ctx, struct bytes line, struct buf *out);
+    void *ctx;
+};
+/* view: NULL: everything. */
+struct history_search *history_search_open(const char *directory, struct bytes what,
+                                           const struct history_view *view);
+/* Reads about so many octets. After a failure, or *more = false, it is at its end. */
+enum rc history_search_step(struct history_search *h, size_t octets,
+                            bool (*each)(void *ctx, struct bytes line), void *ctx, bool *more,
+                            struct why *why);
+void history_search_close(struct history_search **h);
+
+/* The next string of a line with its key, as they stand there, without quotes; the items of an array
+ * come one by one under its key. Start with *at = 0 and an empty pair. */
+struct history_pair {
+    struct bytes key, value;
+};
+bool history_pair(struct bytes line, size_t *at, struct history_pair *p);
+
 #endif

@@ -169,13 +169,8 @@ static bool key_stands_before(struct bytes line, size_t at) {
     return at > 0 && (line.at[at - 1] == ',' || line.at[at - 1] == '{');
 }
 
-struct pair {
-    struct bytes key, value; /* as they stand in the line, without quotes */
-};
-
-/* The next string value with its key; the items of an array come one by one under its key. Our own
- * events only, which have no deeper levels and no blanks. */
-static bool next_pair(struct bytes line, size_t *at, struct pair *p) {
+/* Our own events only, which have no deeper levels and no blanks. */
+bool history_pair(struct bytes line, size_t *at, struct history_pair *p) {
     while (*at < line.len) {
         if (line.at[*at] != '"') {
             ++*at;
@@ -196,8 +191,8 @@ static bool next_pair(struct bytes line, size_t *at, struct pair *p) {
 
 /* The value of a key that stands once, or empty. */
 static struct bytes value_of(struct bytes line, struct bytes key) {
-    struct pair p = { 0 };
-    for (size_t at = 0; next_pair(line, &at, &p);)
+    struct history_pair p = { 0 };
+    for (size_t at = 0; history_pair(line, &at, &p);)
         if (bytes_equal(p.key, key))
             return p.value;
     return BYTES_NONE;
@@ -210,6 +205,16 @@ struct search {
     struct bytes what_bracket; /* the same in angle brackets, for a Message-ID */
     struct map *messages, *sessions;
     bool too_many;
+};
+
+struct history_search {
+    struct search s;
+    const char *directory;
+    struct history_view view;
+    struct arena *arena;
+    struct merge merge;
+    bool merging, second; /* pass */
+    struct buf seen;      /* what the view left of the current line */
 };
 
 static void remember(struct search *s, struct map *m, struct bytes key) {
@@ -229,8 +234,8 @@ static bool is_notice_of(const struct search *s, struct bytes message_id) {
 
 static bool names_it(const struct search *s, struct bytes line) {
     static const struct bytes keys[] = { { "from", 4 }, { "to", 2 }, { "original_to", 11 } };
-    struct pair p = { 0 };
-    for (size_t at = 0; next_pair(line, &at, &p);) {
+    struct history_pair p = { 0 };
+    for (size_t at = 0; history_pair(line, &at, &p);) {
         if ((bytes_equal(p.key, B("message")) || bytes_equal(p.key, B("session"))) &&
             bytes_equal(p.value, s->what))
             return true;
@@ -245,10 +250,11 @@ static bool names_it(const struct search *s, struct bytes line) {
     return false;
 }
 
-/* "report" is no session but a door. */
+/* "report" and "control" are no sessions but doors. */
 static struct bytes session_of(struct bytes line) {
     struct bytes session = value_of(line, B("session"));
-    return bytes_equal(session, B("report")) ? BYTES_NONE : session;
+    bool door = bytes_equal(session, B("report")) || bytes_equal(session, B("control"));
+    return door ? BYTES_NONE : session;
 }
 
 static void gather(struct search *s, struct bytes line) {
@@ -267,24 +273,6 @@ static bool belongs(const struct search *s, struct bytes line) {
     return map_find(s->sessions, session_of(line)) != NULL || names_it(s, line);
 }
 
-static enum rc pass(const char *directory, struct search *s,
-                    void (*each)(void *ctx, struct bytes line), void *ctx, struct why *why) {
-    struct merge m;
-    if (merge_open(&m, directory) < 0)
-        return why_backend(why, "backend.history", "The history in %s cannot be read: %s",
-                           directory, strerror(errno));
-    for (struct stream *first; (first = merge_first(&m)); stream_next(first)) {
-        if (!each)
-            gather(s, first->line);
-        else if (belongs(s, first->line))
-            each(ctx, first->line);
-    }
-    if (!merge_close(&m))
-        return why_backend(why, "backend.history", "Not all of the history in %s could be read",
-                           directory);
-    return OK;
-}
-
 /* A JSON string without its quotes. */
 static struct bytes as_json(struct arena *a, struct bytes text) {
     struct buf b = buf_grow(64 * 1024);
@@ -295,22 +283,116 @@ static struct bytes as_json(struct arena *a, struct bytes text) {
     return json;
 }
 
+struct history_search *history_search_open(const char *directory, struct bytes what,
+                                           const struct history_view *view) {
+    struct arena *a = arena_open();
+    struct history_search *h = ARENA_NEW(a, struct history_search);
+    what = bytes_first(bytes_trim(what), 1024);
+    h->arena = a;
+    h->directory = arena_str(a, bytes_str(directory));
+    h->view = view ? *view : (struct history_view){ 0 };
+    h->seen = buf_grow(LINE_MAX_OCTETS);
+    h->s = (struct search){ .what = as_json(a, what),
+                            .what_bracket = as_json(a, arena_printf(a, "<%.*s>", BYTES_FMT(what))),
+                            .messages = map_open(),
+                            .sessions = map_open() };
+    return h;
+}
+
+void history_search_close(struct history_search **hp) {
+    struct history_search *h = *hp;
+    *hp = NULL;
+    if (!h)
+        return;
+    if (h->merging)
+        merge_close(&h->merge);
+    map_close(&h->s.messages);
+    map_close(&h->s.sessions);
+    buf_free(&h->seen);
+    struct arena *a = h->arena;
+    arena_close(&a);
+}
+
+/* The current line as it may be seen; empty: not at all. */
+static struct bytes seen(struct history_search *h, struct bytes line) {
+    if (!h->view.see)
+        return line;
+    buf_clear(&h->seen);
+    bool visible = h->view.see(h->view.ctx, line, &h->seen);
+    return visible && !h->seen.full ? buf_bytes(&h->seen) : BYTES_NONE;
+}
+
+/* False: `each` did not take the line. */
+static bool search_line(struct history_search *h, struct bytes line,
+                        bool (*each)(void *ctx, struct bytes line), void *ctx) {
+    line = seen(h, line);
+    if (!line.len)
+        return true;
+    if (!h->second)
+        gather(&h->s, line);
+    else if (belongs(&h->s, line))
+        return each(ctx, line);
+    return true;
+}
+
+static enum rc pass_begin(struct history_search *h, struct why *why) {
+    h->merging = merge_open(&h->merge, h->directory) == 0;
+    return h->merging ? OK
+                      : why_backend(why, "backend.history", "The history in %s cannot be read: %s",
+                                    h->directory, strerror(errno));
+}
+
+static enum rc pass_end(struct history_search *h, bool *more, struct why *why) {
+    bool whole = merge_close(&h->merge), last = h->second;
+    h->merging = false;
+    h->second = true;
+    *more = !last;
+    if (!whole)
+        return why_backend(why, "backend.history", "Not all of the history in %s could be read",
+                           h->directory);
+    if (last && h->s.too_many)
+        return why_backend(why, "backend.history",
+                           "More than %d messages or sessions match: not all are shown", KEYS_MAX);
+    return OK;
+}
+
+enum rc history_search_step(struct history_search *h, size_t octets,
+                            bool (*each)(void *ctx, struct bytes line), void *ctx, bool *more,
+                            struct why *why) {
+    *more = h->s.what.len > 0;
+    if (!*more)
+        return OK;
+    if (!h->merging && pass_begin(h, why) != OK)
+        return TEMP;
+    struct stream *first;
+    for (size_t read = 0; (first = merge_first(&h->merge)) && read < octets; stream_next(first)) {
+        if (!search_line(h, first->line, each, ctx))
+            return OK;
+        read += first->line.len;
+    }
+    return first ? OK : pass_end(h, more, why);
+}
+
+struct visit {
+    void (*each)(void *ctx, struct bytes line);
+    void *ctx;
+};
+
+static bool visit_line(void *ctx, struct bytes line) {
+    const struct visit *v = ctx;
+    v->each(v->ctx, line);
+    return true;
+}
+
 enum rc history_trace(const char *directory, struct bytes what,
                       void (*each)(void *ctx, struct bytes line), void *ctx, struct why *why) {
-    struct arena *a = arena_open();
-    what = bytes_first(bytes_trim(what), 1024);
-    struct search s = { .what = as_json(a, what),
-                        .what_bracket = as_json(a, arena_printf(a, "<%.*s>", BYTES_FMT(what))),
-                        .messages = map_open(),
-                        .sessions = map_open() };
-    enum rc rc = what.len ? pass(directory, &s, NULL, NULL, why) : OK;
-    if (rc == OK && what.len)
-        rc = pass(directory, &s, each, ctx, why);
-    if (rc == OK && s.too_many)
-        rc = why_backend(why, "backend.history",
-                         "More than %d messages or sessions match: not all are shown", KEYS_MAX);
-    map_close(&s.messages);
-    map_close(&s.sessions);
-    arena_close(&a);
+    struct history_search *h = history_search_open(directory, what, NULL);
+    struct visit v = { each, ctx };
+    enum rc rc;
+    bool more;
+    do
+        rc = history_search_step(h, SIZE_MAX, visit_line, &v, &more, why);
+    while (rc == OK && more);
+    history_search_close(&h);
     return rc;
 }

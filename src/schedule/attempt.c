@@ -102,6 +102,7 @@ static void tell(const struct attempt *a, const struct outcome *o, const struct 
     event_text(ev, "session", e->session);
     event_text(ev, "message_id", e->message_header_id);
     event_text(ev, "from", e->sender.len ? e->sender : B("<>"));
+    event_text(ev, "tenant", e->tenant);
     event_text(ev, "to", e->recipients[o->recipient].final);
     if (!bytes_equal(e->recipients[o->recipient].final, e->recipients[o->recipient].original))
         event_text(ev, "original_to", e->recipients[o->recipient].original);
@@ -387,6 +388,7 @@ static void tell_held(const struct attempt *a, uint32_t recipient) {
     struct event *e = event_begin("held");
     event_str(e, "message", a->job.id.text);
     event_text(e, "session", a->job.envelope->session);
+    event_text(e, "tenant", a->job.envelope->tenant);
     event_text(e, "to", a->job.envelope->recipients[recipient].final);
     event_text(e, "next_hop", a->job.next_hop);
     event_str(e, "operator", "postern");

@@ -53,6 +53,7 @@ static void tell(const struct operation *o, uint32_t recipient) {
     struct event *e = event_begin(orders[o->order].event);
     event_str(e, "message", o->id.text);
     event_text(e, "session", o->job.envelope->session);
+    event_text(e, "tenant", o->job.envelope->tenant);
     event_text(e, "to", o->job.envelope->recipients[recipient].final);
     event_text(e, "operator", o->who);
     if (o->order == ORDER_BOUNCE)

@@ -111,3 +111,60 @@ def test_a_stranger_of_this_host_needs_the_login(t):
     assert "wrong" in ask_as_nobody(server, dict(listing, **{"as": NORTH, "password": ""}))[0]["error"]
     assert "wrong" in ask_as_nobody(server, dict(listing, **{"as": NORTH, "trusted": True}))[0]["error"]
     assert "secret" not in server.log.read_text()
+
+
+def trace_as(server, login, what, password="secret", code=0):
+    out = server.command("trace", what, "--as", login, "--password-stdin", "--json", input=password + "\n", code=code)
+    return [json.loads(line) for line in out.splitlines()]
+
+
+def test_admin_traces_its_own_messages(t):
+    server, _ = world(t, TEXT, users=USERS, sink=False)
+    submit(server, "anna@northwind.example", "bob@adatum.com", "carl@contoso.example")
+    submit(server, "carl@contoso.example", "eve@adatum.com", "anna@northwind.example")
+    submit(server, "terri@proseware.com", "gus@adatum.com")
+    ids = {e["from"]: e["message"] for e in server.events("accepted")}
+    mine, theirs, ours = (ids[a] for a in ("anna@northwind.example", "carl@contoso.example", "terri@proseware.com"))
+    # The history is written within a second.
+    until(lambda: "deferred" in server.run("trace", mine, "--json").stdout, "the attempt in the history")
+    until(lambda: "delivered" in server.run("trace", theirs, "--json").stdout, "the delivery in the history")
+    seen = trace_as(server, NORTH, mine)
+    assert {e["event"] for e in seen} >= {"accepted", "deferred", "delivered"}, seen
+    assert seen == [json.loads(line) for line in server.command("trace", mine, "--json").splitlines()]
+    assert trace_as(server, NORTH, "BOB@adatum.com") == seen
+    # Of another tenant's message that came to it: its own recipient, and nobody else.
+    came = trace_as(server, NORTH, theirs)
+    assert [e["event"] for e in came] == ["accepted", "delivered"], came
+    assert came[0]["to"] == ["anna@northwind.example"] and came[0]["from"] == "carl@contoso.example"
+    for secret in ("eve@", "gus@", '"login"', '"client"', '"tenant"', "submission"):
+        assert secret not in json.dumps(came), (secret, came)
+    # Nor is it found by what is not shown; what is another's is as if it were not there.
+    nothing = server.run("trace", "nobody@adatum.com", "--as", NORTH, "--password-stdin", input="secret\n")
+    assert nothing.returncode == 1 and "nothing is known of nobody@adatum.com" in nothing.stderr, nothing
+    for what in ("eve@adatum.com", ours, "gus@adatum.com", "terri@proseware.com"):
+        other = server.run("trace", what, "--as", NORTH, "--password-stdin", input="secret\n")
+        assert other.returncode == 1 and not other.stdout, other
+        assert other.stderr == nothing.stderr.replace("nobody@adatum.com", what), other
+    words = server.command("trace", mine, "--as", NORTH, "--password-stdin", input="secret\n")
+    assert "from anna@northwind.example to bob@adatum.com, carl@contoso.example" in words, words
+
+
+def test_who_is_no_admin_traces_nothing(t):
+    server, _ = world(t, TEXT, users=USERS, sink=False)
+    submit(server, "anna@northwind.example", "bob@adatum.com")
+    for login, password in ((NORTH, "wrong"), ("anna@northwind.example", "secret"), ("terri@proseware.com", "secret")):
+        assert trace_as(server, login, "anna@northwind.example", password=password, code=69) == []
+    asked = {"command": "trace", "what": "anna@northwind.example"}
+    for lie in ({}, {"trusted": True}, {"operator": "root"}, {"as": 5}, {"as": None}, {"as": [NORTH]}):
+        answer = ask_as_nobody(server, dict(asked, **lie))
+        assert len(answer) == 1 and "only root" in answer[0]["error"], answer
+    proof = {"as": NORTH, "password": "secret"}
+    for what in ({}, {"what": 7}, {"what": ""}, {"what": '"}'}, {"what": "x" * 60000}):
+        assert ask_as_nobody(server, dict({"command": "trace"}, **what, **proof)) == [], what
+    until(lambda: ask_as_nobody(server, dict(asked, **proof)), "the history")
+    for e in ask_as_nobody(server, dict(asked, **proof)):
+        assert e.get("tenant") == "northwind" or e["event"] in ("authenticated", "refused"), e
+    assert "secret" not in server.log.read_text()
+    server.stop()
+    done = server.run("trace", "x", "--as", NORTH, "--password-stdin", input="secret\n")
+    assert done.returncode == 69 and "needs the running server" in done.stderr, done

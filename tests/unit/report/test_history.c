@@ -112,6 +112,89 @@ static void test_trace(void **state) {
     assert_trace("\"}", "");
 }
 
+/* Sees what has "seen" in it, and only its first half. */
+static bool see(void *ctx, struct bytes line, struct buf *out) {
+    (void)ctx;
+    ptrdiff_t at = bytes_search(line, B(",\"hidden\""));
+    if (bytes_search(line, B("\"seen\"")) < 0)
+        return false;
+    buf_add(out, at < 0 ? line : bytes_first(line, (size_t)at));
+    if (at >= 0)
+        buf_char(out, '}');
+    return true;
+}
+
+/* Declines every other time. */
+struct fussy {
+    struct buf *found;
+    bool takes;
+};
+
+static bool fussy_line(void *ctx, struct bytes line) {
+    struct fussy *f = ctx;
+    f->takes = !f->takes;
+    if (f->takes)
+        found_line(f->found, line);
+    return f->takes;
+}
+
+static void assert_sliced(const char *what, bool viewed, size_t octets, const char *expected) {
+    char memory[200];
+    struct buf b = buf_fixed(memory, sizeof memory);
+    const struct history_view view = { see, NULL };
+    struct fussy fussy = { &b, true };
+    struct why why;
+    bool more;
+    struct history_search *h =
+        history_search_open(directory, bytes_str(what), viewed ? &view : NULL);
+    do
+        assert_int_equal(history_search_step(h, octets, fussy_line, &fussy, &more, &why), OK);
+    while (more);
+    history_search_close(&h);
+    assert_string_equal(buf_text(&b), expected);
+}
+
+static void test_slices(void **state) {
+    (void)state;
+    write_story();
+    static const size_t octets[] = { 1, 100, 1000, SIZE_MAX };
+    for (size_t i = 0; i < COUNT_OF(octets); i++) {
+        assert_sliced("0a1", false, octets[i], "12456");
+        assert_sliced("nobody@y.example", false, octets[i], "");
+        assert_sliced("", false, octets[i], "");
+    }
+    /* Ended in the middle of either pass. */
+    for (size_t steps = 0; steps < 20; steps++) {
+        char memory[200];
+        struct buf b = buf_fixed(memory, sizeof memory);
+        struct fussy fussy = { &b, true };
+        struct why why;
+        bool more = true;
+        struct history_search *h = history_search_open(directory, B("0a1"), NULL);
+        for (size_t i = 0; i < steps && more; i++)
+            assert_int_equal(history_search_step(h, 1, fussy_line, &fussy, &more, &why), OK);
+        history_search_close(&h);
+    }
+}
+
+/* What may not be seen finds nothing, neither by itself nor by what it would lead to. */
+static void test_view(void **state) {
+    (void)state;
+    struct history *a = open_worker(0);
+    tell(a, "20T09:00:00.000",
+         "\"message\":\"0a1\",\"seen\":\"\",\"to\":\"ann@x.example\",\"n\":1,\"hidden\":\"\","
+         "\"from\":\"eve@z.example\"");
+    tell(a, "20T09:00:01.000", "\"message\":\"0a1\",\"from\":\"bob@y.example\",\"n\":2");
+    tell(a, "20T09:00:02.000",
+         "\"message\":\"0a1\",\"seen\":\"\",\"to\":\"kim@x.example\",\"n\":3");
+    history_close(&a);
+    assert_sliced("0a1", true, 1000, "13");
+    assert_sliced("kim@x.example", true, 1000, "13");
+    assert_sliced("eve@z.example", true, 1000, "");
+    assert_sliced("bob@y.example", true, 1000, "");
+    assert_sliced("eve@z.example", false, 1000, "123");
+}
+
 static void test_no_directory(void **state) {
     (void)state;
     struct why why;
@@ -234,6 +317,8 @@ static void test_names(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         WITH_DIRECTORY(test_trace),          WITH_DIRECTORY(test_damage),
+        WITH_DIRECTORY(test_slices),         WITH_DIRECTORY(test_damage),
+        WITH_DIRECTORY(test_view),           WITH_DIRECTORY(test_damage),
         WITH_DIRECTORY(test_removed_by_age), WITH_DIRECTORY(test_removed_by_size),
         WITH_DIRECTORY(test_lost),           cmocka_unit_test(test_no_directory),
         cmocka_unit_test(test_names),
