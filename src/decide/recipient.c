@@ -18,9 +18,12 @@ static struct bytes domain_rule(struct decision *d) {
     return SAY(d, "domain %.*s: recipients", BYTES_FMT(d->domain->name));
 }
 
+static bool accept_ours(struct decision *d) {
+    return decide_accept(d, SAY(d, "a recipient of ours, domain %.*s", BYTES_FMT(d->domain->name)));
+}
+
 static bool taken(struct decision *d) {
-    return decide_reputation(d) ||
-           decide_accept(d, SAY(d, "a recipient of ours, domain %.*s", BYTES_FMT(d->domain->name)));
+    return decide_reputation(d) || accept_ours(d);
 }
 
 /* --- unknown ------------------------------------------------------------------------------------ */
@@ -338,6 +341,8 @@ static bool decide_probe(struct decision *d) {
     const struct facts *f = d->facts;
     if (routed_local(f->recipient))
         return refuse_unknown(d, B("the local part looks like a route to elsewhere"));
+    if (decide_reputation(d)) /* a client that is refused anyway makes no work for others */
+        return true;
     if (f->probe_state == FACT_FAILED)
         return probe_later(d);
     if (f->probe_state != FACT_KNOWN)
@@ -354,7 +359,7 @@ static bool decide_probe(struct decision *d) {
                    ? SAY(d, "the server behind it says: %.*s", BYTES_FMT(f->probe_said))
                    : B("the server behind it does not know the address"));
     decide_trace(d, domain_rule(d), true, B("the server behind it takes the address"));
-    return taken(d);
+    return accept_ours(d);
 }
 
 /* --- the rule ----------------------------------------------------------------------------------------- */

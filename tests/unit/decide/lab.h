@@ -186,6 +186,8 @@ static inline void lab_tell(struct lab *l, uint32_t missing) {
         f->srs_state = lab_state(l, FACT_SRS);
         f->srs = l->srs;
     }
+    if (missing & FACT_LISTS)
+        f->listings_state = lab_state(l, FACT_LISTS);
     if (missing & FACT_PROBE) {
         f->probe_state = lab_state(l, FACT_PROBE);
         f->probe = l->probe;

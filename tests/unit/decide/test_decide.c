@@ -741,6 +741,78 @@ static void test_long_names_fit_a_reply(void **state) {
     lab_close(&l);
 }
 
+/* Who is asked, and in which order, when a DNS list has the client: the list only where the recipient
+ * would be taken else, and the server behind us only where the list does not refuse. */
+static const struct listed_row {
+    const char *name, *client, *listener, *login, *from, *to;
+    bool hit; /* the list has the client */
+    enum srs_state srs;
+    enum probe_answer probe;
+    int code;
+    const char *reason;
+    uint32_t asked; /* of FACT_LISTS and FACT_PROBE */
+} listed_rows[] = {
+    { "refused by the list, not probed", HOTEL, "internet", NULL, "x@contoso.com",
+      "a@behind.example", true, SRS_GOOD, PROBE_TAKES, 550, "reputation.blocklist", FACT_LISTS },
+    { "not listed, probed", HOTEL, "internet", NULL, "x@contoso.com", "a@behind.example", false,
+      SRS_GOOD, PROBE_TAKES, 250, "", FACT_LISTS | FACT_PROBE },
+    { "not listed, unknown behind", HOTEL, "internet", NULL, "x@contoso.com", "a@behind.example",
+      false, SRS_GOOD, PROBE_REFUSES, 550, "recipient.unknown", FACT_LISTS | FACT_PROBE },
+    { "a route behind", HOTEL, "internet", NULL, "x@contoso.com", "a%b@behind.example", true,
+      SRS_GOOD, PROBE_TAKES, 550, "recipient.unknown", 0 },
+    { "postmaster behind", HOTEL, "internet", NULL, "x@contoso.com", "postmaster@behind.example",
+      true, SRS_GOOD, PROBE_TAKES, 250, "", 0 },
+    { "a connector's client", "203.0.113.9", "internet", NULL, "x@contoso.com", "a@behind.example",
+      true, SRS_GOOD, PROBE_TAKES, 250, "", FACT_PROBE },
+    { "a login", HOTEL, "submission", TERRI, TERRI, "a@behind.example", true, SRS_GOOD, PROBE_TAKES,
+      250, "", FACT_PROBE },
+    { "unknown to the directory", HOTEL, "internet", NULL, "x@contoso.com", "who@proseware.com",
+      true, SRS_GOOD, PROBE_TAKES, 550, "recipient.unknown", 0 },
+    { "known to the directory", HOTEL, "internet", NULL, "x@contoso.com", TERRI, true, SRS_GOOD,
+      PROBE_TAKES, 550, "reputation.blocklist", FACT_LISTS },
+    { "a report to a sender we rewrote", HOTEL, "internet", NULL, "<>",
+      "SRS0=a=b=x.example=y@proseware.com", true, SRS_GOOD, PROBE_TAKES, 550,
+      "reputation.blocklist", FACT_LISTS },
+    { "the same of somebody not listed", HOTEL, "internet", NULL, "<>",
+      "SRS0=a=b=x.example=y@proseware.com", false, SRS_GOOD, PROBE_TAKES, 250, "", FACT_LISTS },
+    { "a forged one", HOTEL, "internet", NULL, "<>", "SRS0=a=b=x.example=y@proseware.com", true,
+      SRS_FORGED, PROBE_TAKES, 550, "recipient.srs-forged", 0 },
+    { "a report with a sender", HOTEL, "internet", NULL, "x@contoso.com",
+      "SRS0=a=b=x.example=y@proseware.com", true, SRS_GOOD, PROBE_TAKES, 550,
+      "recipient.srs-sender", 0 },
+};
+
+static void test_lists_come_before_probes(void **state) {
+    (void)state;
+    static const uint32_t code = 0x7f000002;
+    static const struct listing hit = { .zone = B("zen.example"), .code_count = 1, .codes = &code };
+    static const struct bytes zen = B("zen.example");
+    char conf[8000];
+    snprintf(conf, sizeof conf, "%s%s", lab_conf,
+             "domain \"behind.example\" { recipients = probe deliver = \"lmtp:127.0.0.1:24\" }\n");
+    for (size_t i = 0; i < COUNT_OF(listed_rows); i++) {
+        const struct listed_row *r = &listed_rows[i];
+        struct lab l;
+        lab_open(&l, conf);
+        for (size_t k = 0; k < l.config->listener_count; k++)
+            ((struct listener *)(uintptr_t)&l.config->listeners[k])->blocklists =
+                (struct strings){ 1, &zen };
+        lab_caller(&l, r->client, r->listener, r->login);
+        lab_message(&l, r->from, r->to);
+        l.f.listings = &hit;
+        l.f.listing_count = r->hit;
+        l.srs = r->srs;
+        l.probe = r->probe;
+        lab_try(&l);
+        int said = l.v.rc == OK ? 250 : l.v.why.code;
+        const char *reason = l.v.rc == OK ? "" : l.v.why.reason;
+        uint32_t asked = l.asked & (FACT_LISTS | FACT_PROBE);
+        if (said != r->code || strcmp(reason, r->reason) != 0 || asked != r->asked)
+            fail_msg("%s: %d [%s], asked for %u", r->name, said, reason, asked);
+        lab_close(&l);
+    }
+}
+
 /* Nothing configured: nothing is taken, nothing relayed. */
 static void test_closed_by_default(void **state) {
     (void)state;
@@ -783,6 +855,7 @@ int main(void) {
         cmocka_unit_test(test_words),
         cmocka_unit_test(test_replies_tell_nothing_private),
         cmocka_unit_test(test_long_names_fit_a_reply),
+        cmocka_unit_test(test_lists_come_before_probes),
         cmocka_unit_test(test_closed_by_default),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
