@@ -42,7 +42,8 @@ struct resolve_query {
     struct arena *own;
     struct list steps;
     struct step *current;
-    struct map *seen; /* final addresses */
+    struct map *seen;    /* final addresses */
+    struct map *visited; /* those looked up: groups within groups lead to one by many ways */
     struct recipient *found;
     size_t count, capacity;
     bool hollow;   /* a group without members was met */
@@ -376,7 +377,9 @@ static void start_anew(struct resolve_query *q) {
     q->hollow = false;
     memset(q->reached, 0, q->envelope->count * sizeof *q->reached);
     map_close(&q->seen);
+    map_close(&q->visited);
     q->seen = map_open();
+    q->visited = map_open();
     why_clear(&q->trouble);
 }
 
@@ -437,6 +440,18 @@ static bool unroll(struct resolve_query *q, struct step *s) {
     return true;
 }
 
+/* A second visit would find what the first one did, and ten groups that hold one another ten deep have
+ * as many ways as a number has digits. A forward is told apart: not every group lets it in. */
+static bool was_visited(struct resolve_query *q, const struct step *s) {
+    size_t from = (size_t)(s->from - q->envelope->recipients);
+    struct bytes key = arena_printf(q->own, "%zu %d %.*s", from, s->by_forward,
+                                    BYTES_FMT(arena_lower(q->own, s->address)));
+    if (map_find(q->visited, key))
+        return true;
+    map_put(q->visited, key, q);
+    return false;
+}
+
 /* The next step that needs the directory; those that do not are done here, some at a time. */
 static void go_on(void *ctx) {
     struct resolve_query *q = ctx;
@@ -451,6 +466,8 @@ static void go_on(void *ctx) {
         struct step *s = q->current = CONTAINER_OF(n, struct step, node);
         if (s->plain || !is_own(q, s->address)) {
             add_final(q, s, s->address);
+        } else if (was_visited(q, s)) {
+            continue;
         } else if (!unroll(q, s)) {
             directory_find(q->directory, s->address, found, q);
             return;
@@ -459,9 +476,10 @@ static void go_on(void *ctx) {
     finish(q);
 }
 
-static void close_seen(void *query) {
+static void close_maps(void *query) {
     struct resolve_query *q = query;
     map_close(&q->seen);
+    map_close(&q->visited);
 }
 
 static void clear_timer(void *timer) {
@@ -484,13 +502,14 @@ struct resolve_query *resolve_begin(struct loop *loop, const struct config *conf
         .arena = a,
         .own = own,
         .seen = map_open(),
+        .visited = map_open(),
         .capacity = envelope->count + 1,
         .loop = loop,
         .on_resolved = on_resolved,
         .ctx = ctx,
     };
     list_init(&q->steps);
-    arena_defer(own, close_seen, q);
+    arena_defer(own, close_maps, q);
     arena_defer(own, clear_timer, &q->timer);
     q->found = ARENA_ARRAY(a, q->capacity, struct recipient);
     q->reached = ARENA_ARRAY(own, envelope->count ? envelope->count : 1, bool);

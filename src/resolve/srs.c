@@ -102,7 +102,8 @@ static struct bytes local_of(struct bytes mailbox) {
 }
 
 bool srs_looks(struct bytes mailbox) {
-    return kind_of(local_of(mailbox)) >= 0;
+    struct bytes local = local_of(mailbox);
+    return kind_of(local) >= 0 && local.at[4] == '=';
 }
 
 /* The part before the next '='; false if there is none. */

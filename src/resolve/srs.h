@@ -13,7 +13,7 @@
 #include "base/buf.h"
 #include "flow/verdict.h"
 
-/* Has it the form of one, of ours or not? */
+/* Has it the form of those that we write, whoever made it? Others' separators ("SRS0+") are not ours. */
 bool srs_looks(struct bytes mailbox);
 /* Writes the address that stands for `sender` in this domain of ours. False where there is none: the
  * null sender, no key, a form that cannot be carried, too long; then the sender stays as it is. */

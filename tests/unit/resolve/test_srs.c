@@ -141,6 +141,8 @@ static void the_form_alone_is_a_forgery(void **state) {
     assert_false(srs_looks(B("srs@o")));
     assert_false(srs_looks(B("SRS0x=a@o")));
     assert_false(srs_looks(B("SRS2=a=b@o")));
+    assert_false(srs_looks(B("SRS0+aaaa+bb+x.example+a@o"))); /* of a server behind us, say */
+    assert_true(srs_looks(B("SRS0=a=b@o")));
     arena_close(&a);
 }
 
