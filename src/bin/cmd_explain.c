@@ -119,10 +119,18 @@ static struct bytes first_sentence(const char *text) {
     return end ? bytes_of(text, (size_t)(end - text) + 1) : bytes_str(text);
 }
 
+static int longest_id(const struct reason *rows, size_t count) {
+    size_t longest = 0;
+    for (size_t i = 0; i < count; i++)
+        longest = strlen(rows[i].id) > longest ? strlen(rows[i].id) : longest;
+    return (int)longest;
+}
+
 static int list(bool json) {
     size_t count;
     const struct reason *rows = reasons_list(&count);
     const char *section = "";
+    int width = longest_id(rows, count);
     for (size_t i = 0; i < count; i++) {
         if (json) {
             print_json(&rows[i]);
@@ -130,8 +138,8 @@ static int list(bool json) {
         }
         if (strcmp(section, rows[i].section) != 0)
             printf("%s%s\n", i ? "\n" : "", section = rows[i].section);
-        printf("  %-26s", rows[i].id);
-        print_words(first_sentence(rows[i].means), 28);
+        printf("  %-*s  ", width, rows[i].id);
+        print_words(first_sentence(rows[i].means), (size_t)width + 4);
     }
     return EX_OK;
 }

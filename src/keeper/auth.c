@@ -11,7 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CALL_TIMEOUT_MS = 20000 }; /* more than a locked database takes to be given up */
+enum {
+    CALL_TIMEOUT_MS = 20000,       /* more than a locked database takes to be given up */
+    LOST_MS = CALL_TIMEOUT_MS / 2, /* a call that failed sooner was not waited for in vain */
+};
 
 struct auth {
     struct loop *loop;
@@ -37,6 +40,8 @@ struct auth_exchange {
     auth_answered *on_answer;
     void *ctx;
     struct call *call;  /* under way */
+    struct buf begin;   /* the first call's octets until it is answered: see begin_again */
+    int64_t begun;      /* loop time */
     bool over;          /* the keeper has forgotten it */
     struct timer timer; /* an answer that is not to be given yet */
     struct buf held;
@@ -144,12 +149,35 @@ static void hold(struct auth_exchange *x, enum rc rc, struct bytes reply, const 
         tell(x);
 }
 
+static void forget_begin(struct auth_exchange *x) {
+    if (x->begin.len)
+        explicit_bzero(x->begin.at, x->begin.len);
+    buf_free(&x->begin);
+}
+
+static void send_octets(struct auth *a, struct auth_exchange *x, struct bytes request);
+
+/* The keeper was started anew, as each reload does, with the first call under way: nothing of the
+ * exchange is lost with it, so the new one gets the same call. Once. */
+static bool begin_again(struct auth_exchange *x) {
+    struct buf begin = x->begin;
+    if (!begin.len || loop_now(x->auth->loop) - x->begun > LOST_MS)
+        return false;
+    x->begin = buf_grow(WIRE_MAX);
+    send_octets(x->auth, x, buf_bytes(&begin));
+    explicit_bzero(begin.at, begin.len);
+    buf_free(&begin);
+    return true;
+}
+
 static void on_reply(void *ctx, enum rc rc, struct bytes reply, const struct why *why) {
     struct call *c = ctx;
     struct auth_exchange *x = c->exchange;
     drop_call(c);
-    if (x)
-        hold(x, rc, reply, why);
+    if (!x || (rc != OK && begin_again(x)))
+        return;
+    forget_begin(x);
+    hold(x, rc, reply, why);
 }
 
 static void on_direct_reply(void *ctx, struct bytes reply) {
@@ -158,9 +186,7 @@ static void on_direct_reply(void *ctx, struct bytes reply) {
 
 /* --- calls ------------------------------------------------------------------------------------- */
 
-static void send(struct auth *a, struct auth_exchange *x, const struct wire_request *r) {
-    char memory[WIRE_MAX];
-    struct buf b = buf_fixed(memory, sizeof memory);
+static void send_octets(struct auth *a, struct auth_exchange *x, struct bytes request) {
     struct call *c = calloc(1, sizeof *c);
     MUST(c);
     c->auth = a;
@@ -168,12 +194,22 @@ static void send(struct auth *a, struct auth_exchange *x, const struct wire_requ
     list_append(&a->calls, &c->node);
     if (x)
         x->call = c;
+    if (a->keeper)
+        keeper_call(a->keeper, a->caller, request, on_direct_reply, c);
+    else
+        channel_call(a->channel, request, CALL_TIMEOUT_MS, on_reply, c);
+}
+
+static void send(struct auth *a, struct auth_exchange *x, const struct wire_request *r) {
+    char memory[WIRE_MAX];
+    struct buf b = buf_fixed(memory, sizeof memory);
     wire_format_request(&b, r);
     MUST(!b.full);
-    if (a->keeper)
-        keeper_call(a->keeper, a->caller, buf_bytes(&b), on_direct_reply, c);
-    else
-        channel_call(a->channel, buf_bytes(&b), CALL_TIMEOUT_MS, on_reply, c);
+    if (r->op == WIRE_BEGIN && a->channel) {
+        buf_add(&x->begin, buf_bytes(&b));
+        x->begun = loop_now(a->loop);
+    }
+    send_octets(a, x, buf_bytes(&b));
     explicit_bzero(memory, b.len);
 }
 
@@ -193,6 +229,7 @@ struct auth_exchange *auth_begin(struct auth *a, const struct auth_session *sess
     x->on_answer = on_answer;
     x->ctx = ctx;
     x->held = buf_grow(WIRE_MAX);
+    x->begin = buf_grow(WIRE_MAX);
     list_append(&a->exchanges, &x->node);
     struct wire_request r = { WIRE_BEGIN, x->number, *session, BYTES_NONE };
     r.session.mechanism = bytes_first(session->mechanism, 32);
@@ -231,6 +268,7 @@ void auth_end(struct auth_exchange **out) {
     if (x->held.len)
         explicit_bzero(x->held.at, x->held.len);
     buf_free(&x->held);
+    forget_begin(x);
     free(x);
     *out = NULL;
 }
