@@ -2,6 +2,7 @@
  * client is told, and what it means for the session. */
 #include "accept/internal.h"
 #include "flow/app_password.h"
+#include "flow/certificate.h"
 
 void login_end(struct session *s) {
     if (s->exchange)
@@ -169,23 +170,6 @@ static void answered(void *ctx, const struct auth_answer *answer) {
     session_flush(s);
 }
 
-/* What EXTERNAL may go by besides the key, as auth.h has it. What does not fit counts for nothing. */
-static void add_vouched_names(struct buf *b, const struct facts *f) {
-    for (size_t i = 0; i < f->vouch_count; i++)
-        for (size_t j = 0; f->vouches[i].vouches && j < f->client_names.count; j++) {
-            size_t before = b->len;
-            buf_str(b, "ca:");
-            buf_add(b, f->vouches[i].authority);
-            buf_str(b, " name:");
-            buf_lower(b, f->client_names.list[j]);
-            buf_char(b, '\n');
-            if (b->full) {
-                buf_cut(b, before);
-                return;
-            }
-        }
-}
-
 static void allowed(struct session *s, const struct verdict *v) {
     if (v->rc != OK) {
         session_refuse(s, v);
@@ -194,7 +178,7 @@ static void allowed(struct session *s, const struct verdict *v) {
     const struct tls_info *tls = stream_tls(s->stream);
     char memory[CERTIFICATES_MAX + 1];
     struct buf names = buf_fixed(memory, sizeof memory);
-    add_vouched_names(&names, &s->facts);
+    facts_vouched_names(&s->facts, &names);
     struct auth_session session = {
         .mechanism = s->facts.mechanism,
         .client = s->facts.client,

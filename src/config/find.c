@@ -88,12 +88,13 @@ bool config_certificate_split(struct bytes entry, struct bytes *path_out, struct
     return true;
 }
 
-/* Programs that people use show a dialog when they are asked, so only where it could matter. */
+/* Programs that people use show a dialog when they are asked, so only where it could matter: connectors
+ * grant relaying, which is SMTP's. */
 bool config_wants_certificate(const struct config *c, const struct listener *l) {
     if (!l || l->tls == TLS_OFF)
         return false;
     bool wants = l->auth != AUTH_OFF && strings_has(l->mechanisms, B("EXTERNAL"));
-    for (size_t i = 0; i < c->connector_count && !wants; i++) {
+    for (size_t i = 0; l->service == SERVICE_SMTP && i < c->connector_count && !wants; i++) {
         const struct connector *k = &c->connectors[i];
         wants = k->client_certificate.count &&
                 (!k->listeners.count || strings_has(k->listeners, l->name));

@@ -1,6 +1,7 @@
 /* login: USER and PASS, AUTH (RFC 5034), and what a login that succeeded earns: POP before SMTP. The
  * exchange itself is the keeper's; USER and PASS are its PLAIN. */
 #include "flow/app_password.h"
+#include "flow/certificate.h"
 #include "retrieve/internal.h"
 
 #include <string.h>
@@ -174,6 +175,9 @@ static void answered(void *ctx, const struct auth_answer *answer) {
 
 static void ask_keeper(struct reader *s, bool has_initial, struct bytes initial) {
     const struct tls_info *tls = stream_tls(s->stream);
+    char memory[CERTIFICATES_MAX + 1];
+    struct buf names = buf_fixed(memory, sizeof memory);
+    facts_vouched_names(&s->facts, &names);
     struct auth_session session = {
         .mechanism = s->facts.mechanism,
         .client = s->facts.client,
@@ -181,6 +185,8 @@ static void ask_keeper(struct reader *s, bool has_initial, struct bytes initial)
         .cb_exporter = tls ? tls->exporter : BYTES_NONE,
         .cb_unique = tls ? tls->unique : BYTES_NONE,
         .tls = tls != NULL,
+        .client_spki = s->facts.client_spki,
+        .client_names = buf_bytes(&names),
         .no_plus = bytes_search(bytes_str(s->offered), B("-PLUS")) < 0,
         .has_initial = has_initial,
         .initial = initial,

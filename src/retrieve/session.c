@@ -261,7 +261,8 @@ static void secure(void *ctx) {
         return;
     s->securing = true;
     timer_set(s->stage->setup.loop, &s->timer, SECURE_TIMEOUT, secure_timeout, s);
-    stream_start_tls_server(s->stream, s->tls, false);
+    stream_start_tls_server(s->stream, s->tls,
+                            config_wants_certificate(s->rules->config, s->facts.listener));
 }
 
 static void quit(void *ctx) {
@@ -433,6 +434,23 @@ static void tls_failed(struct reader *s, const struct why *why) {
     reader_close(s);
 }
 
+/* For EXTERNAL: no grant goes by a certificate here. */
+static void note_certificate(struct reader *s, const struct tls_info *info) {
+    struct facts *f = &s->facts;
+    struct bytes *names = ARENA_ARRAY(s->arena, info->peer_name_count, struct bytes);
+    struct vouch *vouches = ARENA_ARRAY(s->arena, info->vouch_count, struct vouch);
+    for (size_t i = 0; i < info->peer_name_count; i++)
+        names[i] = arena_copy(s->arena, info->peer_names[i]);
+    for (size_t i = 0; i < info->vouch_count; i++)
+        vouches[i] = (struct vouch){ arena_copy(s->arena, info->vouches[i].authority),
+                                     info->vouches[i].vouches,
+                                     arena_copy(s->arena, info->vouches[i].because) };
+    f->client_spki = arena_copy(s->arena, info->peer_spki);
+    f->client_names = (struct strings){ info->peer_name_count, names };
+    f->vouches = vouches;
+    f->vouch_count = info->vouch_count;
+}
+
 static void on_secured(void *ctx, enum rc rc, const struct tls_info *info, const struct why *why) {
     struct reader *s = ctx;
     s->securing = false;
@@ -441,6 +459,7 @@ static void on_secured(void *ctx, enum rc rc, const struct tls_info *info, const
         return;
     }
     s->facts.tls_version = info->version;
+    note_certificate(s, info);
     reader_idle_timer(s);
     reader_offer(s);
     if (s->started)
