@@ -14,7 +14,8 @@ from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent.parent.parent / "build" / "peers"
 ROOT = FOLDER / "root"
-WANTED = ["postfix", "dovecot-core", "dovecot-lmtpd", "nsd", "node-nodemailer", "libsasl2-modules"]
+WANTED = ["postfix", "dovecot-core", "dovecot-lmtpd", "dovecot-pop3d", "dovecot-submissiond", "nsd", "node-nodemailer", "libsasl2-modules",
+          "dash", "coreutils"]  # for a post-login script
 # What the closure of these names, and servers that run in the foreground never call.
 LEAVE_OUT = re.compile(r"^(perl.*|libperl.*|.*-perl|dpkg|tar|cpio|e2fsprogs|logsave|usrmerge|adduser|passwd|debconf|ucf|"
                        r"sensible-utils|ssl-cert|sysvinit-utils|init-system-helpers|lsb-base|gcc-12-base|libpam-runtime)$")
@@ -40,8 +41,13 @@ def unpack(deb, root):
         subprocess.run(["tar", "-x", "--keep-directory-symlink", "--no-same-owner", "-C", root], stdin=tar.stdout, check=True)
 
 
+def is_complete():
+    """All that is wanted now: what an earlier version of this file fetched may be less."""
+    return (ROOT / "complete").exists() and (ROOT / "complete").read_text().split() == WANTED
+
+
 def fetch():
-    if (ROOT / "complete").exists():
+    if is_complete():
         return
     part = FOLDER / "part"
     shutil.rmtree(part, ignore_errors=True)
@@ -69,7 +75,7 @@ def fetch():
     etc.joinpath("nsswitch.conf").write_text("passwd: files\ngroup: files\nhosts: files dns\n")
     etc.joinpath("hosts").write_text("127.0.0.1 localhost\n")
     etc.joinpath("services").write_text("smtp 25/tcp\nlmtp 24/tcp\ndomain 53/udp\n")
-    (root / "complete").touch()
+    (root / "complete").write_text("\n".join(WANTED))
     shutil.rmtree(ROOT, ignore_errors=True)
     root.rename(ROOT)
     shutil.rmtree(part)
@@ -88,7 +94,7 @@ class Peers:
         from harness import Skip, need_root
 
         need_root()
-        if not (ROOT / "complete").exists():
+        if not is_complete():
             raise Skip("the packages of real peers could not be fetched")
         import isolation
 
@@ -120,8 +126,8 @@ class Peers:
 
     # --- Postfix ---
 
-    def postfix(self, main, address, port=25, pair=None):
-        """Postfix, which listens there; `main` is what main.cf says besides."""
+    def postfix(self, main, address, port=25, pair=None, extra=()):
+        """Postfix, which listens there; `main` is what main.cf says besides, `extra` are more lines of master.cf."""
         spool = ROOT / "var/spool/postfix"
         spool.chmod(0o755)
         mode = {"maildrop": (0o730, 902), "public": (0o710, 902), "pid": (0o755, 0)}
@@ -160,6 +166,7 @@ smtp_host_lookup = native, dns
                      (("tlsmgr", 1, "tlsmgr"), ("verify", 1, "verify"), ("flush", 0, "flush"), ("proxymap", "-", "proxymap"),
                       ("smtp", "-", "smtp"), ("relay", "-", "smtp"), ("error", "-", "error"), ("retry", "-", "error"),
                       ("lmtp", "-", "lmtp"), ("anvil", 1, "anvil"), ("scache", 1, "scache"))]
+        services += extra
         self.write("etc/postfix/master.cf", "\n".join(services) + "\n")
         self.start("/usr/lib/postfix/sbin/master", "-c", "/etc/postfix", "-d", env={"MAIL_CONFIG": "/etc/postfix", "PATH": "/usr/sbin:/usr/bin"})
         self.wait_port(address, port, "var/log/postfix.log")
@@ -204,6 +211,57 @@ service stats {{
         self.start("/usr/sbin/dovecot", "-F", "-c", "/etc/dovecot/dovecot.conf", env={"PATH": "/usr/sbin:/usr/bin"})
         self.wait_port(address, port, "var/log/dovecot.log")
         return ROOT / "run/dovecot/lmtp"
+
+    def dovecot(self, protocols, users, more, address, port):
+        """Dovecot with these protocols, which listens there; users is {login: password}, `more` the rest of its configuration."""
+        os.chown(ROOT / "var/vmail", 905, 905)
+        self.write("etc/dovecot/users", "".join(f"{user}:{{PLAIN}}{word}::::::\n" for user, word in users.items()))
+        self.write("etc/dovecot/dovecot.conf", f"""
+protocols = {protocols}
+listen = {address}
+log_path = /var/log/dovecot.log
+auth_mechanisms = plain
+auth_failure_delay = 0
+disable_plaintext_auth = no
+mail_location = maildir:/var/vmail/%u
+passdb {{
+  driver = passwd-file
+  args = /etc/dovecot/users
+}}
+userdb {{
+  driver = static
+  args = uid=vmail gid=vmail home=/var/vmail/%u
+}}
+service anvil {{
+  chroot =
+}}
+service stats {{
+  chroot =
+}}
+{more}""")
+        process = self.start("/usr/sbin/dovecot", "-F", "-c", "/etc/dovecot/dovecot.conf", env={"PATH": "/usr/sbin:/usr/bin"})
+        self.wait_port(address, port, "var/log/dovecot.log")
+        return process
+
+    def bring_in(self, folder):
+        """A folder of this machine, to be seen in the chroot under its own name."""
+        import isolation
+
+        there = ROOT / str(folder).lstrip("/")
+        there.mkdir(parents=True, exist_ok=True)
+        isolation.mount(str(folder), there, "", 0x1000)  # MS_BIND
+
+    def postern(self, binary):
+        """The same for a build of Postern, with the libraries of this machine; a command that runs it in the chroot."""
+        import isolation
+
+        host = ROOT / "tmp/host"
+        host.mkdir()
+        isolation.mount("/", host, "", 0x5000)
+        libraries = sorted({str(p.parent) for p in Path("/usr/lib").glob("*-linux-gnu/libc.so.6")})
+        loader = next(p for p in sorted(Path("/lib64").glob("ld-linux*")) + sorted(Path("/lib").glob("ld-linux*")))
+        self.write("tmp/postern", f'#!/bin/sh\nexec /tmp/host{loader} --library-path /tmp/host{libraries[0]} /tmp/host{binary} "$@"\n', 0o755)
+        return "/tmp/postern"
 
     # --- NSD ---
 

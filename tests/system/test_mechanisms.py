@@ -2,9 +2,12 @@
 other programs made; app passwords; and the sources of logins besides our own database: a real Dovecot and a real PAM."""
 import base64
 import os
+import select
 import signal
+import socket
 import sqlite3
 import subprocess
+import threading
 from contextlib import closing
 from pathlib import Path
 
@@ -106,6 +109,51 @@ def test_gsasl_logs_in(t):
             assert len(server.events("authenticated", mechanism=mechanism)) == count, (mechanism, done)
 
 
+class HelloFirst(threading.Thread):
+    """Between gsasl, which says STARTTLS to a server that has not heard its name yet, and the server: says EHLO in its place, and is
+    a pipe from then on. TLS goes through it from end to end."""
+
+    def __init__(self, server):
+        super().__init__(daemon=True)
+        self.server, self.listening = server, socket.create_server(("127.0.0.1", 0))
+        self.port = self.listening.getsockname()[1]
+        self.start()
+
+    def run(self):
+        while True:
+            client, _ = self.listening.accept()
+            with closing(client), closing(socket.create_connection(self.server)) as there:
+                lines = there.makefile("rb", buffering=0)
+                client.sendall(lines.readline())
+                there.sendall(b"EHLO between.example\r\n")
+                while lines.readline()[3:4] == b"-":
+                    pass
+                other = {client: there, there: client}
+                while other:
+                    for one in select.select(list(other), [], [])[0]:
+                        octets = one.recv(65536)
+                        if not octets:
+                            other = {}
+                            break
+                        other[one].sendall(octets)
+
+
+def test_gsasl_binds_the_channel(t):
+    """SCRAM-SHA-256-PLUS by GNU SASL over GnuTLS: tls-unique with TLS 1.2, tls-exporter with 1.3."""
+    server = start(t)
+    between = HelloFirst(server.at("submission"))
+    for version in ("1.2", "1.3"):
+        line = [tool("gsasl"), "--client", "--smtp", "--starttls", "--x509-ca-file=", "-m", "SCRAM-SHA-256-PLUS", "-a", ME, "-z", "",
+                f"--priority=NORMAL:-VERS-ALL:+VERS-TLS{version}"]
+        before = len(server.events("authenticated"))
+        for word in (WORD, "wrong"):
+            done = subprocess.run([*line, "-p", word, "127.0.0.1", str(between.port)], text=True, capture_output=True, timeout=60,
+                                  stdin=subprocess.DEVNULL)
+            found = server.events("authenticated", mechanism="SCRAM-SHA-256-PLUS")
+            assert len(found) == before + 1, (version, word, done)
+        assert server.events("refused", reason="auth.failed", mechanism="SCRAM-SHA-256-PLUS")
+
+
 def test_nodemailer_logs_in(t):
     server = start(t)
     if not (ROOT / "usr/share/nodejs/nodemailer").exists():
@@ -125,29 +173,31 @@ require('nodemailer').createTransport({ host, port: +port, authMethod: method, a
 
 @options(seconds=150)
 def test_postfix_logs_in(t):
-    """As a smart host's customer: Postfix's SMTP client, with Cyrus SASL's mechanisms."""
+    """As a smart host's customer: Postfix's SMTP client with Cyrus SASL's mechanisms, each by a transport that knows no other."""
     if not list(ROOT.glob("usr/lib/*/sasl2/libplain.so")):
         raise Skip("Cyrus SASL's mechanisms could not be fetched")
     word = "no-blanks-7"
     server = start(t, word=word)
     peers = Peers(t)
     address, port = server.at("submission")
-    peers.postfix(f"""relayhost = [{address}]:{port}
+    mechanisms = ("PLAIN", "LOGIN", "CRAM-MD5", "SCRAM-SHA-1", "SCRAM-SHA-256")
+    transports = " ".join(f"{{ {ME.replace('@', '+' + m.lower() + '@')} = {m.lower()}:[{address}]:{port} }}" for m in mechanisms)
+    peers.postfix(f"""transport_maps = inline:{{ {transports} }}
 smtpd_relay_restrictions = permit_mynetworks, reject
 smtp_sasl_auth_enable = yes
 smtp_sasl_password_maps = static:{ME}:{word}
 smtp_sasl_security_options =
-smtp_sasl_mechanism_filter = plain, login, cram-md5
 smtp_tls_security_level = encrypt
-""", "127.0.0.61")
+""", "127.0.0.61", extra=[f"{m.lower()} unix - - n - - smtp\n  -o smtp_sasl_mechanism_filter={m.lower()}" for m in mechanisms])
     with closing(Session("127.0.0.61", 25)) as s:
         s.ehlo()
-        s.mail(ME)
-        s.rcpt(ME)
-        s.data(letter(ME))
-    server.wait_maildir(ME)
-    seen = [e["mechanism"] for e in server.events("authenticated")]
-    assert seen and seen[0] in ("PLAIN", "LOGIN", "CRAM-MD5"), seen
+        for m in mechanisms:
+            s.mail(ME)
+            s.rcpt(ME.replace("@", f"+{m.lower()}@"))
+            s.data(letter(ME))
+    server.wait_maildir(ME, len(mechanisms), 60)
+    seen = sorted(e["mechanism"] for e in server.events("authenticated"))
+    assert seen == sorted(mechanisms), seen
 
 
 def test_external_by_key(t):
