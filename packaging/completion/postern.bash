@@ -11,12 +11,12 @@ _postern_words() {
 			--offline --json --batch --from-fields --help' ;;
 		user) echo 'add passwd list show remove disable enable allow-sender deny-sender forward import
 			app-password allow-certificate deny-certificate
-			-c --json --password-stdin --hash-stdin --no-password --keep-copy --reversible --service --sender --network
+			-c --as --json --password-stdin --hash-stdin --no-password --keep-copy --reversible --service --sender --network
 			--help' ;;
-		alias) echo 'add list show remove -c --json --help' ;;
+		alias) echo 'add list show remove -c --as --password-stdin --json --help' ;;
 		grants) echo 'list resume -c --all --json --help' ;;
 		pop) echo 'open close list -c --all --json --help' ;;
-		group) echo 'add list show remove add-member remove-member set -c --json --stdin --help' ;;
+		group) echo 'add list show remove add-member remove-member set -c --as --password-stdin --json --stdin --help' ;;
 		queue) echo 'list show retry hold release bounce remove stats
 			-c --sender --recipient --domain --next-hop --state --older --newer --all --as
 			--password-stdin --json --help' ;;

@@ -14,6 +14,7 @@ enum { PAGE_MESSAGES = 100, LIMITS_MAX = 400, RATES_MAX = 8 };
 void question_free(struct question *q) {
     question_end_as(q);
     answer_trace_end(q);
+    answer_people_end(q);
     if (list_linked(&q->node))
         list_remove(&q->answers->questions, &q->node);
     buf_free(&q->cursor);
@@ -413,6 +414,7 @@ static const struct {
     { "queue-stats", queue_stats, false },
     { "operate", operate, true },
     { "trace", answer_trace, true },
+    { "people", answer_people, true },
     { "limits", limits, false },
     { "pop-open", answer_pop_open, false },
     { "pop-close", answer_pop_close, false },
@@ -505,5 +507,7 @@ void answers_close(struct answers **ap) {
     }
     if (a->history)
         offload_close(&a->history);
+    if (a->people)
+        offload_close(&a->people);
     free(a);
 }

@@ -7,6 +7,8 @@
  *     {"command":"operate","order":"retry|hold|release|bounce|remove","id":"...","operator":"..."}
  *     {"command":"trace","what":"ID, Message-ID, address or session"}
  *         the events, as they stand in the history
+ *     {"command":"people","kind":"user|alias|group","show":false,"address":"..."}
+ *         all, or with "show" this one, as the commands' --json has them
  *     {"command":"limits","at":WALL_MS,"limits":[{"key":"...","crowd":false,"besides":0,
  *                                                 "rates":[[500,86400000]]}]}
  *         how full these limits are (at: or will be): {"full":true,"most":500,"window":86400000,
@@ -16,7 +18,7 @@
  *     {"command":"pop-list","login":"...","address":"..."}
  *         windows of POP before SMTP: {"login","address","at","opened","until"}, {"closed":2}
  *
- * With "as" and "password" queue-list, operate and trace are a tenant administrator's, and tell and do what
+ * With "as" and "password" queue-list, operate, trace and people are a tenant administrator's, and tell and do what
  * scope.h allows; without, the parent must say that the asker is "trusted".
  *
  * With the server stopped, cmd_queue.c opens the spool itself and asks here all the same. */

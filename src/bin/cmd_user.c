@@ -23,7 +23,6 @@ int cmd_user(int argc, char **argv);
 enum { APP_LIST_MAX = 16 };
 
 static struct user_options {
-    bool from_stdin;  /* --password-stdin */
     bool hash_stdin;  /* --hash-stdin */
     bool no_password; /* --no-password */
     bool reversible;  /* --reversible */
@@ -50,7 +49,7 @@ static ssize_t read_text(int fd, char *into, size_t size) {
 }
 
 static int read_password(char into[PASSWORD_LINE], size_t *len_out) {
-    bool piped = given.from_stdin || given.hash_stdin;
+    bool piped = people_password_stdin || given.hash_stdin;
     return password_read("postern user", piped, true, into, len_out);
 }
 
@@ -108,8 +107,8 @@ static enum rc store(struct people *p, struct bytes login, struct bytes word, st
 }
 
 static int conflicting(void) {
-    if (!given.no_password || (!given.from_stdin && !given.hash_stdin && !given.reversible)) {
-        if (!given.hash_stdin || (!given.from_stdin && !given.reversible))
+    if (!given.no_password || (!people_password_stdin && !given.hash_stdin && !given.reversible)) {
+        if (!given.hash_stdin || (!people_password_stdin && !given.reversible))
             return EX_OK;
         fprintf(stderr, "postern user: --hash-stdin takes a hash, not a password: it goes with "
                         "neither --password-stdin nor --reversible\n");
@@ -636,9 +635,6 @@ static const struct people_action actions[] = {
 
 int cmd_user(int argc, char **argv) {
     const struct option_row rows[] = {
-        { .name = "--password-stdin",
-          .help = "read the password from standard input, one line",
-          .flag = &given.from_stdin },
         { .name = "--hash-stdin",
           .help = "add, passwd: read a hash of another system in place of a password",
           .flag = &given.hash_stdin },

@@ -2,6 +2,7 @@
  * order, for whom the files are made, and which failure is which exit code. */
 #include "bin/people.h"
 #include "bin/layout.h"
+#include "bin/people_json.h"
 #include "bin/settings.h"
 
 #include "base/must.h"
@@ -119,77 +120,9 @@ void people_note_leading(struct people *p, struct bytes address) {
 
 /* --- printing ---------------------------------------------------------------------------------- */
 
-static void json_key(struct buf *b, const char *key) {
-    buf_char(b, ',');
-    buf_json(b, bytes_str(key));
-    buf_char(b, ':');
-}
-
-static void json_strings(struct buf *b, const char *key, struct strings list) {
-    json_key(b, key);
-    buf_char(b, '[');
-    for (size_t i = 0; i < list.count; i++) {
-        buf_str(b, i ? "," : "");
-        buf_json(b, list.list[i]);
-    }
-    buf_char(b, ']');
-}
-
-static struct strings pattern_texts(struct arena *a, struct patterns patterns) {
-    struct bytes *list = ARENA_ARRAY(a, patterns.count, struct bytes);
-    for (size_t i = 0; i < patterns.count; i++) {
-        const struct pattern *p = &patterns.list[i];
-        list[i] = p->kind == PATTERN_ANY ? B("*") : p->kind == PATTERN_NULL ? B("<>") : p->text;
-    }
-    return (struct strings){ patterns.count, list };
-}
-
-const char *const people_senders[4] = { "everyone", "members", "logged-in", "listed" };
-const char *const people_delivery[3] = { "members", "mailbox", "both" };
-
-static void json_text(struct buf *b, const char *key, struct bytes text) {
-    json_key(b, key);
-    buf_json(b, text);
-}
-
-static void json_flag(struct buf *b, const char *key, bool on) {
-    json_key(b, key);
-    buf_str(b, on ? "true" : "false");
-}
-
-static void json_user(struct buf *b, const struct people *p, const struct directory_entry *e) {
-    json_flag(b, "disabled", e->disabled);
-    json_strings(b, "own", e->own);
-    json_strings(b, "send_as", pattern_texts(p->arena, e->send_as));
-    json_strings(b, "forward", e->targets);
-    if (e->targets.count)
-        json_flag(b, "keep_copy", e->keep);
-}
-
-static void json_group(struct buf *b, const struct people *p, const struct directory_entry *e) {
-    const struct directory_rules *r = &e->rules;
-    json_text(b, "senders", bytes_str(people_senders[r->senders]));
-    json_strings(b, "allowed", pattern_texts(p->arena, r->allowed));
-    json_strings(b, "moderators", r->moderators);
-    json_text(b, "owner", r->owner);
-    json_text(b, "send_as", r->members_send_as ? B("members") : B("nobody"));
-    json_text(b, "deliver", bytes_str(people_delivery[r->delivery]));
-    json_strings(b, "members", e->targets);
-}
-
 static void print_json(struct people *p, const struct directory_entry *e, bool whole) {
-    struct buf b = buf_grow(4 * 1024 * 1024);
-    buf_str(&b, "{\"address\":");
-    buf_json(&b, e->address);
-    json_key(&b, "kind");
-    static const char *const kinds[] = { "user", "alias", "group" };
-    buf_json(&b, bytes_str(kinds[e->kind]));
-    if (e->kind == DIRECTORY_USER)
-        json_user(&b, p, e);
-    else if (e->kind == DIRECTORY_GROUP)
-        json_group(&b, p, e);
-    else
-        json_strings(&b, "targets", e->targets);
+    struct buf b = buf_grow(PEOPLE_JSON_MAX);
+    people_json(&b, p->arena, e);
     if (e->kind == DIRECTORY_USER && whole && p->add_json)
         p->add_json(p, e, &b);
     printf("%s}\n", buf_text(&b));
@@ -226,7 +159,7 @@ static void print_mail(const struct directory_entry *e) {
 static void print_group(const struct people *p, const struct directory_entry *e) {
     const struct directory_rules *r = &e->rules;
     printf("  %-9s %s\n", "senders", people_senders[r->senders]);
-    print_strings("allowed", pattern_texts(p->arena, r->allowed));
+    print_strings("allowed", people_patterns(p->arena, r->allowed));
     print_strings("moderator", r->moderators);
     if (r->owner.len)
         printf("  %-9s %.*s\n", "owner", BYTES_FMT(r->owner));
@@ -245,7 +178,7 @@ void people_print_whole(struct people *p, const struct directory_entry *e) {
     if (e->kind == DIRECTORY_USER) {
         printf("  %-9s %s\n", "login", e->disabled ? "disabled" : "enabled");
         print_strings("own", e->own);
-        print_strings("send as", pattern_texts(p->arena, e->send_as));
+        print_strings("send as", people_patterns(p->arena, e->send_as));
         print_mail(e);
     } else if (e->kind == DIRECTORY_GROUP) {
         print_group(p, e);
@@ -263,7 +196,7 @@ void people_done(const struct people *p, const char *what, struct bytes address)
     struct buf b = buf_grow(16 * 1024);
     buf_str(&b, "{\"address\":");
     buf_json(&b, lower);
-    json_key(&b, "done");
+    buf_str(&b, ",\"done\":");
     buf_json(&b, bytes_str(what));
     printf("%s}\n", buf_text(&b));
     buf_free(&b);
@@ -271,7 +204,9 @@ void people_done(const struct people *p, const char *what, struct bytes address)
 
 /* --- the table of actions ---------------------------------------------------------------------- */
 
-enum { WORDS_MAX = 256, ROWS_MAX = 16 };
+enum { WORDS_MAX = 256, ROWS_MAX = 18, OWN_ROWS = 4 };
+
+bool people_password_stdin;
 
 static const char *sentence_of(struct arena *a, const struct people_command *c) {
     struct buf b = buf_grow(8192);
@@ -303,6 +238,22 @@ static int no_action(const struct people_command *c, const struct options *o, st
     return options_misuse(o, "there is no action \"%.*s\"", BYTES_FMT(name));
 }
 
+static int run_as(const struct people_command *c, const struct options *o, struct people *p,
+                  struct bytes file, const struct bytes *words) {
+    bool show = bytes_equal(words[0], B("show"));
+    if (!show && !bytes_equal(words[0], B("list")))
+        return options_misuse(o,
+                              "--as goes with list and show: a tenant's administrator sees its "
+                              "%ss; root changes them",
+                              c->name);
+    p->arena = arena_open();
+    int code = load(p, file);
+    if (code == EX_OK)
+        code = people_ask(p, c->name, show, show ? words[1] : BYTES_NONE);
+    people_close(p);
+    return code;
+}
+
 static int run_action(const struct people_command *c, const struct options *o, struct people *p,
                       struct bytes file, const struct bytes *words, size_t count) {
     const struct people_action *action = find_action(c, words[0]);
@@ -311,6 +262,8 @@ static int run_action(const struct people_command *c, const struct options *o, s
     if (count - 1 < action->min || count - 1 > action->max)
         return options_misuse(o, "expected: postern %s %s %s", c->name, action->name,
                               action->arguments);
+    if (p->as.len)
+        return run_as(c, o, p, file, words);
     int code = people_open(p, file, action->secrets);
     if (code == EX_OK)
         code = action->run(p, words + 1, count - 1);
@@ -326,17 +279,24 @@ int people_run(const struct people_command *c, int argc, char **argv) {
     struct option_row rows[ROWS_MAX] = {
         { .name = "-c", .value = "FILE", .help = "the configuration", .text = &file },
         { .name = "--json", .help = "answer in JSON, one object a line", .flag = &p.json },
+        { .name = "--as",
+          .value = "LOGIN",
+          .help = "list, show: as this administrator of a tenant; asks for the password",
+          .text = &p.as },
+        { .name = "--password-stdin",
+          .help = "read the password from standard input, one line",
+          .flag = &people_password_stdin },
     };
-    MUST(c->row_count + 2 <= ROWS_MAX);
+    MUST(c->row_count + OWN_ROWS <= ROWS_MAX);
     for (size_t i = 0; i < c->row_count; i++)
-        rows[2 + i] = c->rows[i];
+        rows[OWN_ROWS + i] = c->rows[i];
     struct arena *a = arena_open();
     const struct options o = {
         .command = c->name,
         .arguments = "ACTION ...",
         .sentence = sentence_of(a, c),
         .rows = rows,
-        .row_count = 2 + c->row_count,
+        .row_count = OWN_ROWS + c->row_count,
         .args = words,
         .args_min = 1,
         .args_max = WORDS_MAX,

@@ -4,6 +4,7 @@
 #define BIN_PEOPLE_H
 
 #include "bin/options.h"
+#include "bin/people_json.h"
 #include "directory/directory.h"
 #include "keeper/keeper.h"
 
@@ -13,6 +14,7 @@ struct people {
     struct directory_db *directory;
     struct secrets *secrets; /* with_secrets only */
     bool json;
+    struct bytes as; /* a tenant's administrator: the running server is asked */
     /* What people_print_whole adds to an entry, or NULL. */
     void (*add_json)(struct people *p, const struct directory_entry *e, struct buf *b);
 };
@@ -31,16 +33,15 @@ void people_warn_domain(const struct people *p, struct bytes address);
 void people_warn_target(struct people *p, struct bytes target);
 /* Says which aliases, groups and forwards still lead to an address that is no more. */
 void people_note_leading(struct people *p, struct bytes address);
-/* Words of `group set`, by enum. */
-extern const char *const people_senders[4];
-extern const char *const people_delivery[3];
-
 /* One line of a list: JSON, or text. */
 void people_print(struct people *p, const struct directory_entry *e);
 /* Everything about one. */
 void people_print_whole(struct people *p, const struct directory_entry *e);
 /* What was done: {"address":...,"done":"removed"} or "removed ADDRESS". */
 void people_done(const struct people *p, const char *what, struct bytes address);
+
+/* people_ask.c: list, or show this address, from the running server, as p->as. The exit code. */
+int people_ask(struct people *p, const char *kind, bool show, struct bytes address);
 
 /* What an action of a command is: `postern user add ADDRESS`. */
 struct people_action {
@@ -53,9 +54,11 @@ struct people_command {
     const char *name, *sentence;
     const struct people_action *actions;
     size_t count;
-    const struct option_row *rows; /* beside -c and --json; at most 12 */
+    const struct option_row *rows; /* beside -c, --json, --as and --password-stdin; at most 14 */
     size_t row_count;
 };
+/* Was --password-stdin given? A new user's password comes that way, and an administrator's. */
+extern bool people_password_stdin;
 int people_run(const struct people_command *c, int argc, char **argv);
 
 #endif

@@ -13,7 +13,7 @@ enum { PAGE_OCTETS = 120 * 1024 };
 struct answers {
     struct answers_setup setup;
     struct list questions;
-    struct offload *history; /* NULL until somebody asks */
+    struct offload *history, *people; /* NULL until somebody asks */
 };
 
 struct question {
@@ -42,7 +42,8 @@ struct question {
     bool proving;       /* keeper or directory owe an answer */
     struct auth_exchange *exchange;
     struct timer timer;
-    struct tracing *tracing; /* answer_trace.c's */
+    struct tracing *tracing;        /* answer_trace.c's */
+    struct people_listing *listing; /* answer_people.c's */
     json_t *request;
     void (*answer)(struct question *q, const json_t *request);
 };
@@ -68,6 +69,10 @@ void answer_pop_list(struct question *q, const json_t *request);
 /* answer_trace.c */
 void answer_trace(struct question *q, const json_t *request);
 void answer_trace_end(struct question *q);
+
+/* answer_people.c */
+void answer_people(struct question *q, const json_t *request);
+void answer_people_end(struct question *q);
 
 /* answer_grants.c */
 void answer_grants_list(struct question *q, const json_t *request);

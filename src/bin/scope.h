@@ -17,8 +17,8 @@ bool scope_sees_recipient(const struct config *c, struct bytes tenant, const str
 bool scope_sees_message(const struct config *c, struct bytes tenant, const struct envelope *e);
 bool scope_steers_message(const struct config *c, struct bytes tenant, const struct envelope *e);
 
-/* --- events ------------------------------------------------------------------------------------
- * The tenant's own are those of its sessions and logins, whole but for the rules that were tried. Of
+/* --- views -------------------------------------------------------------------------------------
+ * Of events, the tenant's own are those of its sessions and logins, whole but for the rules that were tried. Of
  * others' it sees what came for its recipients; and what bears its sender, or tried its login, unless
  * another tenant's session did it: without others' recipients and logins, and what was said to them. */
 struct scope_view { /* on its own feet: for a thread, while configurations change */
@@ -27,6 +27,8 @@ struct scope_view { /* on its own feet: for a thread, while configurations chang
     struct map *domains;
 };
 struct scope_view *scope_view_open(const struct config *c, struct bytes tenant);
+/* Is this mailbox of its domains? */
+bool scope_view_has(const struct scope_view *v, struct bytes mailbox);
 void scope_view_close(struct scope_view **v);
 /* False, or the line as it may be seen. */
 bool scope_sees_event(const struct scope_view *v, struct bytes line, struct buf *out);

@@ -47,6 +47,10 @@ static bool is_of(const struct scope_view *v, struct bytes mailbox, const char *
     return !lower.full && map_find(v->domains, buf_bytes(&lower)) == whose;
 }
 
+bool scope_view_has(const struct scope_view *v, struct bytes mailbox) {
+    return v->tenant.len && is_of(v, mailbox, &own);
+}
+
 /* What a line says about whose it is. */
 struct owner {
     bool its_session, others_session; /* of a tenant */

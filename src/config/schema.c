@@ -287,7 +287,7 @@ const struct setting schema[] = {
       .sentence = "Whether its users may forward automatically to other domains." },
     { "tenant", "admins", &type_mailboxes, IN(tenant, admins), .fallback = "{}",
       .sentence =
-          "Logins that see and steer its queue and see its trace, with --as of postern queue and trace." },
+          "Logins that steer its queue and see its trace, users, aliases and groups: --as LOGIN." },
 
     { "route", "to", &type_patterns, IN(route, to), .min = 1, .fallback = "{\"*\"}",
       .sentence = "Recipients it takes; the most specific route wins." },

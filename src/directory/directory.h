@@ -100,6 +100,11 @@ enum rc directory_db_list(struct directory_db *db, enum directory_kind kind,
                           void (*each)(void *ctx, const struct directory_entry *entry), void *ctx,
                           struct why *why);
 
+/* At most so many addresses of a kind, in their order, behind `after`. */
+enum rc directory_db_addresses(struct directory_db *db, enum directory_kind kind,
+                               struct bytes after, size_t max, struct arena *a, struct strings *out,
+                               struct why *why);
+
 /* A deep copy; NULL stays NULL. */
 struct directory_entry *directory_entry_copy(struct arena *a, const struct directory_entry *from);
 

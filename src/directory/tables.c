@@ -410,6 +410,18 @@ enum rc directory_db_list(struct directory_db *d, enum directory_kind kind,
     return rc;
 }
 
+enum rc directory_db_addresses(struct directory_db *d, enum directory_kind kind, struct bytes after,
+                               size_t max, struct arena *a, struct strings *out, struct why *why) {
+    struct reading r = { .arena = a };
+    enum rc rc =
+        db_run(d->db,
+               "SELECT address FROM entry WHERE kind=?1 AND address>?2"
+               " ORDER BY address LIMIT ?3",
+               DB_VALUES(DB_INT(kind), DB_TEXT(after), DB_INT((int64_t)max)), on_text, &r, why);
+    *out = (struct strings){ r.count, r.list };
+    return rc;
+}
+
 /* --- writing ----------------------------------------------------------------------------------- */
 
 static enum rc refuse(struct why *why, const char *reason, struct bytes address, const char *text) {

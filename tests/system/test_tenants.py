@@ -168,3 +168,66 @@ def test_who_is_no_admin_traces_nothing(t):
     server.stop()
     done = server.run("trace", "x", "--as", NORTH, "--password-stdin", input="secret\n")
     assert done.returncode == 69 and "needs the running server" in done.stderr, done
+
+
+def people_as(server, login, *words, password="secret", code=0):
+    out = server.command(*words, "--as", login, "--password-stdin", "--json", input=password + "\n", code=code)
+    return [json.loads(line) for line in out.splitlines()]
+
+
+def test_admin_sees_its_own_people(t):
+    server, _ = world(t, TEXT, users=USERS, sink=False)
+    server.command("alias", "add", "sales@northwind.example", "anna@northwind.example")
+    server.command("alias", "add", "sales@contoso.example", "carl@contoso.example")
+    server.command("group", "add", "all@northwind.example", "anna@northwind.example", NORTH)
+    server.command("group", "add", "all@contoso.example", "carl@contoso.example")
+    for kind, mine, theirs in (("user", {NORTH, "anna@northwind.example"}, "carl@contoso.example"),
+                               ("alias", {"sales@northwind.example"}, "sales@contoso.example"),
+                               ("group", {"all@northwind.example"}, "all@contoso.example")):
+        whole = {e["address"]: e for e in map(json.loads, server.command(kind, "list", "--json").splitlines())}
+        seen = people_as(server, NORTH, kind, "list")
+        assert [e["address"] for e in seen] == sorted(mine) and all(e == whole[e["address"]] for e in seen), seen
+        assert [e["address"] for e in people_as(server, CONTOSO, kind, "list")][-1] == theirs
+        # What is another's is as if it were not there, whatever its kind.
+        for other in (theirs, "nobody@northwind.example", "terri@proseware.com", "", "%", "@northwind.example"):
+            words = (kind, "show", other, "--as", NORTH, "--password-stdin")
+            done = server.run(*words, input="secret\n")
+            local = server.run(kind, "show", "nobody@northwind.example")
+            assert done.returncode == local.returncode == 67 and not done.stdout, done
+            assert done.stderr == local.stderr.replace("nobody@northwind.example", other), (done, local)
+        first = sorted(mine)[-1]
+        assert [e["address"] for e in people_as(server, NORTH, kind, "show", first.upper())] == [first]
+        words = server.command(kind, "show", first, "--as", NORTH, "--password-stdin", input="secret\n")
+        assert words.startswith(first) and "{" not in words, words
+        assert first in server.command(kind, "list", "--as", NORTH, "--password-stdin", input="secret\n")
+        for login, password in ((NORTH, "wrong"), ("anna@northwind.example", "secret"), ("terri@proseware.com", "secret")):
+            assert people_as(server, login, kind, "list", password=password, code=69) == []
+        done = server.run(kind, "remove", first, "--as", NORTH, "--password-stdin", input="secret\n")
+        assert done.returncode == 64 and "list and show" in done.stderr, done
+        assert server.command(kind, "show", first)
+    assert "sales@contoso" not in json.dumps(people_as(server, NORTH, "user", "list"))
+    server.command("alias", "remove", "sales@northwind.example")
+    assert people_as(server, NORTH, "alias", "list") == []
+    assert "secret" not in server.log.read_text()
+    server.stop()
+    done = server.run("user", "list", "--as", NORTH, "--password-stdin", input="secret\n")
+    assert done.returncode == 69 and "needs the running server" in done.stderr, done
+
+
+def test_many_people_and_a_large_group(t):
+    server, _ = world(t, TEXT, users=USERS, sink=False)
+    members = "\n".join(f"member{n:05}.with.a.long.name@northwind.example" for n in range(6000))
+    server.command("group", "add", "all@northwind.example", "--stdin", input=members)
+    hashes = "\n".join(f"{who}{n}@{where}.example:$1$abcdefgh$G2Rz7Ys6vcKyhzxQvT7qS."
+                       for n in range(700) for who, where in (("north", "northwind"), ("con", "contoso")))
+    server.command("user", "import", input=hashes)
+    assert len(people_as(server, NORTH, "group", "show", "all@northwind.example")[0]["members"]) == 6000
+    assert len(people_as(server, NORTH, "group", "list")[0]["members"]) == 6000
+    users = [e["address"] for e in people_as(server, NORTH, "user", "list")]
+    assert users == sorted([f"north{n}@northwind.example" for n in range(700)] + [NORTH, "anna@northwind.example"])
+    proof = {"command": "people", "as": NORTH, "password": "secret"}
+    for lie in ({}, {"kind": "users"}, {"kind": 1}, {"kind": "user", "address": "x"},
+                {"kind": ["user"], "show": {}}, {"kind": "user", "show": True, "address": "x" * 400}):
+        answer = ask_as_nobody(server, dict(proof, **lie))
+        assert len(answer) == 1 and "error" in answer[0], (lie, answer)
+    assert "only root" in ask_as_nobody(server, {"command": "people", "kind": "user"})[0]["error"]

@@ -248,6 +248,35 @@ static void lists_are_in_order(void **state) {
     assert_string_equal(buf_text(&b), "c@a.example ");
 }
 
+static void assert_page(struct fixture *f, const char *after, size_t max, const char *expected) {
+    char memory[256];
+    struct buf b = buf_fixed(memory, sizeof memory);
+    struct arena *a = arena_open();
+    struct strings page;
+    assert_int_equal(
+        directory_db_addresses(f->db, DIRECTORY_USER, bytes_str(after), max, a, &page, &f->why),
+        OK);
+    for (size_t i = 0; i < page.count; i++) {
+        buf_add(&b, page.list[i]);
+        buf_char(&b, ' ');
+    }
+    assert_string_equal(buf_text(&b), expected);
+    arena_close(&a);
+}
+
+static void pages_follow_each_other(void **state) {
+    struct fixture *f = *state;
+    add(f, "b@a.example");
+    add(f, "a@a.example");
+    add(f, "c@a.example");
+    alias(f, "aa@a.example", "a@a.example");
+    assert_page(f, "", 2, "a@a.example b@a.example ");
+    assert_page(f, "b@a.example", 2, "c@a.example ");
+    assert_page(f, "b", 1, "b@a.example ");
+    assert_page(f, "c@a.example", 2, "");
+    assert_page(f, "", 0, "");
+}
+
 static void everything_is_there_after_opening_again(void **state) {
     struct fixture *f = *state;
     struct stat st;
@@ -309,6 +338,7 @@ int main(void) {
         CASE(rights_to_send_as_others),
         CASE(disabled_and_removed_users),
         CASE(lists_are_in_order),
+        CASE(pages_follow_each_other),
         CASE(everything_is_there_after_opening_again),
         CASE(a_file_that_is_not_there_is_not_made_unasked),
         CASE(a_damaged_file_is_our_fault),
