@@ -220,6 +220,8 @@ def test_pop_app_passwords_open_nothing(t):
     read(WORD)
     assert windows(server) == [(TERRI, HOTEL)] and sends(server, HOTEL).code == 250
     read(words["pop3"])
+    again = server.run("user", "app-password", "add", TERRI, "pop3", "--service", "pop3")
+    assert again.returncode == 65 and "already" in again.stderr, "to change one is to remove it first"
     server.command("user", "app-password", "remove", TERRI, "pop3")
     assert windows(server) == [(TERRI, HOTEL)] and sends(server, HOTEL).code == 250, "that window is another password's"
     client = pop(server, source=HOTEL, user=None)
