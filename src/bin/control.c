@@ -8,12 +8,18 @@
 #include "sys/stream.h"
 
 #include <fcntl.h>
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { REQUEST_MAX = 64 * 1024, STRANGERS_MAX = 64 };
+/* Who is not trusted cannot keep others from asking, by connections that say or read nothing. */
+enum {
+    REQUEST_MAX = 64 * 1024,
+    STRANGERS_MAX = 64,
+    STRANGER_MAX = 16, /* of one account */
+    REQUEST_MS = 10 * 1000,
+    READING_MS = 60 * 1000
+};
 
 struct control {
     struct loop *loop;
@@ -40,6 +46,8 @@ struct asker {
     bool asked, waiting; /* for room, before the next page */
     bool complete;       /* the request is here */
     bool trusted;        /* root, the server's own account, or its group */
+    unsigned uid;
+    struct timer timer; /* a stranger's: for its request, and for reading a page */
 };
 
 static void tell_worker(struct asker *a, enum link_type type) {
@@ -52,6 +60,7 @@ static void tell_worker(struct asker *a, enum link_type type) {
 static void end(struct asker *a, bool all_sent) {
     if (a->asked && !all_sent)
         tell_worker(a, LINK_STOP);
+    timer_clear(&a->timer);
     list_remove(&a->control->askers, &a->node);
     stream_close(&a->stream);
     buf_free(&a->request);
@@ -78,6 +87,15 @@ static void ask_next(struct asker *a) {
     a->asked = true;
 }
 
+static void on_late(void *ctx) {
+    end(ctx, false);
+}
+
+static void wait_for(struct asker *a, int64_t ms) {
+    if (!a->trusted)
+        timer_set(a->control->loop, &a->timer, ms, on_late, a);
+}
+
 static struct asker *find(struct control *c, uint64_t question) {
     LIST_EACH(&c->askers, n) {
         struct asker *a = CONTAINER_OF(n, struct asker, node);
@@ -99,10 +117,12 @@ void control_answer(struct control *c, uint64_t question, struct bytes lines,
         ask_next(a);
         return;
     }
-    if (room)
+    if (room) {
         tell_worker(a, LINK_NEXT);
-    else
-        a->waiting = true;
+        return;
+    }
+    a->waiting = true;
+    wait_for(a, READING_MS);
 }
 
 void control_worker_gone(struct control *c, unsigned worker) {
@@ -122,26 +142,8 @@ static void on_writable(void *ctx) {
     if (!a->waiting)
         return;
     a->waiting = false;
+    timer_clear(&a->timer);
     tell_worker(a, LINK_NEXT);
-}
-
-/* The request goes on with the operator_name's name put in by us. */
-static bool sign_request(struct asker *a, struct bytes line) {
-    json_t *json = json_loadb(line.at, line.len, 0, NULL);
-    if (!json_is_object(json)) {
-        json_decref(json);
-        return false;
-    }
-    json_object_set_new(json, "trusted", json_boolean(a->trusted));
-    json_object_set_new(json, "operator", json_stringn(a->operator_name.at, a->operator_name.len));
-    char *text = json_dumps(json, JSON_COMPACT);
-    json_decref(json);
-    buf_clear(&a->request);
-    buf_str(&a->request, text ? text : "{}");
-    if (text)
-        explicit_bzero(text, strlen(text)); /* there may be a password in it */
-    free(text);
-    return !a->request.full;
 }
 
 /* When the whole request and the operator's name are here. */
@@ -150,9 +152,10 @@ static void go_on(struct asker *a) {
     a->complete = at >= 0 || a->request.full;
     if (!a->complete || !a->operator_name.len)
         return;
+    timer_clear(&a->timer);
     struct bytes line =
         arena_copy(a->arena, bytes_first(buf_bytes(&a->request), at < 0 ? 0 : (size_t)at));
-    if (!sign_request(a, line)) {
+    if (!control_sign(line, a->trusted, a->operator_name, &a->request)) {
         stream_write(a->stream, B("{\"error\":\"the request is no JSON object on one line\"}\n"));
         end(a, true);
         return;
@@ -196,6 +199,16 @@ static void on_end(void *ctx, int error) {
     end(ctx, false);
 }
 
+static bool has_room(const struct control *c, unsigned uid) {
+    size_t strangers = 0, same = 0;
+    LIST_EACH(&c->askers, n) {
+        const struct asker *a = CONTAINER_OF(n, struct asker, node);
+        strangers += !a->trusted;
+        same += !a->trusted && a->uid == uid;
+    }
+    return strangers < STRANGERS_MAX && same < STRANGER_MAX;
+}
+
 static void on_accept(void *ctx, struct stream *s) {
     static const struct stream_handler handler = { .on_read = on_read,
                                                    .on_end = on_end,
@@ -208,13 +221,14 @@ static void on_accept(void *ctx, struct stream *s) {
         return;
     }
     bool trusted = uid == 0 || uid == geteuid() || stream_peer_in_group(s, c->group);
-    if (!trusted && c->askers.count >= STRANGERS_MAX) {
+    if (!trusted && !has_room(c, uid)) {
         stream_abort(&s);
         return;
     }
     struct arena *arena = arena_open();
     struct asker *a = ARENA_NEW(arena, struct asker);
     a->trusted = trusted;
+    a->uid = uid;
     a->control = c;
     a->arena = arena;
     a->stream = s;
@@ -222,6 +236,7 @@ static void on_accept(void *ctx, struct stream *s) {
     a->request = buf_grow(REQUEST_MAX);
     list_append(&c->askers, &a->node);
     stream_attach(s, &handler, a);
+    wait_for(a, REQUEST_MS);
     want_name(a, uid);
 }
 

@@ -4,11 +4,11 @@
  * administers a tenant (answer_as.c); the operator's name is taken from the socket, not from the request.
  *
  * A question is asked of one worker after the other, each telling what it has; pages wait until the
- * command has read. Runs in the parent. */
+ * command has read; a stranger that does not ask, or does not read, is sent away. Runs in the parent. */
 #ifndef BIN_CONTROL_H
 #define BIN_CONTROL_H
 
-#include "base/bytes.h"
+#include "base/buf.h"
 #include "bin/link.h"
 
 struct control;
@@ -20,6 +20,10 @@ void control_serve(struct control *c, unsigned workers,
                    void *ctx);
 void control_answer(struct control *c, uint64_t question, struct bytes lines, enum answer_end end);
 void control_worker_gone(struct control *c, unsigned worker);
+
+/* control_sign.c: a line of the peer's as a request, with "trusted" and "operator" put in by us; false:
+ * it is no JSON object, or too long. */
+bool control_sign(struct bytes line, bool trusted, struct bytes operator_name, struct buf *out);
 
 /* --- the command's side --- */
 /* Asks the server of this configuration, blocking: each(line) for every line that comes back. False

@@ -231,3 +231,48 @@ def test_many_people_and_a_large_group(t):
         answer = ask_as_nobody(server, dict(proof, **lie))
         assert len(answer) == 1 and "error" in answer[0], (lie, answer)
     assert "only root" in ask_as_nobody(server, {"command": "people", "kind": "user"})[0]["error"]
+
+
+def connect_as(server, uid):
+    """A connection to the control socket of a process that becomes this account, and only holds it."""
+    folder = os.open(server.state / "run", os.O_RDONLY)
+    mine, theirs = socket.socketpair(socket.AF_UNIX)
+    child = os.fork()
+    if not child:
+        try:
+            os.setgroups([])
+            os.setgid(uid)
+            os.setuid(uid)
+            s = socket.socket(socket.AF_UNIX)
+            s.connect(f"/proc/self/fd/{folder}/control.sock")
+            socket.send_fds(theirs, [b"x"], [s.fileno()])
+        finally:
+            os._exit(0)
+    theirs.close()
+    os.close(folder)
+    _, fds, _, _ = socket.recv_fds(mine, 1, 1)
+    mine.close()
+    os.waitpid(child, 0)
+    return socket.socket(fileno=fds[0])
+
+
+def test_strangers_who_say_nothing(t):
+    server, _ = world(t, TEXT, users=USERS, sink=False)
+    silent = [connect_as(server, 65534) for _ in range(20)]
+    # One account has sixteen; those beyond are closed, and the others are there for other accounts and for root.
+    for s in silent:
+        s.settimeout(30)
+    assert all(s.recv(1) == b"" for s in silent[16:])
+    other = connect_as(server, 65533)
+    other.settimeout(30)
+    for junk in (b"{" * 70000, b"\n", b"[]\n", b'{"a":"\\u0000"}\n', b"\xff\xfe\n"):
+        with connect_as(server, 65533) as s:
+            s.settimeout(30)
+            s.sendall(junk)
+            assert b"no JSON object" in s.recv(1000), junk
+    other.sendall(b'{"command":"queue-list"}\n')
+    assert b"only root" in other.recv(1000)
+    assert server.queue() == []
+    # Who has not asked after ten seconds goes.
+    assert all(s.recv(1) == b"" for s in silent[:16])
+    assert len(ask_as_nobody(server, {"command": "people", "kind": "user", "as": NORTH, "password": "secret"})) == 2
