@@ -61,11 +61,20 @@ static const struct service_row {
     /* A second socket, for the keeper; and with it secrets that workers are not given. */
     const char *keeper_socket;
 } services[KINDS] = {
-    [KIND_KEEPER] = { "run/keeper.sock", "--child=keeper", true, false, NULL },
-    [KIND_RESOLVER] = { "run/resolver.sock", "--child=resolver", false, false, NULL },
-    [KIND_PAM] = { "run/pam.sock", "--child=pam", true, true, has_pam },
-    [KIND_FETCHER] = { "run/fetcher.sock", "--child=fetcher", true, false, config_needs_fetcher,
-                       "run/tokens.sock" },
+    [KIND_KEEPER] = { .socket = "run/keeper.sock",
+                      .argument = "--child=keeper",
+                      .as_keeper = true },
+    [KIND_RESOLVER] = { .socket = "run/resolver.sock", .argument = "--child=resolver" },
+    [KIND_PAM] = { .socket = "run/pam.sock",
+                   .argument = "--child=pam",
+                   .as_keeper = true,
+                   .keeper_calls = true,
+                   .is_wanted = has_pam },
+    [KIND_FETCHER] = { .socket = "run/fetcher.sock",
+                       .argument = "--child=fetcher",
+                       .as_keeper = true,
+                       .is_wanted = config_needs_fetcher,
+                       .keeper_socket = "run/tokens.sock" },
 };
 
 struct parent;

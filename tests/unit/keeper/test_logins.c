@@ -354,8 +354,8 @@ static void certificates_that_cannot_be(void **state) {
         "ca:x name:y",
         "ca:/x name:",
         "ca:/x",
-        "spki-sha256:"
-        "zz31323334353637383961626364656630313233343536373839616263646566"
+        ("spki-sha256:"
+         "zz31323334353637383961626364656630313233343536373839616263646566"),
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         assert_int_equal(secrets_allow_certificate(f->secrets, TERRI, bytes_str(bad[i]), &f->why),
