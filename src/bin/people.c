@@ -242,10 +242,7 @@ static int run_as(const struct people_command *c, const struct options *o, struc
                   struct bytes file, const struct bytes *words) {
     bool show = bytes_equal(words[0], B("show"));
     if (!show && !bytes_equal(words[0], B("list")))
-        return options_misuse(o,
-                              "--as goes with list and show: a tenant's administrator sees its "
-                              "%ss; root changes them",
-                              c->name);
+        return options_misuse(o, "--as goes with list and show; to change something is for root");
     p->arena = arena_open();
     int code = load(p, file);
     if (code == EX_OK)
