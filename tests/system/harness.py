@@ -303,11 +303,11 @@ class Server:
         return done.stdout
 
     def run(self, *words, input=None, binary=None):
-        head = 2 if words[0] in ("queue", "user", "alias", "pop", "grants") else 1
+        head = 2 if words[0] in ("queue", "user", "alias", "group", "pop", "grants") else 1
         line = [str(binary or self.binary), *words[:head], "-c", str(self.file), *words[head:]]
         done = subprocess.run(line, input=input, text=True, capture_output=True, env=self.environment, timeout=60)
         assert not COMPLAINTS.search(done.stderr), done.stderr
-        if words[0] in ("user", "alias"):
+        if words[0] in ("user", "alias", "group"):
             time.sleep(0.06)  # what a worker has just looked up holds for 50 ms
         return done
 
