@@ -11,7 +11,8 @@
 
 int cmd_group(int argc, char **argv);
 
-enum { MEMBERS_MAX = 20000, INPUT_MAX = MEMBERS_MAX * 300 };
+/* One more than a group may have: the directory says so, and none is left out in silence. */
+enum { WORDS_MAX = 20001, INPUT_MAX = WORDS_MAX * 300 };
 
 static bool from_stdin; /* --stdin: members, one a line */
 
@@ -47,14 +48,14 @@ struct members {
 };
 
 static void add_words(struct members *m, const struct bytes *words, size_t count) {
-    for (size_t i = 0; i < count && m->count < MEMBERS_MAX; i++)
+    for (size_t i = 0; i < count && m->count < WORDS_MAX; i++)
         m->list[m->count++] = words[i];
 }
 
 /* One a line; what follows "#" and empty lines are left out. */
 static void add_lines(struct members *m, struct bytes text) {
     struct bytes line, word;
-    while (bytes_split(&text, '\n', &line) && m->count < MEMBERS_MAX) {
+    while (bytes_split(&text, '\n', &line) && m->count < WORDS_MAX) {
         bytes_split(&line, '#', &word);
         word = bytes_trim(word);
         if (word.len)
@@ -84,7 +85,7 @@ static int read_lines(struct people *p, struct members *m) {
 
 static int read_members(struct people *p, const struct bytes *words, size_t count,
                         struct members *m) {
-    m->list = ARENA_ARRAY(p->arena, MEMBERS_MAX, struct bytes);
+    m->list = ARENA_ARRAY(p->arena, WORDS_MAX, struct bytes);
     add_words(m, words, count);
     return from_stdin ? read_lines(p, m) : EX_OK;
 }
