@@ -1,4 +1,4 @@
-/* fuzz_report: a report about a message and a reply of any octets. What is written has CRLF line ends
+/* fuzz_report: a report about a message and a reply of any octets, and the answer of a user who is away. What is written has CRLF line ends
  * only, no line over 998 octets, and exactly the fields and parts it should. The first octet chooses
  * the kind, then lines up to an empty one are the reply, its host, the recipient; the rest is the
  * message. */
@@ -27,6 +27,26 @@ static void check_header(struct bytes text) {
     header_summarise(text, &s);
     MUST(s.complete && !s.malformed && s.from_fields == 1 && s.date_fields == 1);
     MUST(s.message_id_fields == 1 && s.bcc_fields == 0 && s.received_fields == 0);
+}
+
+static void check_vacation(struct bytes about, struct bytes id, struct bytes to, struct bytes text,
+                           struct arena *a) {
+    const struct report_vacation v = { .user = to,
+                                       .to = to,
+                                       .text = bytes_first(text, 16 * 1024),
+                                       .subject = bytes_first(id, about.len % 2 ? 200 : 0),
+                                       .about = about,
+                                       .references = text,
+                                       .message_id = id,
+                                       .hostname = B("h.example"),
+                                       .id = about,
+                                       .now = 1795167000000 };
+    struct buf message = buf_grow(128 * 1024);
+    report_vacation_write(&v, a, &message);
+    MUST(!message.full);
+    check_lines(buf_bytes(&message));
+    check_header(buf_bytes(&message));
+    buf_free(&message);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
@@ -76,6 +96,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         MUST(message.len == 0);
     }
     buf_free(&message);
+    check_vacation(reply, host, recipient, rest, a);
     arena_close(&a);
     return 0;
 }

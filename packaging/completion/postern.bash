@@ -9,9 +9,9 @@ _postern_words() {
 		why) echo '-c --client --proxy --local --listener --tls --user --app-password --mechanism --certificate --local-user --popped --listed --retried --helo
 			--from --to --header-from --sender-header --reply-to --size --recipients --sent --probe --at
 			--offline --json --batch --from-fields --help' ;;
-		user) echo 'add passwd list show remove disable enable allow-sender deny-sender forward import
+		user) echo 'add passwd list show remove disable enable allow-sender deny-sender forward vacation import
 			app-password allow-certificate deny-certificate
-			-c --as --json --password-stdin --hash-stdin --no-password --keep-copy --reversible --service --sender --network
+			-c --as --json --password-stdin --hash-stdin --no-password --keep-copy --text-stdin --subject --from --until --reversible --service --sender --network
 			--help' ;;
 		alias) echo 'add list show remove -c --as --password-stdin --json --help' ;;
 		grants) echo 'list resume -c --all --json --help' ;;

@@ -18,7 +18,11 @@ enum {
     HEADER_MAX = 256 * 1024, /* octets of a header section */
     HEADER_MAILBOXES = 2000, /* read from From, Sender and Reply-To together */
     DELIVERED_TO_MAX = 100,  /* fields that are looked at; longer loops end by Received */
-    ERRORS_MAX = 20,         /* refusals in a session before 421 */
+    ADDRESSED_MAX =
+        256,           /* mailboxes of To and Cc in which somebody who is away looks for himself */
+    SUBJECT_MAX = 800, /* octets, for an automatic answer */
+    REFERENCES_MAX = 900, /* the last of them */
+    ERRORS_MAX = 20,      /* refusals in a session before 421 */
     SECURE_TIMEOUT = 60 * 1000,
     ANSWER_GRACE = 30 * 1000, /* for a client to take what we wrote */
     PROGRESS = 512,           /* octets without a reply that count as progress */
@@ -78,6 +82,9 @@ struct transaction {
     struct bytes message_header_id;
     struct bytes *delivered_to; /* where it has been, by its header */
     size_t delivered_to_count;
+    struct bytes *addressed; /* mailboxes of To, Cc, Resent-To, Resent-Cc */
+    size_t addressed_count;
+    bool automatic; /* the header says that a program or a list sent it */
     bool no_tls_required;
     struct bytes *counted; /* keys: facts.counted */
     struct held *held;     /* places in limits, the newest first */

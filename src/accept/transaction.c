@@ -4,6 +4,7 @@
 #include "base/must.h"
 #include "base/num.h"
 #include "message/address.h"
+#include "message/automatic.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -329,6 +330,60 @@ static void note_delivered_to(struct transaction *tx, struct bytes value) {
     tx->delivered_to[tx->delivered_to_count++] = arena_copy(tx->arena, bytes_trim(value));
 }
 
+/* Mail for others needs none of it. */
+static bool may_be_answered(const struct transaction *tx) {
+    for (size_t i = 0; i < tx->envelope.count; i++)
+        if (!tx->envelope.recipients[i].connector.len)
+            return tx->envelope.sender.len && !automatic_sender(tx->envelope.sender);
+    return false;
+}
+
+static void note_addressed(struct transaction *tx, const struct header_field *field) {
+    static const struct bytes names[] = {
+        { "To", 2 }, { "Cc", 2 }, { "Resent-To", 9 }, { "Resent-Cc", 9 }
+    };
+    size_t room = ADDRESSED_MAX - tx->addressed_count;
+    for (size_t i = 0; i < COUNT_OF(names) && room; i++) {
+        if (!bytes_equal_nocase(field->name, names[i]))
+            continue;
+        struct bytes found[ADDRESSED_MAX];
+        size_t count = header_mailboxes(field->value, tx->arena, found, room);
+        if (!tx->addressed)
+            tx->addressed = ARENA_ARRAY(tx->arena, ADDRESSED_MAX, struct bytes);
+        for (size_t j = 0; j < count && j < room; j++)
+            tx->addressed[tx->addressed_count++] = arena_copy(tx->arena, found[j]);
+        return;
+    }
+}
+
+/* The end of the last References field, or of In-Reply-To where there is none (RFC 5322 section
+ * 3.6.4). What is cut in two there is no message id any more, and left out of the answer. */
+static struct bytes read_references(struct transaction *tx, struct bytes text) {
+    struct header_field field;
+    if (!header_find(text, B("References"), &field) && !header_find(text, B("In-Reply-To"), &field))
+        return BYTES_NONE;
+    struct bytes value = header_unfold(field.value, tx->arena);
+    return value.len > REFERENCES_MAX ? bytes_skip(value, value.len - REFERENCES_MAX) : value;
+}
+
+/* What decides whether somebody who is away answers by itself, and what the answer refers to. */
+static void read_for_answer(struct transaction *tx, struct bytes text,
+                            const struct header_summary *summary) {
+    struct bytes rest = text;
+    struct header_field field;
+    if (!may_be_answered(tx))
+        return;
+    while (!tx->automatic && header_next(&rest, &field) == HEADER_FIELD) {
+        tx->automatic = automatic_field(&field);
+        note_addressed(tx, &field);
+    }
+    if (tx->automatic)
+        return;
+    tx->envelope.subject =
+        arena_copy(tx->arena, header_unfold(bytes_first(summary->subject, SUBJECT_MAX), tx->arena));
+    tx->envelope.references = arena_copy(tx->arena, read_references(tx, text));
+}
+
 /* Everything the header rules look at, of every field: a second one is not passed over. */
 static void read_senders(struct transaction *tx, struct bytes text) {
     static const char *const names[] = { "From", "Sender", "Reply-To" };
@@ -372,6 +427,7 @@ static void take_header(struct session *s, struct bytes text) {
     tx->no_tls_required =
         bytes_equal_nocase(bytes_trim(summary.tls_required), B("No")); /* RFC 8689 section 5 */
     read_senders(tx, text);
+    read_for_answer(tx, text, &summary);
 
     struct message_id id = store_draft_id(tx->draft);
     struct envelope *e = &tx->envelope;
@@ -552,6 +608,10 @@ static void fill_envelope(struct session *s) {
     e->flags |= ENVELOPE_LOOKED | (tx->has_8bit ? ENVELOPE_FOUND_8BIT : 0);
     e->delivered_to = tx->delivered_to;
     e->delivered_to_count = tx->delivered_to_count;
+    e->addressed = tx->addressed;
+    e->addressed_count = tx->addressed_count;
+    if (tx->automatic)
+        e->flags |= ENVELOPE_AUTOMATIC;
     if (tx->submitted)
         e->flags |= ENVELOPE_SUBMITTED;
     if (tx->no_tls_required)

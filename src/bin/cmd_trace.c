@@ -98,6 +98,13 @@ static void outcome(const json_t *e) {
     }
 }
 
+static void answered(const json_t *e) {
+    part(e, "by", "from");
+    part(e, "to", "to");
+    part(e, "message", "answer");
+    part(e, "", "text");
+}
+
 static void other(const json_t *e) {
     part(e, "message", "message");
     part(e, "login", "login");
@@ -111,9 +118,12 @@ static const struct {
     const char *event;
     void (*print)(const json_t *e);
 } printers[] = {
-    { "accepted", accepted }, { "refused", refused },  { "relayed", outcome },
-    { "delivered", outcome }, { "deferred", outcome }, { "bounced", outcome },
-    { "expanded", outcome },  { "held", outcome },     { "removed", outcome },
+    { "accepted", accepted },        { "refused", refused },
+    { "relayed", outcome },          { "delivered", outcome },
+    { "deferred", outcome },         { "bounced", outcome },
+    { "expanded", outcome },         { "held", outcome },
+    { "removed", outcome },          { "vacation-answered", answered },
+    { "vacation-silent", answered },
 };
 
 static void each(void *ctx, struct bytes line) {

@@ -613,6 +613,10 @@ static int forward(struct people *p, const struct bytes *words, size_t count) {
     return user_forward(p, &mail, words, count);
 }
 
+static int vacation(struct people *p, const struct bytes *words, size_t count) {
+    return user_vacation(p, &mail, words, count);
+}
+
 static const struct people_action actions[] = {
     { "add", "ADDRESS", "make a user; asks for the password", 1, 1, add, true },
     { "passwd", "ADDRESS", "set another password", 1, 1, passwd, true },
@@ -624,6 +628,8 @@ static const struct people_action actions[] = {
     { "allow-sender", "ADDRESS PATTERN", "let a user send as others", 2, 2, allow_sender, false },
     { "deny-sender", "ADDRESS PATTERN", "take that right back", 2, 2, deny_sender, false },
     { "forward", "ADDRESS TARGET...|off", "send its mail on to others", 2, 21, forward, false },
+    { "vacation", "ADDRESS [off|show]", "answer for a user who is away (--text-stdin)", 1, 2,
+      vacation, false },
     { "import", "[FILE]", "users and hashes of another system, LOGIN:HASH a line", 0, 1, import,
       true },
     { "app-password", "add|list|remove ADDRESS [NAME]", "passwords beside the login's own", 1, 3,
@@ -644,6 +650,21 @@ int cmd_user(int argc, char **argv) {
         { .name = "--keep-copy",
           .help = "forward: a copy stays in the mailbox",
           .flag = &mail.keep_copy },
+        { .name = "--text-stdin",
+          .help = "vacation: the text of the answer from standard input",
+          .flag = &mail.text_stdin },
+        { .name = "--subject",
+          .value = "TEXT",
+          .help = "vacation: the subject, in place of Auto: and the sender's",
+          .text = &mail.subject },
+        { .name = "--from",
+          .value = "DAY",
+          .help = "vacation: the first day, 2026-12-24",
+          .text = &mail.from },
+        { .name = "--until",
+          .value = "DAY",
+          .help = "vacation: the last day",
+          .text = &mail.until },
         { .name = "--reversible",
           .help = "add, passwd: keep the password itself too, encrypted: CRAM-MD5 needs it",
           .flag = &given.reversible },

@@ -4,6 +4,7 @@
  *
  *     STATE/                the parent's, 0755
  *       directory/directory.db   run_as, 0700: users, aliases; no secrets
+ *       directory/answered.db    run_as: whom vacations have answered
  *       spool/              run_as, 0700
  *       mail/               run_as, 0700 (or wherever mail_dir is)
  *       history/            run_as, 0700

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sysexits.h>
+#include <time.h>
 #include <unistd.h>
 
 /* --- opening ----------------------------------------------------------------------------------- */
@@ -154,6 +155,11 @@ static void print_mail(const struct directory_entry *e) {
     print_strings("forward", e->targets);
     if (e->targets.count)
         printf("  %-9s %s\n", "copy", e->keep ? "kept here" : "not kept");
+    if (e->vacation.set)
+        printf("  %-9s %s\n", "vacation",
+               directory_vacation_holds(&e->vacation, (int64_t)time(NULL) * 1000)
+                   ? "answers by itself"
+                   : "set, but not for now");
 }
 
 static void print_group(const struct people *p, const struct directory_entry *e) {

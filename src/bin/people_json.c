@@ -46,6 +46,7 @@ static void json_user(struct buf *b, struct arena *a, const struct directory_ent
     json_strings(b, "forward", e->targets);
     if (e->targets.count)
         json_flag(b, "keep_copy", e->keep);
+    json_flag(b, "vacation", e->vacation.set);
 }
 
 static void json_group(struct buf *b, struct arena *a, const struct directory_entry *e) {

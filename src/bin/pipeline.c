@@ -5,6 +5,7 @@
 #include "base/event.h"
 #include "base/must.h"
 #include "bin/alarm.h"
+#include "bin/vacation.h"
 #include "decide/decide.h"
 #include "deliver/deliver.h"
 #include "report/report.h"
@@ -37,8 +38,9 @@ struct pipeline {
     struct schedule *schedule;
     struct deliver *deliver;
     struct alarm *alarm;
+    struct vacations *vacations;
     unsigned draining; /* stages that have not come to rest */
-    unsigned alarms;   /* mails to the postmaster that are not on disk yet */
+    unsigned letters;  /* of our own that are not on disk yet: alarms, automatic answers */
     bool at_rest;
     void (*on_idle)(void *ctx);
     void *idle_ctx;
@@ -130,9 +132,26 @@ static void deliver_for(void *ctx, const struct job *job) {
     deliver_begin(p->deliver, job);
 }
 
+static bool has_arrived(const struct outcome *o) {
+    return o->kind == OUTCOME_DELIVERED || o->kind == OUTCOME_RELAYED;
+}
+
+/* Its user may be away: then there is an answer. */
+static void answer_for(struct pipeline *p, const struct job *job, uint32_t recipient) {
+    const struct tenant *t =
+        resolve_tenant(p->config, job->envelope, &job->envelope->recipients[recipient]);
+    struct bytes tenant = t ? t->name : BYTES_NONE;
+    if (vacations_delivered(p->vacations, job, recipient, tenant,
+                            config_hostname(p->config, tenant)))
+        p->letters++;
+}
+
 static void delivered(void *ctx, const struct job *job, const struct outcome *outcomes,
                       size_t count) {
     struct pipeline *p = ctx;
+    for (size_t i = 0; i < count; i++)
+        if (has_arrived(&outcomes[i]))
+            answer_for(p, job, outcomes[i].recipient);
     schedule_outcomes(p->schedule, job->id, job->next_hop, outcomes, count);
 }
 
@@ -304,18 +323,22 @@ static void report_for(void *ctx, const struct job *job, const struct outcome *o
 /* --- events -> accept's inner door ------------------------------------------------------- */
 
 static void check_idle(struct pipeline *p) {
-    if (!p->on_idle || p->draining || p->alarms || p->at_rest)
+    if (!p->on_idle || p->draining || p->letters || p->at_rest)
         return;
     p->at_rest = true;
     p->on_idle(p->idle_ctx);
 }
 
-static void alarm_done(void *ctx, enum rc rc, const struct message_id *id) {
+static void letter_done(void *ctx) {
     struct pipeline *p = ctx;
+    p->letters--;
+    check_idle(p);
+}
+
+static void alarm_done(void *ctx, enum rc rc, const struct message_id *id) {
     (void)rc;
     (void)id;
-    p->alarms--;
-    check_idle(p);
+    letter_done(ctx);
 }
 
 /* Nobody waits for these but the end: what is at rest begins nothing. */
@@ -323,8 +346,17 @@ static void send_alarm(void *ctx, struct bytes to, struct bytes message) {
     struct pipeline *p = ctx;
     if (p->at_rest)
         return;
-    p->alarms++;
+    p->letters++;
     accept_report(p->accept, to, BYTES_NONE, message, alarm_done, p);
+}
+
+/* --- delivered -> report -> accept's inner door ------------------------------------------ */
+
+static void send_answer(void *ctx, struct bytes to, struct bytes tenant, struct bytes message,
+                        void (*on_done)(void *arg, enum rc rc, const struct message_id *id),
+                        void *arg) {
+    struct pipeline *p = ctx;
+    accept_report(p->accept, to, tenant, message, on_done, arg);
 }
 
 void pipeline_alarm(struct pipeline *p, const char *name, struct bytes line) {
@@ -402,6 +434,11 @@ struct pipeline *pipeline_open(const struct pipeline_setup *setup, const struct 
                                                  .send = send_alarm,
                                                  .ctx = p });
     event_listen(alarm_event, p->alarm);
+    p->vacations = vacations_open(&(struct vacations_setup){ .loop = setup->loop,
+                                                             .directory = setup->directory,
+                                                             .send = send_answer,
+                                                             .on_end = letter_done,
+                                                             .ctx = p });
     return p;
 }
 
@@ -475,6 +512,7 @@ void pipeline_close(struct pipeline **pp) {
         return;
     event_unlisten(alarm_event, p->alarm);
     alarm_close(&p->alarm);
+    vacations_close(&p->vacations);
     schedule_close(&p->schedule);
     deliver_close(&p->deliver);
     accept_close(&p->accept);

@@ -4,6 +4,7 @@
  *
  * The cache is touched on the loop only; the database on the thread only; a batch belongs to the
  * thread from its start to its end. */
+#include "directory/answered.h"
 #include "directory/internal.h"
 
 #include "base/list.h"
@@ -34,6 +35,7 @@ struct directory {
     struct offload *offload;
     struct directory_db *tables; /* the thread's */
     bool create;                 /* the thread's: the file may still have to be made */
+    struct answered *answered;
 
     struct timer turn;
     struct list waiting;
@@ -64,6 +66,7 @@ enum rc directory_open(struct loop *l, const char *file, struct directory **out,
     d->loop = l;
     d->offload = offload_open(l, "directory");
     d->tables = tables_new(file);
+    d->answered = answered_open(l, file);
     /* A file that cannot be opened now is no reason not to start: every lookup says so (451). */
     db_ready(tables_db(d->tables), true, NULL);
     list_init(&d->waiting);
@@ -102,6 +105,7 @@ void directory_close(struct directory **out) {
     drop_all(&d->batch);
     drop_all(&d->answers);
     directory_db_close(&d->tables);
+    answered_close(&d->answered);
     map_close(&d->cache);
     arena_close(&d->cache_arena);
     arena_close(&d->batch_arena);
@@ -160,6 +164,12 @@ void directory_cancel(struct directory *d, void *ctx) {
     cancel_in(&d->waiting, ctx, false);
     cancel_in(&d->batch, ctx, false);
     cancel_in(&d->answers, ctx, false);
+    answered_cancel(d->answered, ctx, false);
+}
+
+void directory_claim_answer(struct directory *d, const struct directory_claim *claim,
+                            directory_claimed *on_claimed, void *ctx) {
+    answered_claim(d->answered, claim, on_claimed, ctx);
 }
 
 /* --- answering --------------------------------------------------------------------------------- */

@@ -32,6 +32,18 @@ void directory_find_whole(struct directory *d, struct bytes address, directory_f
  * may be empty. OK and an entry (its address alone): yes; OK and NULL: no. */
 void directory_find_member(struct directory *d, struct bytes group, struct bytes login,
                            struct bytes sender, directory_found *on_found, void *ctx);
+/* Whether `user` may answer `sender` by itself now: once within `pause` ms. It is on the disk before
+ * on_claimed comes, once, later; then nobody else gets it: whatever becomes of the answer, there is no
+ * second (answered.h says where and why). TEMP: it could not be written, so there is no answer. */
+struct directory_claim {
+    struct bytes user, sender;
+    int64_t now, pause; /* wall ms, ms */
+};
+enum directory_claim_result { DIRECTORY_CLAIMED, DIRECTORY_CLAIMED_BEFORE, DIRECTORY_CLAIMS_FULL };
+typedef void directory_claimed(void *ctx, enum rc rc, enum directory_claim_result result,
+                               const struct why *why);
+void directory_claim_answer(struct directory *d, const struct directory_claim *claim,
+                            directory_claimed *on_claimed, void *ctx);
 /* No callbacks with this ctx any more. */
 void directory_cancel(struct directory *d, void *ctx);
 
@@ -80,9 +92,10 @@ enum rc directory_group_moderator(struct directory_db *db, struct bytes address,
 enum rc directory_user_forward(struct directory_db *db, struct bytes address,
                                const struct bytes *targets, size_t count, bool keep,
                                struct why *why);
-/* text of at most 16 KiB, UTF-8; empty: no answer any more. Times in wall ms; 0: no bound. */
-enum rc directory_user_vacation(struct directory_db *db, struct bytes address, struct bytes text,
-                                int64_t from, int64_t until, struct why *why);
+/* text of at most 16 KiB, subject of one line of at most 200 octets, both UTF-8 (else PERM
+ * directory.text); text empty: no answer any more. */
+enum rc directory_user_vacation(struct directory_db *db, struct bytes address,
+                                const struct directory_vacation *vacation, struct why *why);
 /* Addresses of aliases, groups and users whose mail, or part of it, goes to this one. */
 enum rc directory_db_leading(struct directory_db *db, struct bytes address, struct arena *a,
                              struct strings *out, struct why *why);

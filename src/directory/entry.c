@@ -30,6 +30,7 @@ static void copy_into(struct arena *a, const struct directory_entry *from,
     e->targets = copy_strings(a, from->targets);
     e->plain = copy_plain(a, from);
     e->vacation.text = arena_copy(a, from->vacation.text);
+    e->vacation.subject = arena_copy(a, from->vacation.subject);
     e->rules.owner = arena_copy(a, from->rules.owner);
     e->rules.allowed = copy_patterns(a, from->rules.allowed);
     e->rules.moderators = copy_strings(a, from->rules.moderators);

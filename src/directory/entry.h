@@ -28,9 +28,13 @@ struct directory_rules {
 
 struct directory_vacation {
     bool set;
-    int64_t from, until; /* wall ms; 0: no bound */
-    struct bytes text;   /* UTF-8, only in a whole entry */
+    int64_t from, until;  /* wall ms; 0: no bound */
+    struct bytes text;    /* UTF-8, only in a whole entry */
+    struct bytes subject; /* UTF-8, only in a whole entry; empty: "Auto: " and what was written */
 };
+static inline bool directory_vacation_holds(const struct directory_vacation *v, int64_t wall_ms) {
+    return v->set && wall_ms >= v->from && (!v->until || wall_ms < v->until);
+}
 
 struct directory_entry {
     enum directory_kind kind;

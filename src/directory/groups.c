@@ -4,7 +4,13 @@
 
 #include "base/must.h"
 
-enum { MEMBERS_MAX = 20000, RULES_MAX = 1000, FORWARDS_MAX = 20, TEXT_MAX = 16 * 1024 };
+enum {
+    MEMBERS_MAX = 20000,
+    RULES_MAX = 1000,
+    FORWARDS_MAX = 20,
+    TEXT_MAX = 16 * 1024, /* of an automatic answer */
+    SUBJECT_MAX = 200,
+};
 
 /* --- groups ------------------------------------------------------------------------------------ */
 
@@ -213,22 +219,48 @@ enum rc directory_user_forward(struct directory_db *d, struct bytes address,
     return change_end(&c, rc);
 }
 
-enum rc directory_user_vacation(struct directory_db *d, struct bytes address, struct bytes text,
-                                int64_t from, int64_t until, struct why *why) {
+/* Tabs and line ends are the only controls in a text; in a subject there are none. */
+static bool is_plain(struct bytes text, const char *controls) {
+    for (size_t i = 0; i < text.len; i++) {
+        unsigned char c = (unsigned char)text.at[i];
+        if ((c < ' ' && bytes_find(bytes_str(controls), (char)c) < 0) || c == 127)
+            return false;
+    }
+    return bytes_is_utf8(text);
+}
+
+static enum rc judge_vacation(struct change *c, const struct directory_vacation *v) {
+    if (v->text.len > TEXT_MAX)
+        return change_refuse(c, "directory.limit", "may answer with at most 16 KiB");
+    if (v->subject.len > SUBJECT_MAX)
+        return change_refuse(c, "directory.limit", "may have a subject of at most 200 octets");
+    if (!is_plain(v->text, "\t\r\n"))
+        return change_refuse(c, "directory.text",
+                             "cannot answer with this text: it is not UTF-8, or has control "
+                             "characters in it");
+    if (!is_plain(v->subject, ""))
+        return change_refuse(c, "directory.text",
+                             "cannot answer with this subject: it must be one line of UTF-8");
+    if (v->until && v->until <= v->from)
+        return change_refuse(c, "directory.time", "would be back before it is away");
+    return OK;
+}
+
+enum rc directory_user_vacation(struct directory_db *d, struct bytes address,
+                                const struct directory_vacation *v, struct why *why) {
     struct change c;
     enum rc rc = change_begin(&c, d, address, why);
     if (rc == OK)
         rc = change_need(&c, DIRECTORY_USER);
-    if (rc == OK && text.len > TEXT_MAX)
-        rc = change_refuse(&c, "directory.limit", "may answer with at most 16 KiB");
-    if (rc == OK && until && until <= from)
-        rc = change_refuse(&c, "directory.time", "would be back before it is away");
+    if (rc == OK)
+        rc = judge_vacation(&c, v);
     if (rc == OK)
         rc = change_run(&c, "DELETE FROM vacation WHERE address=?1", DB_VALUES(DB_TEXT(c.address)));
-    if (rc == OK && text.len)
+    if (rc == OK && v->text.len)
         rc = change_run(&c,
-                        "INSERT INTO vacation (address, text, begins, ends) "
-                        "VALUES (?1, ?2, ?3, ?4)",
-                        DB_VALUES(DB_TEXT(c.address), DB_TEXT(text), DB_INT(from), DB_INT(until)));
+                        "INSERT INTO vacation (address, text, begins, ends, subject) "
+                        "VALUES (?1, ?2, ?3, ?4, ?5)",
+                        DB_VALUES(DB_TEXT(c.address), DB_TEXT(v->text), DB_INT(v->from),
+                                  DB_INT(v->until), DB_TEXT(v->subject)));
     return change_end(&c, rc);
 }

@@ -63,6 +63,7 @@ static const char *const steps[] = {
     " begins INTEGER NOT NULL DEFAULT 0,"
     " ends INTEGER NOT NULL DEFAULT 0"
     ") WITHOUT ROWID;",
+    "ALTER TABLE vacation ADD COLUMN subject TEXT NOT NULL DEFAULT '';",
 };
 static const struct db_schema schema = { "backend.directory", steps, COUNT_OF(steps) };
 
@@ -215,6 +216,7 @@ static void on_vacation(void *ctx, const struct db_row *row) {
         .from = db_int(row, 0),
         .until = db_int(row, 1),
         .text = arena_copy(r->arena, db_bytes(row, 2)),
+        .subject = arena_copy(r->arena, db_bytes(row, 3)),
     };
 }
 
@@ -222,7 +224,8 @@ static enum rc read_vacation(struct directory_db *d, struct directory_entry *e, 
                              struct arena *a, struct why *why) {
     struct reading r = { .arena = a, .entry = e };
     return db_run(d->db,
-                  "SELECT begins, ends, CASE ?2 WHEN 1 THEN text ELSE '' END FROM vacation "
+                  "SELECT begins, ends, CASE ?2 WHEN 1 THEN text ELSE '' END,"
+                  " CASE ?2 WHEN 1 THEN subject ELSE '' END FROM vacation "
                   "WHERE address=?1",
                   DB_VALUES(DB_TEXT(e->address), DB_INT(whole)), on_vacation, &r, why);
 }
@@ -248,12 +251,12 @@ static void on_rules(void *ctx, const struct db_row *row) {
     rules->owner = arena_copy(r->arena, db_bytes(row, 3));
 }
 
-/* A member that is a user, neither forwards nor is away, needs no look of its own. */
+/* A member that is a user and does not forward needs no look of its own: through a group nobody
+ * answers by itself. */
 static const char members_sql[] =
-    "SELECT t.target, e.kind=0 AND v.address IS NULL"
+    "SELECT t.target, e.kind=0"
     "  AND NOT EXISTS (SELECT 1 FROM target f WHERE f.address=t.target)"
-    " FROM target t LEFT JOIN entry e ON e.address=t.target"
-    " LEFT JOIN vacation v ON v.address=t.target WHERE t.address=?1 LIMIT ?2";
+    " FROM target t LEFT JOIN entry e ON e.address=t.target WHERE t.address=?1 LIMIT ?2";
 
 static enum rc read_members(struct directory_db *d, struct reading *r, struct why *why) {
     enum rc rc =

@@ -6,7 +6,7 @@
 #include <string.h>
 
 enum { VERSION = 1 };
-enum { FLAGS_KNOWN = 511, NOTIFY_KNOWN = 15 };
+enum { FLAGS_KNOWN = 2047, NOTIFY_KNOWN = 15 };
 /* Which of a recipient's fields differ from the usual. */
 enum {
     HAS_FINAL = 1,
@@ -109,6 +109,10 @@ void envelope_format(struct buf *b, const struct envelope *e) {
     buf_le32(b, (uint32_t)e->count);
     for (size_t i = 0; i < e->count; i++)
         format_recipient(b, &e->recipients[i]);
+    if (e->flags & ENVELOPE_QUOTED) {
+        buf_lbytes(b, e->subject);
+        buf_lbytes(b, e->references);
+    }
 }
 
 bool envelope_parse(struct bytes data, struct arena *a, struct envelope *out) {
@@ -130,6 +134,10 @@ bool envelope_parse(struct bytes data, struct arena *a, struct envelope *out) {
     out->recipients = ARENA_ARRAY(a, out->count, struct recipient);
     for (size_t i = 0; i < out->count && !s.bad; i++)
         parse_recipient(&s, a, &out->recipients[i]);
+    if (out->flags & ENVELOPE_QUOTED) {
+        out->subject = arena_copy(a, scan_lbytes(&s));
+        out->references = arena_copy(a, scan_lbytes(&s));
+    }
     return !s.bad && scan_done(&s);
 }
 
@@ -153,8 +161,10 @@ struct envelope *envelope_copy(struct arena *a, const struct envelope *e) {
     list_strings(copy, strings);
     for (size_t i = 0; i < STRINGS; i++)
         *strings[i] = arena_copy(a, *strings[i]);
-    copy->delivered_to_count = 0;
-    copy->delivered_to = NULL;
+    copy->subject = arena_copy(a, e->subject);
+    copy->references = arena_copy(a, e->references);
+    copy->delivered_to_count = copy->addressed_count = 0;
+    copy->delivered_to = copy->addressed = NULL;
     copy->recipients = ARENA_ARRAY(a, e->count, struct recipient);
     for (size_t i = 0; i < e->count; i++)
         copy->recipients[i] = copy_recipient(a, &e->recipients[i]);

@@ -20,6 +20,8 @@ enum envelope_flag {
     ENVELOPE_NO_TLS_REQUIRED = 64, /* header TLS-Required: No (RFC 8689) */
     ENVELOPE_LOOKED = 128,         /* the content was looked through as it came */
     ENVELOPE_FOUND_8BIT = 256,     /* and octets above 127 were in it, whatever BODY= said */
+    ENVELOPE_AUTOMATIC = 512,      /* a list's or a program's, by its header: no automatic answer */
+    ENVELOPE_QUOTED = 1024,        /* `subject` and `references` are kept, for one */
 };
 
 /* NOTIFY= (RFC 3461 section 4.1); 0 means not given. */
@@ -39,7 +41,7 @@ struct recipient {
                             owner of the group it is a member of, or one rewritten by SRS */
     bool rewritten;      /* `sender` is for the wire alone: reports go to the envelope's sender */
     struct bytes forwarder; /* the address of ours that sends it on to another domain */
-    struct bytes away;      /* the user who may answer by itself when this was delivered */
+    struct bytes away;      /* the user whom a vacation answers for when this was delivered */
 };
 
 struct envelope {
@@ -58,9 +60,12 @@ struct envelope {
     struct addr client;
     size_t count;
     struct recipient *recipients;
-    /* Delivered-To of the header, for resolve; not kept. */
-    size_t delivered_to_count;
-    const struct bytes *delivered_to;
+    /* Of the header, unfolded; kept where a recipient is away (ENVELOPE_QUOTED). */
+    struct bytes subject, references;
+    /* For resolve; not kept: Delivered-To of the header, and the mailboxes it is addressed to (To, Cc,
+     * Resent-To, Resent-Cc). */
+    size_t delivered_to_count, addressed_count;
+    const struct bytes *delivered_to, *addressed;
 };
 /* The reverse-path that goes out for this recipient, and whom reports about it are for. */
 static inline struct bytes envelope_sender(const struct envelope *e, const struct recipient *r) {

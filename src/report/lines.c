@@ -134,3 +134,39 @@ void line_copy(struct buf *b, struct bytes content) {
             content = bytes_skip(content, 1);
     }
 }
+
+bool line_is_message_id(struct bytes id) {
+    if (id.len < 5 || id.len > 900 || id.at[0] != '<' || id.at[id.len - 1] != '>')
+        return false;
+    for (size_t i = 1; i + 1 < id.len; i++)
+        if (id.at[i] <= ' ' || id.at[i] == 127 || id.at[i] == '<' || id.at[i] == '>')
+            return false;
+    return bytes_is_ascii(id) && bytes_find(id, '@') > 0;
+}
+
+/* At most 45 octets of text each, cut between characters. */
+void line_encoded(struct buf *b, struct bytes text) {
+    while (text.len) {
+        size_t len = text.len < 42 ? text.len : 42;
+        while (len < text.len && len > 38 && ((unsigned char)text.at[len] & 0xc0) == 0x80)
+            len--;
+        buf_str(b, "=?utf-8?B?");
+        buf_base64(b, bytes_first(text, len));
+        buf_str(b, "?=");
+        text = bytes_skip(text, len);
+        if (text.len)
+            buf_char(b, ' ');
+    }
+}
+
+struct bytes line_safe_id(struct arena *a, struct bytes text) {
+    struct buf b = buf_fixed(arena_alloc(a, 56), 56);
+    for (size_t i = 0; i < text.len; i++) {
+        char c = text.at[i];
+        if (ascii_is_alnum(c) || c == '-' || (c == '.' && b.len && b.at[b.len - 1] != '.'))
+            buf_char(&b, c);
+    }
+    while (b.len && b.at[b.len - 1] == '.')
+        buf_cut(&b, b.len - 1);
+    return b.len ? buf_bytes(&b) : B("report");
+}

@@ -39,6 +39,12 @@ struct bytes line_ascii(struct arena *a, struct bytes text, size_t max);
 void line_wrap(struct buf *b, const char *first, size_t indent, struct bytes text);
 /* A header or report field, folded likewise. */
 void line_field(struct buf *b, const char *name, struct bytes value);
+/* Text as encoded words (RFC 2047), parted by blanks. */
+void line_encoded(struct buf *b, struct bytes text);
+/* Only what is one message id may stand in In-Reply-To. */
+bool line_is_message_id(struct bytes id);
+/* Safe in MIME and in a message id: letters, digits, '-' and single dots, at most 55 octets. */
+struct bytes line_safe_id(struct arena *a, struct bytes text);
 /* Octets of somebody's message, with CRLF line ends, no NUL, no line over 998 octets. */
 void line_copy(struct buf *b, struct bytes content);
 

@@ -71,16 +71,6 @@ static struct bytes choose(struct notice *n, const struct outcome *outcomes, siz
 
 /* --- what is known of the original ---------------------------------------------------------- */
 
-/* Only what is one message id may stand in In-Reply-To. */
-static bool is_message_id(struct bytes id) {
-    if (id.len < 5 || id.len > 900 || id.at[0] != '<' || id.at[id.len - 1] != '>')
-        return false;
-    for (size_t i = 1; i + 1 < id.len; i++)
-        if (id.at[i] <= ' ' || id.at[i] == 127 || id.at[i] == '<' || id.at[i] == '>')
-            return false;
-    return bytes_is_ascii(id) && bytes_find(id, '@') > 0;
-}
-
 static void read_original(struct notice *n, struct bytes original) {
     struct header_summary summary;
     header_summarise(original, &summary);
@@ -112,21 +102,6 @@ static const char *outcome_words(const struct notice *n) {
     }
 }
 
-/* An encoded word (RFC 2047) holds at most 45 octets of text; cut between characters. */
-static void put_encoded(struct buf *b, struct bytes text) {
-    while (text.len) {
-        size_t len = text.len < 42 ? text.len : 42;
-        while (len < text.len && len > 38 && ((unsigned char)text.at[len] & 0xc0) == 0x80)
-            len--;
-        buf_str(b, "=?utf-8?B?");
-        buf_base64(b, bytes_first(text, len));
-        buf_str(b, "?=");
-        text = bytes_skip(text, len);
-        if (text.len)
-            buf_char(b, ' ');
-    }
-}
-
 static void put_subject(struct buf *b, const struct notice *n) {
     const struct recipient *r = notice_recipient(n, n->outcomes[0]);
     struct bytes to = line_clean(n->arena, r->original.len ? r->original : r->final, 320);
@@ -136,7 +111,7 @@ static void put_subject(struct buf *b, const struct notice *n) {
     if (bytes_is_ascii(to))
         buf_add(&text, to);
     else
-        put_encoded(&text, to);
+        line_encoded(&text, to);
     if (n->count > 1)
         buf_printf(&text, " and %zu other%s", n->count - 1, n->count == 2 ? "" : "s");
     line_field(b, "Subject", buf_bytes(&text));
@@ -152,7 +127,7 @@ static void put_header(struct buf *b, const struct notice *n, struct bytes to,
     buf_str(b, "Date: ");
     num_format_rfc5322(b, n->setup->now);
     buf_printf(b, "\r\nMessage-ID: <%.*s@%.*s>\r\n", BYTES_FMT(boundary), BYTES_FMT(hostname));
-    if (is_message_id(n->message_id)) {
+    if (line_is_message_id(n->message_id)) {
         line_field(b, "In-Reply-To", n->message_id);
         line_field(b, "References", n->message_id);
     }
@@ -230,24 +205,11 @@ static void put_original(struct buf *b, const struct notice *n, struct bytes par
     buf_str(b, "\r\n");
 }
 
-/* Safe in MIME and in a message id: letters, digits, '-' and single dots. */
-static struct bytes safe_boundary(const struct notice *n) {
-    struct buf b = buf_fixed(arena_alloc(n->arena, 56), 56);
-    for (size_t i = 0; i < n->setup->boundary.len; i++) {
-        char c = n->setup->boundary.at[i];
-        if (ascii_is_alnum(c) || c == '-' || (c == '.' && b.len && b.at[b.len - 1] != '.'))
-            buf_char(&b, c);
-    }
-    while (b.len && b.at[b.len - 1] == '.')
-        buf_cut(&b, b.len - 1);
-    return b.len ? buf_bytes(&b) : B("report");
-}
-
 /* One that stands in nothing it encloses. Nobody can know beforehand what it begins with; should
  * somebody have guessed, a number behind it tells them apart. */
 static struct bytes choose_boundary(const struct notice *n, struct bytes words, struct bytes status,
                                     struct bytes original) {
-    struct bytes base = safe_boundary(n), boundary = base;
+    struct bytes base = line_safe_id(n->arena, n->setup->boundary), boundary = base;
     for (unsigned i = 0; i < 100; i++) {
         if (bytes_search(words, boundary) < 0 && bytes_search(status, boundary) < 0 &&
             bytes_search(original, boundary) < 0)

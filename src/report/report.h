@@ -28,6 +28,23 @@ void report_write(const struct report_setup *setup, const struct job *job,
                   const struct outcome *outcomes, size_t count, struct bytes original, bool whole,
                   struct arena *a, struct bytes *to_out, struct buf *message_out);
 
+/* --- the answer of a user who is away (RFC 3834) ---------------------------------------------- */
+struct report_vacation {
+    struct bytes user;    /* who answers: From */
+    struct bytes to;      /* the reverse-path of what is answered */
+    struct bytes text;    /* the user's, UTF-8 */
+    struct bytes subject; /* the user's; empty: "Auto: " and the one that was written */
+    struct bytes about;   /* that subject as it came, encoded words and all */
+    struct bytes references, message_id; /* of what is answered, as they came */
+    struct bytes hostname;
+    struct bytes id; /* unique, for Message-ID; what may not stand there is left out */
+    int64_t now;     /* wall ms */
+};
+/* A whole message with CRLF, at most 64 KiB for a text of 16 KiB; its reverse-path is null. What
+ * others wrote stands in its header as one clean line, or in encoded words, and only what is a
+ * message id stands in In-Reply-To and References. Pure. */
+void report_vacation_write(const struct report_vacation *v, struct arena *a, struct buf *out);
+
 /* --- history: append-only JSON lines in STATE/history, by day and size ---------------------- */
 struct history;
 enum rc history_open(const char *directory, int64_t keep_ms, uint64_t max_size, unsigned worker,

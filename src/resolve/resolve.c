@@ -10,6 +10,7 @@
 #include "base/map.h"
 #include "base/must.h"
 #include "message/address.h"
+#include "message/automatic.h"
 #include "resolve/srs.h"
 
 #include <string.h>
@@ -29,9 +30,10 @@ struct step {
     unsigned depth;
     bool plain;         /* a user whose mail stays with it: no question */
     bool by_forward;    /* a user's forward led here */
+    bool by_group;      /* a group did: no member answers by itself */
     struct bytes by;    /* the address of ours that sent it on; empty: it was written to */
     struct bytes owner; /* of the group it came through last */
-    struct bytes away;  /* the user who forwards, if it answers by itself */
+    struct bytes away;  /* the user who forwards, if a vacation answers for it */
 };
 
 struct resolve_query {
@@ -42,8 +44,9 @@ struct resolve_query {
     struct arena *own;
     struct list steps;
     struct step *current;
-    struct map *seen;    /* final addresses */
-    struct map *visited; /* those looked up: groups within groups lead to one by many ways */
+    struct map *seen;      /* final addresses: struct spot */
+    struct map *visited;   /* those looked up: groups within groups lead to one by many ways */
+    struct map *addressed; /* in lower case; NULL: nobody is away so far */
     struct recipient *found;
     size_t count, capacity;
     bool hollow;   /* a group without members was met */
@@ -59,7 +62,21 @@ struct resolve_query {
 
 static void go_on(void *ctx);
 
+struct spot {
+    size_t at; /* in `found` */
+};
+
 static const struct why none;
+
+/* What an answer would refer to is kept with the message where one may be given. */
+static void keep_quoted(struct envelope *e) {
+    for (size_t i = 0; i < e->count; i++)
+        if (e->recipients[i].away.len) {
+            e->flags |= ENVELOPE_QUOTED;
+            return;
+        }
+    e->subject = e->references = BYTES_NONE;
+}
 
 static void end(struct resolve_query *q, enum rc rc, const struct why *why) {
     struct envelope *resolved = NULL;
@@ -68,6 +85,7 @@ static void end(struct resolve_query *q, enum rc rc, const struct why *why) {
         *resolved = *q->envelope;
         resolved->recipients = q->found;
         resolved->count = q->count;
+        keep_quoted(resolved);
     }
     void (*on_resolved)(void *, enum rc, const struct envelope *, const struct why *) =
         q->on_resolved;
@@ -135,6 +153,12 @@ static bool went_round(const struct resolve_query *q, struct bytes forwarder) {
     return false;
 }
 
+static struct spot *new_spot(struct resolve_query *q, size_t at) {
+    struct spot *p = ARENA_NEW(q->own, struct spot);
+    p->at = at;
+    return p;
+}
+
 /* One more final address; `fail`: the reason why it is none, or NULL. */
 static void add(struct resolve_query *q, const struct step *s, struct bytes address,
                 const char *fail) {
@@ -143,14 +167,18 @@ static void add(struct resolve_query *q, const struct step *s, struct bytes addr
     if (fail) /* each on its own: whoever wrote to it hears of it */
         key = arena_printf(q->own, "%s %zu %.*s", fail, (size_t)(s->from - q->envelope->recipients),
                            BYTES_FMT(key));
-    if (map_find(q->seen, key))
+    const struct spot *before = map_find(q->seen, key);
+    if (before) {
+        if (!q->found[before->at].away.len)
+            q->found[before->at].away = arena_copy(q->arena, s->away);
         return;
+    }
     if (q->count >= q->envelope->count + FINAL_MAX) {
         in_trouble(q, s->from, "stands for too many others");
         return;
     }
     grow(q);
-    map_put(q->seen, key, q);
+    map_put(q->seen, key, new_spot(q, q->count));
     char hop[700];
     struct buf b = buf_fixed(hop, sizeof(hop));
     struct recipient *r = &q->found[q->count++];
@@ -198,6 +226,7 @@ static struct step *push(struct resolve_query *q, const struct recipient *from,
     if (parent) {
         s->depth = parent->depth + 1;
         s->by_forward = parent->by_forward;
+        s->by_group = parent->by_group;
         s->by = parent->by;
         s->owner = parent->owner;
         s->away = parent->away;
@@ -267,16 +296,54 @@ static void follow_alias(struct resolve_query *q, const struct step *s,
     }
 }
 
-static bool is_away(const struct resolve_query *q, const struct directory_vacation *v) {
-    int64_t now = loop_wall(q->loop);
-    return v->set && now >= v->from && (!v->until || now < v->until) &&
-           !(q->envelope->flags & ENVELOPE_REPORT) && q->envelope->sender.len;
+/* --- who is away ---------------------------------------------------------------------------------- */
+
+static void note_addressed(struct resolve_query *q, struct bytes mailbox) {
+    ptrdiff_t at = bytes_find_last(mailbox, '@'), plus = bytes_find(mailbox, '+');
+    map_put(q->addressed, mailbox, q);
+    if (plus > 0 && plus < at)
+        map_put(q->addressed,
+                arena_printf(q->own, "%.*s%.*s", (int)plus, mailbox.at,
+                             BYTES_FMT(bytes_skip(mailbox, (size_t)at))),
+                q);
+}
+
+/* One of the user's addresses stands in To or Cc: else it is a list's mail, or a blind copy. */
+static bool is_addressed(struct resolve_query *q, const struct directory_entry *e) {
+    if (!q->addressed) {
+        q->addressed = map_open();
+        for (size_t i = 0; i < q->envelope->addressed_count; i++)
+            note_addressed(q, arena_lower(q->own, q->envelope->addressed[i]));
+    }
+    for (size_t i = 0; i < e->own.count; i++)
+        if (map_find(q->addressed, arena_lower(q->own, e->own.list[i])))
+            return true;
+    return false;
+}
+
+static bool is_own_address(const struct directory_entry *e, struct bytes mailbox) {
+    for (size_t i = 0; i < e->own.count; i++)
+        if (address_equal(e->own.list[i], mailbox))
+            return true;
+    return false;
+}
+
+/* The user's vacation answers this message (RFC 3834 section 2), for all that can be known now. */
+static bool is_away(struct resolve_query *q, const struct step *s,
+                    const struct directory_entry *e) {
+    const struct directory_vacation *v = &e->vacation;
+    struct bytes sender = q->envelope->sender;
+    if (!v->set || s->by_group || !directory_vacation_holds(v, loop_wall(q->loop)))
+        return false;
+    return !(q->envelope->flags & (ENVELOPE_REPORT | ENVELOPE_AUTOMATIC)) &&
+           !automatic_sender(sender) && !is_own_address(e, automatic_sender_base(sender)) &&
+           is_addressed(q, e);
 }
 
 /* Mail that finds no way on stays with the user it was for: nothing is lost. */
 static void follow_user(struct resolve_query *q, struct step *s, const struct directory_entry *e) {
     size_t pushed = 0;
-    if (!s->away.len && is_away(q, &e->vacation))
+    if (!s->away.len && is_away(q, s, e))
         s->away = arena_copy(q->own, e->address);
     bool stays = e->keep || !e->targets.count;
     if (stays)
@@ -310,6 +377,7 @@ static void follow_group(struct resolve_query *q, struct step *s, const struct d
     if (e->rules.owner.len)
         s->owner = arena_copy(q->own, e->rules.owner);
     s->away = BYTES_NONE;
+    s->by_group = true;
     if (e->rules.delivery != DIRECTORY_TO_MEMBERS)
         add_final(q, s, with_tag(q, s, e));
     if (e->rules.delivery == DIRECTORY_TO_MAILBOX)
@@ -480,6 +548,7 @@ static void close_maps(void *query) {
     struct resolve_query *q = query;
     map_close(&q->seen);
     map_close(&q->visited);
+    map_close(&q->addressed);
 }
 
 static void clear_timer(void *timer) {

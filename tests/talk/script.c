@@ -752,6 +752,16 @@ static bool run_forward(struct script *s, struct bytes rest) {
     return change_people(s, "forward", login, target, keep);
 }
 
+/* vacation LOGIN [TEXT [SUBJECT]] */
+static bool run_vacation(struct script *s, struct bytes rest) {
+    struct bytes login, text = BYTES_NONE, subject = BYTES_NONE;
+    if (!word(&rest, &login))
+        return fail(s, "vacation LOGIN [TEXT [SUBJECT]]");
+    if (word(&rest, &text))
+        word(&rest, &subject);
+    return change_people(s, "vacation", login, text, subject);
+}
+
 static bool run_alias(struct script *s, struct bytes rest) {
     struct bytes address, target;
     const char *error;
@@ -881,7 +891,7 @@ static bool run_client(struct script *s, struct bytes rest) {
 /* --- a whole submission in one line ------------------------------------------------------ */
 
 struct sending {
-    struct bytes from, to, by, mail, rcpt, subject, text;
+    struct bytes from, to, by, mail, rcpt, subject, head, text;
     uint64_t size;
 };
 
@@ -890,6 +900,7 @@ static bool read_sending(struct script *s, struct bytes rest, struct sending *ou
     *out = (struct sending){ .from = B("anna@proseware.com"),
                              .by = B("192.0.2.80"),
                              .subject = B("The order"),
+                             .head = B("To: someone\\r\\n"),
                              .text = B("Hello Bob") };
     const struct {
         const char *key;
@@ -897,7 +908,7 @@ static bool read_sending(struct script *s, struct bytes rest, struct sending *ou
     } keys[] = {
         { "from", &out->from }, { "to", &out->to },     { "by", &out->by },
         { "mail", &out->mail }, { "rcpt", &out->rcpt }, { "subject", &out->subject },
-        { "text", &out->text }, { "size", &size },
+        { "text", &out->text }, { "head", &out->head }, { "size", &size },
     };
     while (word(&rest, &part)) {
         struct bytes key;
@@ -946,14 +957,16 @@ static bool send_recipients(struct script *s, const struct sending *m) {
 }
 
 static bool send_content(struct script *s, const struct sending *m) {
-    struct buf b = buf_grow(1 << 20), text = buf_grow(1 << 20);
+    struct buf b = buf_grow(1 << 20), text = buf_grow(1 << 20), head = buf_grow(1 << 16);
     unescape(m->text, &text);
-    buf_printf(&b,
-               "From: <%.*s>\r\nTo: someone\r\nSubject: %.*s\r\nMessage-ID: <m%zu@pc>\r\n\r\n%.*s",
+    unescape(m->head, &head);
+    buf_printf(&b, "From: <%.*s>\r\n%.*sSubject: %.*s\r\nMessage-ID: <m%zu@pc>\r\n\r\n%.*s",
                BYTES_FMT(m->from.len ? m->from : B("mailer-daemon@proseware.com")),
-               BYTES_FMT(m->subject), s->sent++, BYTES_FMT(buf_bytes(&text)));
+               BYTES_FMT(buf_bytes(&head)), BYTES_FMT(m->subject), s->sent++,
+               BYTES_FMT(buf_bytes(&text)));
     bool ok = say(s, B("DATA"), B("354 *")) && send_text(s, buf_bytes(&b), true);
     buf_free(&text);
+    buf_free(&head);
     buf_clear(&b);
     buf_u64(&b, m->size);
     ok = ok && (!m->size || do_fill(s, buf_bytes(&b))) && (!m->size || send_text(s, B(""), true)) &&
@@ -1353,6 +1366,7 @@ static const struct {
     { "group-set", run_group_set },
     { "no-member", run_no_member },
     { "forward", run_forward },
+    { "vacation", run_vacation },
     { "allow-sender", run_allow },
     { "zone", run_zone },
     { "sink", run_sink },

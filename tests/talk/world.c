@@ -701,16 +701,19 @@ static enum rc set_forward(struct directory_db *db, const struct bytes *arg, str
     return directory_user_forward(db, arg[0], &arg[1], arg[1].len ? 1 : 0, arg[2].len != 0, why);
 }
 
+static enum rc set_vacation(struct directory_db *db, const struct bytes *arg, struct why *why) {
+    const struct directory_vacation v = { .set = true, .text = arg[1], .subject = arg[2] };
+    return directory_user_vacation(db, arg[0], &v, why);
+}
+
 bool world_people(struct world *w, const char *what, const struct bytes arg[3],
                   const char **error_out) {
     static const struct {
         const char *what;
         enum rc (*change)(struct directory_db *db, const struct bytes *arg, struct why *why);
     } changes[] = {
-        { "group", add_group },
-        { "member", change_member },
-        { "group-set", set_group },
-        { "forward", set_forward },
+        { "group", add_group },     { "member", change_member },  { "group-set", set_group },
+        { "forward", set_forward }, { "vacation", set_vacation },
     };
     for (size_t i = 0; i < COUNT_OF(changes); i++)
         if (!strcmp(what, changes[i].what))

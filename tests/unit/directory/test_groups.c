@@ -1,6 +1,8 @@
 /* Groups, forwards and vacations in the directory's tables, on real SQLite files. */
 #include "directory/directory.h"
 
+#include "base/must.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -262,28 +264,62 @@ static void forwards_and_what_they_make_of_a_member(void **state) {
     assert_true(strings_has(leading, B("anna@a.example")));
 }
 
+static enum rc away(struct fixture *f, const char *address, struct directory_vacation v) {
+    return directory_user_vacation(f->db, bytes_str(address), &v, &f->why);
+}
+
 static void vacations(void **state) {
     struct fixture *f = *state;
     user(f, "anna@a.example");
     group(f, "staff@a.example");
     member(f, "staff@a.example", "anna@a.example");
-    assert_int_equal(whole(f, "staff@a.example")->plain[0], 1);
-    assert_int_equal(
-        directory_user_vacation(f->db, B("anna@a.example"), B("Away\n"), 10, 20, &f->why), OK);
+    const struct directory_vacation set = {
+        .text = B("Away\n"), .subject = B("Bin weg"), .from = 10, .until = 20
+    };
+    assert_int_equal(away(f, "anna@a.example", set), OK);
     struct directory_entry *e = find(f, "anna@a.example");
     assert_true(e->vacation.set);
     assert_int_equal(e->vacation.from, 10);
     assert_int_equal(e->vacation.until, 20);
     assert_int_equal(e->vacation.text.len, 0);
-    assert_true(bytes_equal(whole(f, "anna@a.example")->vacation.text, B("Away\n")));
-    assert_int_equal(whole(f, "staff@a.example")->plain[0], 0);
-    assert_int_equal(
-        directory_user_vacation(f->db, B("anna@a.example"), B("Away\n"), 20, 20, &f->why), PERM);
-    assert_true(find(f, "anna@a.example")->vacation.set);
-    assert_int_equal(directory_user_vacation(f->db, B("anna@a.example"), B(""), 0, 0, &f->why), OK);
+    assert_int_equal(e->vacation.subject.len, 0);
+    e = whole(f, "anna@a.example");
+    assert_true(bytes_equal(e->vacation.text, B("Away\n")));
+    assert_true(bytes_equal(e->vacation.subject, B("Bin weg")));
+    /* Through a group nobody answers: no need to look at each member. */
+    assert_int_equal(whole(f, "staff@a.example")->plain[0], 1);
+    assert_int_equal(away(f, "anna@a.example", (struct directory_vacation){ 0 }), OK);
     assert_false(find(f, "anna@a.example")->vacation.set);
-    assert_int_equal(
-        directory_user_vacation(f->db, B("staff@a.example"), B("Away\n"), 0, 0, &f->why), PERM);
+    assert_int_equal(away(f, "staff@a.example", set), PERM);
+}
+
+static void vacations_that_cannot_be(void **state) {
+    struct fixture *f = *state;
+    static char long_text[16 * 1024 + 1], long_subject[201];
+    memset(long_text, 'x', sizeof long_text);
+    memset(long_subject, 'x', sizeof long_subject);
+    user(f, "anna@a.example");
+    const struct directory_vacation good = { .text = B("Away\n") };
+    assert_int_equal(away(f, "anna@a.example", good), OK);
+    const struct {
+        struct directory_vacation v;
+        const char *reason;
+    } bad[] = {
+        { { .text = B("Away\n"), .from = 20, .until = 20 }, "directory.time" },
+        { { .text = bytes_of(long_text, sizeof long_text) }, "directory.limit" },
+        { { .text = B("x"), .subject = bytes_of(long_subject, sizeof long_subject) },
+          "directory.limit" },
+        { { .text = B("\xff") }, "directory.text" },
+        { { .text = bytes_of("a\0b", 3) }, "directory.text" },
+        { { .text = B("\x1b[2J") }, "directory.text" },
+        { { .text = B("x"), .subject = B("one\r\nBcc: two@b.example") }, "directory.text" },
+        { { .text = B("x"), .subject = B("\xc3") }, "directory.text" },
+    };
+    for (size_t i = 0; i < COUNT_OF(bad); i++) {
+        assert_int_equal(away(f, "anna@a.example", bad[i].v), PERM);
+        assert_string_equal(f->why.reason, bad[i].reason);
+    }
+    assert_true(bytes_equal(whole(f, "anna@a.example")->vacation.text, B("Away\n")));
 }
 
 static void twenty_thousand_members(void **state) {
@@ -353,6 +389,7 @@ int main(void) {
         CASE(an_alias_tells_of_the_groups_behind_it),
         CASE(forwards_and_what_they_make_of_a_member),
         CASE(vacations),
+        CASE(vacations_that_cannot_be),
         CASE(twenty_thousand_members),
         CASE(an_older_file_is_brought_up_to_date),
     };

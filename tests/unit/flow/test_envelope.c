@@ -16,12 +16,15 @@ static struct recipient recipients[] = {
       .orcpt = B("rfc822;sales@proseware.com"),
       .next_hop = B("mx:adatum.com"),
       .connector = B("people"),
-      .notify = NOTIFY_SUCCESS | NOTIFY_FAILURE },
+      .notify = NOTIFY_SUCCESS | NOTIFY_FAILURE,
+      .away = B("ann@proseware.com") },
 };
 static const struct envelope sample = {
     .sender = B("scanner@proseware.com"),
     .envid = B("e-1"),
-    .flags = ENVELOPE_8BIT | ENVELOPE_NO_TLS_REQUIRED,
+    .flags = ENVELOPE_8BIT | ENVELOPE_NO_TLS_REQUIRED | ENVELOPE_QUOTED,
+    .subject = B("Figures"),
+    .references = B("<0@proseware.com>"),
     .arrived = 1795132800123,
     .message_header_id = B("<1@proseware.com>"),
     .session = B("s1"),
@@ -50,6 +53,8 @@ static void assert_same(const struct envelope *a, const struct envelope *b) {
     assert_bytes(a->login, b->login);
     assert_bytes(a->tenant, b->tenant);
     assert_bytes(a->protocol, b->protocol);
+    assert_bytes(a->subject, b->subject);
+    assert_bytes(a->references, b->references);
     assert_int_equal(a->flags, b->flags);
     assert_true(a->arrived == b->arrived);
     assert_true(addr_equal(a->client, b->client));
@@ -62,6 +67,7 @@ static void assert_same(const struct envelope *a, const struct envelope *b) {
         assert_bytes(a->recipients[i].orcpt, b->recipients[i].orcpt);
         assert_bytes(a->recipients[i].next_hop, b->recipients[i].next_hop);
         assert_bytes(a->recipients[i].connector, b->recipients[i].connector);
+        assert_bytes(a->recipients[i].away, b->recipients[i].away);
         assert_int_equal(a->recipients[i].notify, b->recipients[i].notify);
     }
 }
@@ -78,6 +84,21 @@ static void test_round_trip(void **state) {
     envelope_format(&b, &(struct envelope){ 0 });
     assert_true(envelope_parse(buf_bytes(&b), a, &out));
     assert_same(&(struct envelope){ 0 }, &out);
+    arena_close(&a);
+    buf_free(&b);
+}
+
+/* What nobody may quote from is not written. */
+static void test_unquoted(void **state) {
+    (void)state;
+    struct buf b = buf_grow(1 << 20);
+    struct arena *a = arena_open();
+    struct envelope out, plain = sample;
+    plain.flags &= ~(uint32_t)ENVELOPE_QUOTED;
+    envelope_format(&b, &plain);
+    assert_true(envelope_parse(buf_bytes(&b), a, &out));
+    assert_int_equal(out.subject.len, 0);
+    assert_int_equal(out.references.len, 0);
     arena_close(&a);
     buf_free(&b);
 }
@@ -150,9 +171,8 @@ static void test_changed(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trip),
-        cmocka_unit_test(test_copy_is_deep),
-        cmocka_unit_test(test_cut_or_longer),
+        cmocka_unit_test(test_round_trip),   cmocka_unit_test(test_unquoted),
+        cmocka_unit_test(test_copy_is_deep), cmocka_unit_test(test_cut_or_longer),
         cmocka_unit_test(test_changed),
     };
     return cmocka_run_group_tests_name("envelope", tests, NULL, NULL);

@@ -3,6 +3,8 @@
 #include "resolve/resolve.h"
 #include "resolve/srs.h"
 
+#include "base/must.h"
+
 #include "../../sim/loop.c"
 
 #include <setjmp.h>
@@ -60,6 +62,7 @@ static void answer(void *ctx) {
         e.plain = r->plain;
         e.keep = r->keep;
         e.vacation.set = r->away;
+        e.own = (struct strings){ 2, (const struct bytes[]){ e.address, B("anni@proseware.com") } };
         e.rules = r->rules;
         q->on_found(q->ctx, OK, &e, NULL);
         return;
@@ -773,6 +776,75 @@ static void it_can_be_cancelled_at_any_time(void **state) {
     assert_int_equal(b->answers, 0);
 }
 
+/* --- who is away ----------------------------------------------------------------------------------------- */
+
+static void away_user(const char *address) {
+    user(address);
+    book.rows[book.count - 1].away = true;
+}
+
+static void addressed(struct bench *b, const char *mailbox) {
+    struct bytes *list = ARENA_ARRAY(b->arena, 1, struct bytes);
+    list[0] = bytes_str(mailbox);
+    b->envelope.addressed = list;
+    b->envelope.addressed_count = 1;
+}
+
+/* Whom an answer may come from, by what is known of the message. */
+static void who_is_away_is_marked(void **state) {
+    static const struct {
+        const char *sender, *addressed;
+        uint32_t flags;
+        bool marked;
+    } rows[] = {
+        { "zoe@contoso.com", "ann@proseware.com", 0, true },
+        { "zoe@contoso.com", "Ann@Proseware.com", 0, true },
+        { "zoe@contoso.com", "ann+x@proseware.com", 0, true },
+        { "zoe@contoso.com", "anni@proseware.com", 0, true },
+        { "zoe@contoso.com", "other@proseware.com", 0, false },
+        { "zoe@contoso.com", "", 0, false },
+        { "zoe@contoso.com", "ann@proseware.com", ENVELOPE_AUTOMATIC, false },
+        { "zoe@contoso.com", "ann@proseware.com", ENVELOPE_REPORT, false },
+        { "", "ann@proseware.com", 0, false },
+        { "no-reply@contoso.com", "ann@proseware.com", 0, false },
+        { "ann@proseware.com", "ann@proseware.com", 0, false },
+        { "prvs=12=Anni@proseware.com", "ann@proseware.com", 0, false },
+    };
+    struct bench *b = *state;
+    away_user("ann@proseware.com");
+    to(b, "ann@proseware.com");
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        b->answers = 0;
+        b->envelope.sender = bytes_str(rows[i].sender);
+        b->envelope.flags = rows[i].flags;
+        b->envelope.subject = B("Figures");
+        addressed(b, rows[i].addressed);
+        resolve(b);
+        if ((b->resolved->recipients[0].away.len != 0) != rows[i].marked)
+            fail_msg("row %zu", i);
+        assert_int_equal((b->resolved->flags & ENVELOPE_QUOTED) != 0, rows[i].marked);
+        assert_int_equal(b->resolved->subject.len != 0, rows[i].marked);
+    }
+}
+
+static void nobody_answers_through_a_group(void **state) {
+    struct bench *b = *state;
+    away_user("ann@proseware.com");
+    alias(b, "staff@proseware.com", "ann@proseware.com");
+    book.rows[book.count - 1].kind = DIRECTORY_GROUP;
+    to(b, "staff@proseware.com");
+    addressed(b, "ann@proseware.com");
+    resolve(b);
+    assert_final(b, "ann@proseware.com");
+    assert_int_equal(b->resolved->recipients[0].away.len, 0);
+    /* Written to directly besides, whichever comes first, she does. */
+    to(b, "ann@proseware.com");
+    b->answers = 0;
+    resolve(b);
+    assert_final(b, "ann@proseware.com");
+    assert_true(bytes_equal(b->resolved->recipients[0].away, B("ann@proseware.com")));
+}
+
 /* --- next hops ------------------------------------------------------------------------------------------ */
 
 static void next_hops(void **state) {
@@ -842,6 +914,8 @@ int main(void) {
         TEST(postmaster_without_anybody_has_a_mailbox),
         TEST(a_directory_that_fails_is_no_answer),
         TEST(it_can_be_cancelled_at_any_time),
+        TEST(who_is_away_is_marked),
+        TEST(nobody_answers_through_a_group),
         TEST(next_hops),
         TEST(reports_go_out_as_ours),
     };
