@@ -237,7 +237,9 @@ static struct bytes group_remedy(struct decision *d, const struct directory_entr
         return SAY(d, "Ask its owner, %.*s, to let you in",
                    BYTES_FMT(decide_text_cut(d, g->rules.owner)));
     if (login.len)
-        return SAY(d, "If you are one of them: %.*s", BYTES_FMT(login));
+        return g->rules.senders == DIRECTORY_LOGINS
+                   ? login
+                   : SAY(d, "%.*s, if you are one of them", BYTES_FMT(login));
     return SAY(d, "Ask postmaster@%.*s to let you in", BYTES_FMT(d->domain->name));
 }
 
