@@ -237,7 +237,7 @@ int user_vacation(struct people *p, const struct user_mail *o, const struct byte
     struct directory_entry *e;
     bool show = count == 2 && bytes_equal(words[1], B("show"));
     if (count == 2 && !show && !is_off(words, count))
-        return vacation_misuse("there are off and show");
+        return vacation_misuse("what follows the address is off, show or nothing");
     if (count == 2 && (o->text_stdin || o->subject.at || o->from.at || o->until.at))
         return vacation_misuse("off and show take no options of an answer");
     if (count == 1 && !o->text_stdin)

@@ -137,11 +137,25 @@ static void found(void *ctx, enum rc rc, const struct directory_entry *e, const 
     claim(a);
 }
 
+/* Forged senders in masses end here, and not in memory. */
+static bool is_full(const struct vacations *v, const struct job *job, struct bytes user) {
+    if (v->answers.count < ANSWERS_MAX)
+        return false;
+    struct event *e = event_begin("vacation-silent");
+    event_text(e, "message", message_id_bytes(&job->id));
+    event_text(e, "session", job->envelope->session);
+    event_text(e, "from", user);
+    event_text(e, "to", job->envelope->sender);
+    event_str(e, "text", "500 answers are under way at once");
+    event_end(e);
+    return true;
+}
+
 bool vacations_delivered(struct vacations *v, const struct job *job, uint32_t recipient,
                          struct bytes tenant, struct bytes hostname) {
     const struct envelope *e = job->envelope;
     struct bytes user = e->recipients[recipient].away;
-    if (!user.len || v->answers.count >= ANSWERS_MAX)
+    if (!user.len || is_full(v, job, user))
         return false;
     struct arena *arena = arena_open();
     struct answer *a = ARENA_NEW(arena, struct answer);
