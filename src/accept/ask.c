@@ -200,8 +200,12 @@ static bool ask_probe(struct session *s) {
         s->facts.probe_state = FACT_FAILED;
         return true;
     }
+    char client[sizeof s
+                    ->client_key]; /* XCLIENT may have told another than the one that connected */
+    if (!s->facts.local_door)
+        counters_client_key(s->facts.client, client);
     s->probe_limit = (struct counters_limit){
-        .key = arena_printf(s->step, "probe/%s", s->client_key),
+        .key = arena_printf(s->step, "probe/%s", s->facts.local_door ? s->client_key : client),
         .rates = { 1, &probe_rate },
         .crowd = true,
     };
