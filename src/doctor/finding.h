@@ -23,8 +23,9 @@ struct finding {
     const char *id;
     const char *step; /* "STARTTLS" "MX" ...; NULL: belongs to none */
     enum severity severity;
-    bool skipped;       /* not looked at; `seen` says why */
-    struct bytes about; /* which host, address or record: "mx.example.com [192.0.2.1]:25"; may be empty */
+    bool skipped; /* not looked at; `seen` says why */
+    struct bytes
+        about; /* which host, address or record: "mx.example.com [192.0.2.1]:25"; may be empty */
     struct bytes seen, means;
     const char *who; /* must act, as in reply/knowledge.h; NULL: nobody, or not known */
     struct bytes fix[FINDING_FIXES]; /* the first to try first */

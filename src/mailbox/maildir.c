@@ -1,6 +1,7 @@
 /* maildir: a message becomes a file. This file alone knows the order of steps that makes a delivery
- * safe (tmp, sync, rename into new, sync of new), and how names are kept unique without asking
- * anybody: time, a tag of this process, a counter, the host's name. */
+ * safe (tmp, sync, rename into new, sync of new), how names are kept unique without asking
+ * anybody: time, a tag of this process, a counter, the host's name, and how a delivery is known again
+ * that was done before, but not written down: by the message's id in the name. */
 #include "mailbox/maildir.h"
 
 #include "base/must.h"
@@ -21,6 +22,7 @@ struct maildir {
     char hostname[256]; /* as it may stand in a file's name */
     char tag[TAG_LETTERS + 1];
     uint64_t counter;
+    int64_t opened; /* wall ms */
 };
 
 struct delivery {
@@ -32,6 +34,9 @@ struct delivery {
     struct bytes piece;
     const char *folder, *unique, *tmp; /* "proseware.com/anna", the name, its path in tmp */
     struct bytes front;                /* the two fields */
+    struct bytes mark;                 /* what names of this message's files have in them; empty: it
+                                          cannot have been here before */
+    bool there;                        /* it has */
     int file;                          /* -1 until open */
     uint64_t written, lines;
     bool cr_within, line_ended; /* in what was written: a CR; an LF at its end */
@@ -85,6 +90,7 @@ struct maildir *maildir_open(struct loop *l, const char *mail_dir, const char *h
     struct maildir *m = calloc(1, sizeof *m);
     MUST(m);
     m->loop = l;
+    m->opened = loop_wall(l);
     m->offload = offload_open(l, "maildir");
     m->mail_dir = strdup(mail_dir);
     MUST(m->mail_dir);
@@ -174,12 +180,34 @@ static const char *name_in_new(struct delivery *d) {
         .at;
 }
 
+static void on_listed(void *arg, const char *name) {
+    struct delivery *d = arg;
+    d->there = d->there || bytes_search(bytes_str(name), d->mark) >= 0;
+}
+
+/* A process that dies between the rename and the note of it in the queue leaves a message that is
+ * delivered and due. Only what may have been tried before is looked for. A folder that cannot be listed
+ * shows nothing: then the message comes twice rather than not at all. */
+static bool is_there(struct delivery *d) {
+    struct disk *disk = d->maildir->disk;
+    if (!d->mark.len)
+        return false;
+    disk->list(disk->ctx, below(d, "/new"), on_listed, d);
+    if (!d->there)
+        disk->list(disk->ctx, below(d, "/cur"), on_listed, d);
+    return d->there;
+}
+
 static bool begin_file(struct delivery *d) {
     struct maildir *m = d->maildir;
     if (!m->disk)
         m->disk = disk_open(m->mail_dir);
     if (!m->disk)
         return !failed(d, "opening mail_dir", -errno);
+    if (is_there(d)) { /* its predecessor may have died before the sync of new */
+        failed(d, "syncing new", m->disk->sync_dir(m->disk->ctx, below(d, "/new")));
+        return false;
+    }
     int rc = m->disk->open(m->disk->ctx, d->tmp, true);
     if (rc == -ENOENT) { /* the mailbox's first message */
         if (!make_folders(d))
@@ -268,7 +296,7 @@ static void next_piece(struct delivery *d);
 static void done(void *ctx) {
     struct delivery *d = ctx;
     struct why why = { 0 };
-    if (!d->error && d->offset < d->content.size) {
+    if (!d->error && !d->there && d->offset < d->content.size) {
         next_piece(d);
         return;
     }
@@ -327,6 +355,12 @@ static void set_names(struct delivery *d, struct bytes mailbox, struct message_i
     d->tmp = arena_printf(d->arena, "%s/tmp/%s", d->folder, d->unique).at;
 }
 
+/* What came in under this process and is tried for the first time cannot be there. */
+static void set_mark(struct delivery *d, const struct job *job) {
+    if (job->id.text[0] && (job->attempt > 1 || job->envelope->arrived < d->maildir->opened))
+        d->mark = arena_printf(d->arena, "I%s.", job->id.text);
+}
+
 void maildir_deliver(struct maildir *m, const struct job *job, struct bytes sender,
                      struct bytes mailbox,
                      void (*on_done)(void *ctx, enum rc rc, const struct why *why), void *ctx) {
@@ -343,5 +377,6 @@ void maildir_deliver(struct maildir *m, const struct job *job, struct bytes send
     d->front = arena_printf(a, "Return-Path: <%.*s>\nDelivered-To: %.*s\n", BYTES_FMT(sender),
                             BYTES_FMT(mailbox));
     set_names(d, mailbox, job->id);
+    set_mark(d, job);
     next_piece(d);
 }

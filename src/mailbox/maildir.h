@@ -6,7 +6,8 @@
  * size with CRLF (",W=").
  *
  * All of it happens on a thread of its own. Folders are made 0700 as they are needed. What a crash
- * leaves in tmp was not delivered and is tried again. */
+ * leaves in tmp was not delivered and is tried again; what it leaves in new, undelivered as far as the
+ * queue knows, is found by the message's id in its name, unless a reader has removed it meanwhile. */
 #ifndef MAILBOX_MAILDIR_H
 #define MAILBOX_MAILDIR_H
 

@@ -349,7 +349,8 @@ def test_pop3_cut_while_sending(t):
 
 
 def test_pop3_killed_worker(t):
-    """A worker that dies in mid session gives the mailbox back and has removed nothing."""
+    """A worker that dies in mid session gives the mailbox back and has removed nothing; what it had delivered and perhaps
+    not yet written down is not delivered twice."""
     server = pop_world(t)
     server.crashes_expected = True
     deliver(server, 3)

@@ -12,8 +12,10 @@
 #include <jansson.h>
 
 static void fill(struct finding_list *l) {
-    struct finding *f = finding_add(l, SEVERITY_INFO, "banner", "banner", "220 %s", "mail.example.com ESMTP");
-    f = finding_add(l, SEVERITY_ERROR, "tls.expired", "STARTTLS", "the certificate ended on %s", "2020-01-01");
+    struct finding *f =
+        finding_add(l, SEVERITY_INFO, "banner", "banner", "220 %s", "mail.example.com ESMTP");
+    f = finding_add(l, SEVERITY_ERROR, "tls.expired", "STARTTLS", "the certificate ended on %s",
+                    "2020-01-01");
     finding_about(l, f, "%s", "mail.example.com [192.0.2.1]:25");
     finding_means(l, f, "no client that insists on a valid one sends here");
     f->who = "recipient-admin";
@@ -39,9 +41,9 @@ static void test_for_scripts(void **state) {
     assert_int_equal(json_array_size(root), 3);
     const char *id, *step, *severity, *about, *seen, *means, *who;
     json_t *fix;
-    assert_int_equal(json_unpack(json_array_get(root, 1), "{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:o!}", "id", &id, "step",
-                                 &step, "severity", &severity, "about", &about, "seen", &seen, "means", &means,
-                                 "who", &who, "fix", &fix),
+    assert_int_equal(json_unpack(json_array_get(root, 1), "{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:o!}",
+                                 "id", &id, "step", &step, "severity", &severity, "about", &about,
+                                 "seen", &seen, "means", &means, "who", &who, "fix", &fix),
                      0);
     assert_string_equal(severity, "error");
     assert_string_equal(who, "recipient-admin");
@@ -80,7 +82,8 @@ static void test_nothing_hostile_passes(void **state) {
     struct finding_list l;
     char text[8 * FINDING_TEXT];
     finding_list_open(&l, a);
-    struct finding *f = finding_add(&l, SEVERITY_WARNING, "banner", NULL, "%s", "220 \x1b[2J\r\n\x9b\xff ok \xc3\xa9");
+    struct finding *f = finding_add(&l, SEVERITY_WARNING, "banner", NULL, "%s",
+                                    "220 \x1b[2J\r\n\x9b\xff ok \xc3\xa9");
     assert_true(bytes_find(f->seen, '\x1b') < 0 && bytes_find(f->seen, '\n') < 0);
     assert_true(bytes_is_utf8(f->seen));
     assert_true(bytes_search(f->seen, B("ok \xc3\xa9")) >= 0);

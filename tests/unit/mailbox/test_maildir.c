@@ -77,13 +77,17 @@ static void read_piece(void *ctx, uint64_t offset, size_t size,
 
 /* --- one delivery ------------------------------------------------------------------------------ */
 
-static struct result deliver(const char *dir, const char *mailbox, const char *sender,
-                             struct bytes text, struct source *source) {
+static struct result deliver_as(const char *id, uint32_t attempt, int64_t arrived_ago,
+                                const char *dir, const char *mailbox, const char *sender,
+                                struct bytes text, struct source *source) {
     struct result r = { 0 };
     struct loop *l = loop_open();
     struct maildir *m = maildir_open(l, dir, "mx/1.example");
-    struct envelope e = { .sender = bytes_str(sender) };
-    struct job job = { .envelope = &e, .content = { .size = text.len, .memory = text } };
+    struct envelope e = { .sender = bytes_str(sender), .arrived = loop_wall(l) - arrived_ago };
+    struct job job = { .envelope = &e,
+                       .attempt = attempt,
+                       .content = { .size = text.len, .memory = text } };
+    snprintf(job.id.text, sizeof job.id.text, "%s", id);
     if (source) {
         source->loop = l;
         source->text = text;
@@ -99,6 +103,11 @@ static struct result deliver(const char *dir, const char *mailbox, const char *s
     loop_close(&l);
     assert_int_equal(r.calls, 1);
     return r;
+}
+
+static struct result deliver(const char *dir, const char *mailbox, const char *sender,
+                             struct bytes text, struct source *source) {
+    return deliver_as("", 1, 0, dir, mailbox, sender, text, source);
 }
 
 /* Number of files in root/folder; the last one's content and name. */
@@ -125,6 +134,39 @@ static unsigned count(const char *folder, char *text, size_t size, char *name_ou
     }
     closedir(d);
     return n;
+}
+
+/* A worker that died between the rename and its note in the queue; a sync of new that failed. */
+static void a_repeated_delivery_is_found(void **state) {
+    (void)state;
+    enum { EARLIER = 60000, LATER = -60000 };
+    char name[256], from[512], to[512];
+    struct bytes text = B("Subject: x\r\n\r\nx\r\n");
+    const char *box = "again@proseware.com";
+    assert_int_equal(deliver_as("9zl-1", 1, EARLIER, root, box, "b@adatum.com", text, NULL).rc, OK);
+    assert_int_equal(deliver_as("9zl-1", 1, EARLIER, root, box, "b@adatum.com", text, NULL).rc, OK);
+    struct source pieces = { .most = 3 };
+    assert_int_equal(deliver_as("9zl-1", 2, LATER, root, box, "b@adatum.com", text, &pieces).rc,
+                     OK);
+    assert_int_equal(count("proseware.com/again/new", NULL, 0, name), 1);
+    assert_int_equal(count("proseware.com/again/tmp", NULL, 0, NULL), 0);
+
+    /* Read meanwhile. */
+    snprintf(from, sizeof from, "%s/proseware.com/again/new/%s", root, name);
+    snprintf(to, sizeof to, "%s/proseware.com/again/cur/%s:2,S", root, name);
+    assert_int_equal(rename(from, to), 0);
+    assert_int_equal(deliver_as("9zl-1", 1, EARLIER, root, box, "b@adatum.com", text, NULL).rc, OK);
+    assert_int_equal(count("proseware.com/again/new", NULL, 0, NULL), 0);
+
+    /* Another message whose id begins or ends so; another mailbox; one that cannot have been here. */
+    assert_int_equal(deliver_as("9zl-11", 1, EARLIER, root, box, "b@adatum.com", text, NULL).rc,
+                     OK);
+    assert_int_equal(deliver_as("zl-1", 1, EARLIER, root, box, "b@adatum.com", text, NULL).rc, OK);
+    assert_int_equal(count("proseware.com/again/new", NULL, 0, NULL), 2);
+    deliver_as("9zl-1", 1, EARLIER, root, "other@proseware.com", "b@adatum.com", text, NULL);
+    assert_int_equal(count("proseware.com/other/new", NULL, 0, NULL), 1);
+    assert_int_equal(deliver_as("9zl-1", 1, LATER, root, box, "b@adatum.com", text, NULL).rc, OK);
+    assert_int_equal(count("proseware.com/again/new", NULL, 0, NULL), 3);
 }
 
 static void a_message_becomes_a_file(void **state) {
@@ -254,6 +296,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(paths),
         cmocka_unit_test(a_message_becomes_a_file),
+        cmocka_unit_test(a_repeated_delivery_is_found),
         cmocka_unit_test(the_name_tells_the_size_with_crlf),
         cmocka_unit_test(bare_postmaster),
         cmocka_unit_test(pieces_of_any_size),
