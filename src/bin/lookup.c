@@ -2,6 +2,7 @@
 #include "bin/lookup.h"
 #include "base/must.h"
 #include "bin/layout.h"
+#include "bin/settings.h"
 #include "sys/process.h"
 #include "sys/sockets.h"
 
@@ -43,15 +44,79 @@ static enum rc spawn(const struct config *c, struct arena *a, struct lookup *k, 
     return rc;
 }
 
+static enum rc begin(struct lookup *out, struct why *why) {
+    *out = (struct lookup){ .dir = "/tmp/postern-lookup-XXXXXX" };
+    if (mkdtemp(out->dir))
+        return OK;
+    out->dir[0] = '\0';
+    return why_set(why, TEMP, 0, NULL, "backend.resolver", "/tmp: %s", strerror(errno));
+}
+
 enum rc lookup_open(const struct config *c, struct loop *l, struct arena *a, struct lookup *out,
                     struct why *why) {
-    *out = (struct lookup){ .dir = "/tmp/postern-lookup-XXXXXX" };
-    if (!mkdtemp(out->dir)) {
-        out->dir[0] = '\0';
-        return why_set(why, TEMP, 0, NULL, "backend.resolver", "/tmp: %s", strerror(errno));
-    }
+    enum rc rc = begin(out, why);
+    if (rc != OK)
+        return rc;
     out->still_root = !give_up_root(c, out->dir);
-    enum rc rc = spawn(c, a, out, why);
+    rc = spawn(c, a, out, why);
+    if (rc == OK)
+        out->dns = dns_open_channel(l, out->socket.at);
+    return rc;
+}
+
+/* --- without a configuration --------------------------------------------------------------------- */
+
+static bool is_server(struct bytes text) {
+    struct addr a;
+    return addr_parse(text, &a) || (addr_parse_port(text, &a) && a.family && a.port);
+}
+
+/* The settings of a configuration that the resolver looks at. */
+static struct bytes settings_of(struct arena *a, struct bytes server) {
+    if (bytes_equal(server, B("full")))
+        return B("hostname = \"localhost.localdomain\"\n");
+    return arena_printf(a, "hostname = \"localhost.localdomain\"\ndns = {\"%.*s\"}\n",
+                        BYTES_FMT(server));
+}
+
+static enum rc open_with(struct bytes server, struct arena *a, struct lookup *out,
+                         struct why *why) {
+    struct config *c;
+    struct config_findings findings = { 0 };
+    const struct config_host host = { .hostname = B("localhost.localdomain"), .cores = 1 };
+    config_parse_on(&host, B("--dns"), settings_of(a, server), &c, &findings);
+    enum rc rc = c->incomplete ? why_set(why, PERM, 0, NULL, "config.dns",
+                                         "--dns: %.*s is no name server", BYTES_FMT(server))
+                               : spawn(c, a, out, why);
+    config_close(&c);
+    return rc;
+}
+
+/* False: there is no configuration to go by. */
+static bool open_as_configured(struct arena *a, struct lookup *out, enum rc *rc, struct why *why) {
+    struct config *c;
+    struct config_findings findings = { 0 };
+    if (access(SETTINGS_FILE.at, R_OK) != 0)
+        return false;
+    settings_parse(SETTINGS_FILE, &c, &findings);
+    bool usable = !c->incomplete;
+    if (usable)
+        *rc = spawn(c, a, out, why);
+    config_close(&c);
+    return usable;
+}
+
+enum rc lookup_open_at(struct bytes server, struct loop *l, struct arena *a, struct lookup *out,
+                       struct why *why) {
+    *out = (struct lookup){ 0 };
+    if (server.len && !bytes_equal(server, B("system")) && !bytes_equal(server, B("full")) &&
+        !is_server(server))
+        return why_set(why, PERM, 0, NULL, "config.dns",
+                       "--dns takes an address, with a port or without, system or full; not %.*s",
+                       BYTES_FMT(server));
+    enum rc rc = begin(out, why);
+    if (rc == OK && (server.len || !open_as_configured(a, out, &rc, why)))
+        rc = open_with(server.len ? server : B("system"), a, out, why);
     if (rc == OK)
         out->dns = dns_open_channel(l, out->socket.at);
     return rc;

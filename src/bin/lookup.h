@@ -19,6 +19,14 @@ struct lookup {
  * there is none. */
 enum rc lookup_open(const struct config *c, struct loop *l, struct arena *a, struct lookup *out,
                     struct why *why);
+/* For commands that need no configuration. `server`: "192.0.2.53" or with a port, "system", "full" (full
+ * resolution); empty: as the configuration in the usual place says if that can be read, else the
+ * system's. Gives up nothing. PERM for what is no server. */
+enum rc lookup_open_at(struct bytes server, struct loop *l, struct arena *a, struct lookup *out,
+                       struct why *why);
+/* What --help says of --dns. */
+#define LOOKUP_DNS_HELP                                                                            \
+    "the name server to ask: ADDRESS[:PORT], system, or full for full resolution"
 void lookup_close(struct lookup *k);
 
 #endif
