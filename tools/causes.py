@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes docs/causes.md from data/replies.rules: causes.py data/replies.rules > docs/causes.md."""
+"""Writes docs/causes.md from the reply rules: causes.py data/replies/*.rules > docs/causes.md."""
 import sys
 
 
@@ -37,14 +37,17 @@ PERMANENT = {"yes": "permanent", "no": "temporary", "as-said": "permanent if the
 
 print("# What replies mean\n")
 print("The causes that Postern tells apart when a server refuses or puts off a message: in notices")
-print("of non-delivery, and wherever a reply is explained. Made from `data/replies.rules` by")
-print("`tools/causes.py`; edit that file, not this one.\n")
-with open(sys.argv[1], encoding="utf-8") as f:
-    for name, cause in causes(f.read()).items():
-        print(f"## {name}\n")
-        print(cause["explanation"] + "\n")
-        print(f"Who must act: {cause['who']}. {PERMANENT[cause['permanent']].capitalize()}.\n")
-        for i, fix in enumerate(cause["fix"], 1):
-            print(f"{i}. {fix}")
-        if cause["fix"]:
-            print()
+print("of non-delivery, and wherever a reply is explained. Made from `data/replies/` by")
+print("`tools/causes.py`; edit those files, not this one.\n")
+text = ""
+for file in sys.argv[1:]:
+    with open(file, encoding="utf-8") as f:
+        text += f.read() + "\n"
+for name, cause in causes(text).items():
+    print(f"## {name}\n")
+    print(cause["explanation"] + "\n")
+    print(f"Who must act: {cause['who']}. {PERMANENT[cause['permanent']].capitalize()}.\n")
+    for i, fix in enumerate(cause["fix"], 1):
+        print(f"{i}. {fix}")
+    if cause["fix"]:
+        print()

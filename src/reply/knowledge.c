@@ -1,6 +1,6 @@
 /* knowledge: finding the rule that fits a reply. This file knows how a reply's text is made ready
  * for the rules (repeated codes gone, blanks single, local parts of addresses gone) and how code,
- * enhanced code and step are compared; what replies mean stands in data/replies.rules. */
+ * enhanced code and step are compared; what replies mean stands in data/replies. */
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include "reply/knowledge.h"
 
@@ -12,9 +12,6 @@
 #include <string.h>
 
 enum { TEXT_MAX = 2048, MATCH_LIMIT = 200 * 1000, DEPTH_LIMIT = 2000 };
-
-extern const unsigned char replies_rules[];
-extern const size_t replies_rules_size;
 
 /* What came from the operator's file stands before what is built in. */
 static struct rules operators, built_in;
@@ -48,8 +45,8 @@ static void open_built_in(void) {
         return;
     open_matcher();
     built_in.arena = arena_open();
-    MUST(rules_read(&built_in, "data/replies.rules", bytes_of(replies_rules, replies_rules_size),
-                    &why) == OK);
+    for (const struct embedded *e = replies_rules; e->name; e++)
+        MUST(rules_read(&built_in, e->name, bytes_of(e->octets, e->size), &why) == OK);
 }
 
 enum rc reply_learn(const char *file, struct bytes text, struct why *why) {

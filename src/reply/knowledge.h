@@ -1,5 +1,5 @@
 /* knowledge: what a server's reply means: cause, who must act, what to do. Rules are data
- * (data/replies.rules, built in; a file of the operator's may come before them): by code, enhanced
+ * (data/replies, built in; a file of the operator's may come before them): by code, enhanced
  * code, step and words, in that order of weight: the words outweigh the codes, the step outweighs
  * vague words. Used for the first paragraph of our NDRs, `explain` and the doctor. */
 #ifndef REPLY_KNOWLEDGE_H
@@ -31,7 +31,7 @@ struct reply_meaning {
  * rule knows has the cause "unknown". The answer lives until the next call. Not thread-safe. */
 const struct reply_meaning *reply_explain(const struct reply_facts *facts);
 
-/* Takes rules of the operator's (the text of a file like data/replies.rules; built-in causes and lets
+/* Takes rules of the operator's (the text of a file like those in data/replies; built-in causes and lets
  * may be used) that come before the built-in ones, in place of those learnt before. PERM and why,
  * with file and line, for what is no rule; then nothing has changed. */
 enum rc reply_learn(const char *file, struct bytes text, struct why *why);

@@ -1,4 +1,4 @@
-/* rules: reading the text of data/replies.rules. This file knows its grammar; every keyword is a row
+/* rules: reading the text of data/replies. This file knows its grammar; every keyword is a row
  * of one table. A mistake is told with its line, so that a person can mend it. */
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include "reply/rules.h"

@@ -1,4 +1,4 @@
-/* rules: the reply rules as they were read from text (data/replies.rules says what it looks like).
+/* rules: the reply rules as they were read from text (data/replies/00-form.rules says what they look like).
  * For this folder only. Rules live as long as the arena they were read into. */
 #ifndef REPLY_RULES_H
 #define REPLY_RULES_H
@@ -41,6 +41,14 @@ struct rules {
     struct arena *arena;
     struct values causes, rules, lets;
 };
+
+/* The files of data/replies as they are built in, in the order they are read; a NULL name ends. */
+struct embedded {
+    const char *name;
+    const unsigned char *octets;
+    size_t size;
+};
+extern const struct embedded replies_rules[];
 
 /* Adds what `text` says: its rules stand behind those read before. PERM and why (file, line, what is
  * wrong) at the first mistake; what stood before it has been added. */
