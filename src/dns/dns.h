@@ -94,17 +94,29 @@ void dns_inquiry_cancel(struct dns_inquiry **i);
 /* Whether DNS lists have this address (RFC 5782): all zones in parallel, their words for a listing
  * after that. Answers outside 127/8, and those that mean "you may not ask", count as failed. */
 struct dns_listing {
-    struct bytes zone;
+    struct bytes zone; /* or the entry asked for */
     bool failed;
     const char *because; /* of a failure, half a sentence */
+    bool late;           /* it failed for not having answered in time */
     size_t count;        /* 0: not listed */
     const struct addr *codes;
     struct bytes text; /* of TXT, printable ASCII; may be empty */
+    /* All it answered, what counts as failed too: a list may have codes of its own making. */
+    size_t answer_count;
+    const struct addr *answers;
 };
 typedef void dns_listed(void *ctx, const struct dns_listing *list, size_t count);
 struct dns_inquiry *dns_ask_lists(struct dns *d, struct loop *l, struct addr client,
                                   const struct bytes *zones, size_t count, dns_listed *on_listed,
                                   void *ctx);
+/* The same for entries by their whole names, "2.0.0.127.zen.example" or "example.com.dbl.example", within
+ * `ms`; words are asked for only where wanted. */
+struct dns_entry {
+    struct bytes name;
+    bool words;
+};
+struct dns_inquiry *dns_ask_entries(struct dns *d, struct loop *l, const struct dns_entry *entries,
+                                    size_t count, int64_t ms, dns_listed *on_listed, void *ctx);
 /* The name of an address, and whether it leads back to it (PTR, then A or AAAA); and whether a host
  * of this name exists, and leads to the address. */
 struct dns_name_check {

@@ -38,6 +38,7 @@ struct dns_inquiry {
     struct dns_listing *listings;
     size_t listing_count;
     bool *answered; /* one a listing: its A */
+    bool *wordless; /* one a listing: its TXT is not wanted */
     struct dns_name_check check;
     bool exists;
 };
@@ -98,15 +99,20 @@ static void ask(struct dns_inquiry *i, struct bytes name, enum dns_type type, si
     q->number = i->dns->ask(i->dns->self, name, type, on_answer, q);
 }
 
-static struct dns_inquiry *begin(struct dns *d, struct loop *l, struct addr client,
-                                 void (*over)(struct dns_inquiry *i), void *ctx) {
+static struct dns_inquiry *begin_for(struct dns *d, struct loop *l, struct addr client, int64_t ms,
+                                     void (*over)(struct dns_inquiry *i), void *ctx) {
     struct arena *a = arena_open();
     struct dns_inquiry *i = ARENA_NEW(a, struct dns_inquiry);
     *i = (struct dns_inquiry){
         .dns = d, .loop = l, .arena = a, .client = addr_fold(client), .over = over, .ctx = ctx
     };
-    timer_set(l, &i->timer, BUDGET_MS, out_of_time, i);
+    timer_set(l, &i->timer, ms, out_of_time, i);
     return i;
+}
+
+static struct dns_inquiry *begin(struct dns *d, struct loop *l, struct addr client,
+                                 void (*over)(struct dns_inquiry *i), void *ctx) {
+    return begin_for(d, l, client, BUDGET_MS, over, ctx);
 }
 
 static struct bytes reversed(struct dns_inquiry *i, struct bytes suffix) {
@@ -134,6 +140,11 @@ static const char *no_answer(struct addr a) {
     return NULL;
 }
 
+/* A whole name when the inquiry is about entries. */
+static struct bytes entry_name(struct dns_inquiry *i, struct bytes zone) {
+    return i->wordless ? zone : reversed(i, zone);
+}
+
 static void heard_text(struct asked *q, const struct dns_answer *answer) {
     struct dns_listing *g = &q->inquiry->listings[q->item];
     char memory[TEXT_MAX];
@@ -152,20 +163,23 @@ static void heard_codes(struct asked *q, const struct dns_answer *answer) {
     struct dns_listing *g = &i->listings[q->item];
     i->answered[q->item] = true;
     g->failed = answer->rc != OK;
-    g->because = "it did not answer";
+    g->because = g->failed ? "it did not answer" : NULL;
     size_t most = answer->count < CODES_MAX ? answer->count : CODES_MAX;
     struct addr *codes = ARENA_ARRAY(i->arena, most, struct addr);
-    for (size_t n = 0; n < most && !g->failed; n++) {
+    for (size_t n = 0; n < most && answer->rc == OK; n++) {
         codes[n] = answer->records[n].address;
         const char *none = no_answer(codes[n]);
-        g->failed = none != NULL;
-        g->because = none;
+        g->failed |= none != NULL;
+        g->because = g->because ? g->because : none;
     }
-    if (g->failed || !most)
-        return;
-    g->codes = codes;
-    g->count = most;
-    ask(i, reversed(i, g->zone), DNS_TXT, q->item, heard_text);
+    g->answers = codes;
+    g->answer_count = answer->rc == OK ? most : 0;
+    if (!g->failed) {
+        g->codes = codes;
+        g->count = most;
+    }
+    if (g->answer_count && (i->wordless ? !i->wordless[q->item] : !g->failed))
+        ask(i, entry_name(i, g->zone), DNS_TXT, q->item, heard_text);
 }
 
 static void lists_over(struct dns_inquiry *i) {
@@ -174,23 +188,45 @@ static void lists_over(struct dns_inquiry *i) {
             continue;
         i->listings[n].failed = true;
         i->listings[n].because = "it did not answer in time";
+        i->listings[n].late = true;
     }
     i->on_listed(i->ctx, i->listings, i->listing_count);
+}
+
+static void make_listings(struct dns_inquiry *i, size_t count, dns_listed *on_listed) {
+    MUST(count > 0);
+    i->on_listed = on_listed;
+    i->listings = ARENA_ARRAY(i->arena, count, struct dns_listing);
+    i->answered = ARENA_ARRAY(i->arena, count, bool);
+    i->listing_count = count;
+}
+
+static void ask_listings(struct dns_inquiry *i) {
+    for (size_t n = 0; n < i->listing_count; n++)
+        ask(i, entry_name(i, i->listings[n].zone), DNS_A, n, heard_codes);
 }
 
 struct dns_inquiry *dns_ask_lists(struct dns *d, struct loop *l, struct addr client,
                                   const struct bytes *zones, size_t count, dns_listed *on_listed,
                                   void *ctx) {
-    MUST(count > 0);
     struct dns_inquiry *i = begin(d, l, client, lists_over, ctx);
-    i->on_listed = on_listed;
-    i->listings = ARENA_ARRAY(i->arena, count, struct dns_listing);
-    i->answered = ARENA_ARRAY(i->arena, count, bool);
-    i->listing_count = count;
+    make_listings(i, count, on_listed);
     for (size_t n = 0; n < count; n++)
         i->listings[n].zone = arena_copy(i->arena, zones[n]);
-    for (size_t n = 0; n < count; n++)
-        ask(i, reversed(i, i->listings[n].zone), DNS_A, n, heard_codes);
+    ask_listings(i);
+    return i;
+}
+
+struct dns_inquiry *dns_ask_entries(struct dns *d, struct loop *l, const struct dns_entry *entries,
+                                    size_t count, int64_t ms, dns_listed *on_listed, void *ctx) {
+    struct dns_inquiry *i = begin_for(d, l, (struct addr){ 0 }, ms, lists_over, ctx);
+    make_listings(i, count, on_listed);
+    i->wordless = ARENA_ARRAY(i->arena, count, bool);
+    for (size_t n = 0; n < count; n++) {
+        i->listings[n].zone = arena_copy(i->arena, entries[n].name);
+        i->wordless[n] = !entries[n].words;
+    }
+    ask_listings(i);
     return i;
 }
 

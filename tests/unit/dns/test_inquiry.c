@@ -114,6 +114,29 @@ static void lists(void **state) {
     bench_close(&b);
 }
 
+/* Entries by their whole names: what a list says of itself is told too, and words only where wanted. */
+static void entries(void **state) {
+    (void)state;
+    struct bench b;
+    bench_open(&b);
+    const struct dns_entry asked[] = {
+        { B("7.113.0.203.zen.example"), true },   { B("7.113.0.203.zen.example"), false },
+        { B("7.113.0.203.quota.example"), true }, { B("7.113.0.203.late.example"), true },
+        { B("7.113.0.203.none.example"), true },
+    };
+    const struct dns_listing *l = b.seen.list;
+    dns_ask_entries(b.dns, b.loop, asked, COUNT_OF(asked), 1000, on_listed, &b.seen);
+    loop_run(b.loop);
+    assert_int_equal(b.seen.calls, 1);
+    assert_int_equal(b.seen.count, COUNT_OF(asked));
+    assert_true(!l[0].failed && l[0].count == 2 && l[0].text.len);
+    assert_true(!l[1].failed && l[1].count == 2 && !l[1].text.len);
+    assert_true(l[2].failed && !l[2].late && l[2].count == 0 && l[2].answer_count == 1);
+    assert_true(l[3].failed && !l[3].late && l[3].answer_count == 0);
+    assert_true(!l[4].failed && l[4].count == 0 && l[4].answer_count == 0);
+    bench_close(&b);
+}
+
 static void checks(struct bench *b, const char *client, const char *name, bool failed,
                    bool confirmed) {
     b->seen.calls = 0;
@@ -191,15 +214,21 @@ static void time_is_limited(void **state) {
     struct dns_inquiry *i =
         dns_ask_lists(&mute, b.loop, address("203.0.113.7"), &zone, 1, on_listed, &b.seen);
     dns_inquiry_cancel(&i);
+    const struct dns_entry entry = { B("7.113.0.203.zen.example"), true };
+    before = loop_now(b.loop);
+    dns_ask_entries(&mute, b.loop, &entry, 1, 50, on_listed, &b.seen);
+    loop_run(b.loop);
+    assert_true(b.seen.list[0].late && loop_now(b.loop) - before < 2000);
     assert_null(i);
     assert_int_equal(open, 0);
-    assert_int_equal(b.seen.calls, 1);
+    assert_int_equal(b.seen.calls, 2);
     bench_close(&b);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lists),
+        cmocka_unit_test(entries),
         cmocka_unit_test(names_of_clients),
         cmocka_unit_test(names_they_give),
         cmocka_unit_test(time_is_limited),
