@@ -14,6 +14,9 @@ def statements(text):
     return [(line.split(None, 1) + [""])[:2] for line in lines]
 
 
+LISTS = ("fix", "sees", "because", "prevent")
+
+
 def causes(text):
     found, current = {}, None
     in_rule = False
@@ -21,14 +24,14 @@ def causes(text):
         if word == "rule":
             in_rule = True
         elif word == "cause" and not in_rule:
-            current = found.setdefault(value, {"fix": [], "rules": 0})
+            current = found.setdefault(value, {word: [] for word in LISTS} | {"rules": 0})
         elif word == "cause" and in_rule:
             found[value]["rules"] += 1
-        elif current is not None and not in_rule and word == "fix":
-            current["fix"].append(value)
+        elif current is not None and not in_rule and word in LISTS:
+            current[word].append(value)
         elif current is not None and not in_rule and word != "let":
             current[word] = value
-        if word == "let":
+        if word in ("let", "family"):
             current = None
     return found
 
@@ -43,11 +46,29 @@ text = ""
 for file in sys.argv[1:]:
     with open(file, encoding="utf-8") as f:
         text += f.read() + "\n"
-for name, cause in causes(text).items():
+causes = causes(text)
+print("## The map to the coarse reasons of other tools\n")
+print("`postern explain --json` gives this name as `reason`; a rule may know better than its cause.\n")
+print("| cause | reason | who must act | lasting | severity |\n|---|---|---|---|---|")
+for name, cause in causes.items():
+    anchor = f"[{name}](#{name})"
+    lasting = PERMANENT[cause["permanent"]]
+    print(f"| {anchor} | {cause['reason']} | {cause['who']} | {lasting} | {cause['severity']} |")
+print()
+for name, cause in causes.items():
     print(f"## {name}\n")
     print(cause["explanation"] + "\n")
     print(f"Who must act: {cause['who']}. {PERMANENT[cause['permanent']].capitalize()}.\n")
-    for i, fix in enumerate(cause["fix"], 1):
-        print(f"{i}. {fix}")
-    if cause["fix"]:
+    for title, word in (
+        ("What you see", "sees"),
+        ("Common causes", "because"),
+        ("How to fix it", "fix"),
+        ("How to stop it recurring", "prevent"),
+    ):
+        if not cause[word]:
+            continue
+        print(f"{title}:\n")
+        for i, line in enumerate(cause[word], 1):
+            mark = f"{i}." if word == "fix" else "*"
+            print(f"{mark} `{line}`" if word == "sees" else f"{mark} {line}")
         print()

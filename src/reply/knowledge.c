@@ -24,6 +24,8 @@ struct subject {
     struct status status;
     char text[TEXT_MAX];
     size_t length;
+    const char *command;
+    const struct family *family;
     const struct reply_facts *facts;
 };
 
@@ -54,8 +56,10 @@ enum rc reply_learn(const char *file, struct bytes text, struct why *why) {
     struct rules fresh = { .arena = arena_open() };
     /* Its rules may speak of the causes, and use the patterns, that are built in. */
     fresh.causes = built_in.causes;
+    fresh.families = built_in.families;
     fresh.lets = built_in.lets;
-    fresh.causes.room = fresh.lets.room = 0; /* the lists are copied before they grow */
+    /* the lists are copied before they grow */
+    fresh.causes.room = fresh.families.room = fresh.lets.room = 0;
     enum rc rc = rules_read(&fresh, file, text, why);
     if (rc != OK) {
         arena_close(&fresh.arena);
@@ -149,6 +153,7 @@ static void drop_local_part(struct subject *s) {
 static void prepare(struct subject *s, const struct reply_facts *facts) {
     struct bytes text = bytes_trim(facts->text);
     *s = (struct subject){ .code = facts->code, .status = facts->status, .facts = facts };
+    s->command = facts->command;
     if (!s->code && code_length(text))
         s->code = code_at(text);
     if (!status_is_set(s->status))
@@ -257,14 +262,28 @@ static bool any_status_fits(const struct values *enhanced, struct status status)
     return enhanced->count == 0;
 }
 
+static bool is_family(const struct values *families, const struct family *family) {
+    for (size_t i = 0; i < families->count; i++)
+        if (families->list[i] == family)
+            return true;
+    return families->count == 0;
+}
+
+static bool facts_fit(const struct rule *r, const struct subject *s) {
+    const struct reply_facts *f = s->facts;
+    return (r->submission < 0 || r->submission == (int)f->submission) &&
+           (r->login < 0 || r->login == (int)f->logged_in) && (!r->mx || r->mx == f->mx) &&
+           is_family(&r->families, s->family);
+}
+
 /* Cheap conditions first. */
 static bool rule_fits(const struct rule *r, const struct subject *s) {
     struct bytes text = bytes_of(s->text, s->length);
-    if (r->submission >= 0 && r->submission != (int)s->facts->submission)
+    if (!facts_fit(r, s))
         return false;
     if (!any_code_fits(&r->codes, s->code) || !any_status_fits(&r->enhanced, s->status))
         return false;
-    if (!step_fits(r, s->facts->command))
+    if (!step_fits(r, s->command))
         return false;
     if (r->hosts.count && (!s->facts->host.len || !any_found(&r->hosts, s->facts->host)))
         return false;
@@ -283,9 +302,25 @@ static const struct rule *find_rule(const struct rules *rules, const struct subj
     return NULL;
 }
 
+/* The first family whose manner of speaking, name or greeting this is. */
+static const struct family *find_family(const struct rules *rules, const struct subject *s) {
+    for (size_t i = 0; i < rules->families.count; i++) {
+        const struct family *f = rules->families.list[i];
+        if ((s->facts->host.len && any_found(&f->hosts, s->facts->host)) ||
+            (s->facts->banner.len && any_found(&f->banners, s->facts->banner)) ||
+            any_found(&f->words, bytes_of(s->text, s->length)))
+            return f;
+    }
+    return NULL;
+}
+
 /* --- the answer ----------------------------------------------------------------------------- */
 
-static const char *const no_fixes[] = { NULL };
+static const char *const nothing_listed[] = { NULL };
+
+static const char *const *texts(const struct values *v) {
+    return v->count ? (const char *const *)v->list : nothing_listed;
+}
 
 static bool is_permanent(enum lasting lasting, const struct subject *s) {
     if (lasting == LASTING_YES || lasting == LASTING_NO)
@@ -293,9 +328,64 @@ static bool is_permanent(enum lasting lasting, const struct subject *s) {
     return s->code ? s->code >= 500 : s->status.klass == 5;
 }
 
+static int said_permanent(const struct subject *s) {
+    if (s->code >= 400)
+        return s->code >= 500;
+    return s->status.klass == 4 || s->status.klass == 5 ? s->status.klass == 5 : -1;
+}
+
 /* A server that we found by the recipient's own MX record cannot mean that we ought to log in. */
 static bool is_direct(const struct rule *r, const struct reply_facts *facts) {
-    return r->direct && facts->ours_is_client && !facts->submission;
+    return r->direct && !facts->logged_in && facts->mx != REPLY_MX_NO &&
+           (facts->mx == REPLY_MX_YES || (facts->ours_is_client && !facts->submission));
+}
+
+/* A server that does not serve the recipient's domain cannot know its mailboxes: what it refuses at
+ * RCPT, it refuses to pass on, whatever it says. */
+static bool is_elsewhere(const struct cause *cause, const struct subject *s) {
+    return cause->elsewhere && s->code >= 400 && s->facts->mx == REPLY_MX_NO &&
+           !s->facts->logged_in && s->command &&
+           bytes_equal_nocase(bytes_str(s->command), B("RCPT"));
+}
+
+static void answer(struct reply_meaning *out, const struct rule *rule, const struct subject *s) {
+    static const struct meaning none;
+    const struct cause *cause =
+        rule->cause ? rule->cause : rules_find_cause(&built_in, B("unknown"));
+    const struct meaning *own = &rule->meaning;
+    double confidence = rule->confidence;
+    if (is_direct(rule, s->facts)) {
+        cause = rule->direct;
+        own = &none;
+    } else if (is_elsewhere(cause, s)) {
+        cause = cause->elsewhere;
+        own = &none;
+        confidence = rule->confidence > 0.6 ? 0.85 : 0.6;
+    }
+    const struct meaning *usual = &cause->meaning;
+    bool permanent = is_permanent(own->permanent ? own->permanent : usual->permanent, s);
+    const char *severity = own->severity ? own->severity : usual->severity;
+    *out = (struct reply_meaning){
+        .cause = cause->name,
+        .who = own->who ? own->who : usual->who,
+        .permanent = permanent,
+        .said_permanent = said_permanent(s),
+        .severity = severity    ? severity
+                    : permanent ? "error"
+                                : "warning",
+        .reason = own->reason     ? own->reason
+                  : usual->reason ? usual->reason
+                                  : "undefined",
+        .family = s->family ? s->family->name : NULL,
+        .family_title = s->family ? s->family->title : NULL,
+        .confidence = confidence,
+        .rule = rule->name,
+        .explanation = own->explanation ? own->explanation : usual->explanation,
+        .fixes = texts(own->fixes.count ? &own->fixes : &usual->fixes),
+        .code = s->code,
+        .status = s->status,
+        .command = s->command,
+    };
 }
 
 const struct reply_meaning *reply_explain(const struct reply_facts *facts) {
@@ -304,29 +394,51 @@ const struct reply_meaning *reply_explain(const struct reply_facts *facts) {
     static struct subject subject;
     open_built_in();
     prepare(&subject, facts);
+    subject.family = find_family(operators.arena ? &operators : &built_in, &subject);
     const struct rule *rule = find_rule(&operators, &subject);
     if (!rule)
         rule = find_rule(&built_in, &subject);
-    if (!rule)
-        rule = &nothing;
-    const struct cause *cause =
-        rule->cause ? rule->cause : rules_find_cause(&built_in, B("unknown"));
-    static const struct meaning none;
-    const struct meaning *own = &rule->meaning, *usual;
-    if (is_direct(rule, facts)) {
-        cause = rule->direct;
-        own = &none;
-    }
-    usual = &cause->meaning;
-    const struct values *fixes = own->fixes.count ? &own->fixes : &usual->fixes;
-    result = (struct reply_meaning){
-        .cause = cause->name,
-        .who = own->who ? own->who : usual->who,
-        .permanent = is_permanent(own->permanent ? own->permanent : usual->permanent, &subject),
-        .confidence = rule->confidence,
-        .rule = rule->name,
-        .explanation = own->explanation ? own->explanation : usual->explanation,
-        .fixes = fixes->count ? (const char *const *)fixes->list : no_fixes,
-    };
+    answer(&result, rule ? rule : &nothing, &subject);
     return &result;
+}
+
+/* --- the causes ----------------------------------------------------------------------------- */
+
+static void tell_cause(const struct cause *c, struct reply_cause *out) {
+    static const char *const lasting[] = { "as-said", "yes", "no", "as-said" };
+    const struct meaning *m = &c->meaning;
+    *out = (struct reply_cause){
+        .name = c->name,
+        .who = m->who,
+        .permanent = lasting[m->permanent],
+        .severity = m->severity                  ? m->severity
+                    : m->permanent == LASTING_NO ? "warning"
+                                                 : "error",
+        .reason = m->reason ? m->reason : "undefined",
+        .explanation = m->explanation,
+        .fixes = texts(&m->fixes),
+        .sees = texts(&c->sees),
+        .because = texts(&c->because),
+        .prevents = texts(&c->prevents),
+    };
+}
+
+static const struct rules *all_causes(void) {
+    open_built_in();
+    return operators.arena ? &operators : &built_in;
+}
+
+bool reply_cause_at(size_t index, struct reply_cause *out) {
+    const struct rules *rules = all_causes();
+    if (index >= rules->causes.count)
+        return false;
+    tell_cause(rules->causes.list[index], out);
+    return true;
+}
+
+bool reply_cause_find(const char *name, struct reply_cause *out) {
+    const struct cause *cause = rules_find_cause(all_causes(), bytes_str(name));
+    if (cause)
+        tell_cause(cause, out);
+    return cause != NULL;
 }

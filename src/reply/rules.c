@@ -17,6 +17,7 @@ struct reader {
     int line;
     struct cause *cause; /* the one being read, or NULL */
     struct rule *rule;
+    struct family *family;
     struct why *why;
 };
 
@@ -131,13 +132,40 @@ static const char *const who_names[] = { "sender",          "sender-admin",  "re
                                          "recipient-admin", "network-owner", "server-admin",
                                          "nobody" };
 
+/* The coarse names that other tools give to bounces; docs/causes.md publishes which cause is which. */
+static const char *const reason_names[] = {
+    "authfailure",     "badreputation", "blocked",        "contenterror",    "delivered",
+    "exceedlimit",     "expired",       "failedstarttls", "feedback",        "filtered",
+    "hasmoved",        "hostunknown",   "mailboxfull",    "mailererror",     "mesgtoobig",
+    "networkerror",    "norelaying",    "notaccept",      "notcompliantrfc", "onhold",
+    "policyviolation", "rejected",      "requireptr",     "securityerror",   "spamdetected",
+    "speeding",        "suppressed",    "suspend",        "syntaxerror",     "systemerror",
+    "systemfull",      "toomanyconn",   "undefined",      "userunknown",     "vacation",
+    "virusdetected"
+};
+static const char *const severity_names[] = { "info", "warning", "error" };
+
+/* The one of the names that the value is, or NULL. */
+static const char *one_of(const char *const *names, size_t count, struct bytes value) {
+    for (size_t i = 0; i < count; i++)
+        if (bytes_equal(value, bytes_str(names[i])))
+            return names[i];
+    return NULL;
+}
+
 static enum rc read_who(struct reader *r, struct meaning *m, struct bytes value) {
-    for (size_t i = 0; i < COUNT_OF(who_names); i++)
-        if (bytes_equal(value, bytes_str(who_names[i]))) {
-            m->who = who_names[i];
-            return OK;
-        }
-    return wrong(r, "who must be one of sender, sender-admin, ...; not", value);
+    m->who = one_of(who_names, COUNT_OF(who_names), value);
+    return m->who ? OK : wrong(r, "who must be one of sender, sender-admin, ...; not", value);
+}
+
+static enum rc read_severity(struct reader *r, struct meaning *m, struct bytes value) {
+    m->severity = one_of(severity_names, COUNT_OF(severity_names), value);
+    return m->severity ? OK : wrong(r, "severity must be info, warning or error; not", value);
+}
+
+static enum rc read_reason(struct reader *r, struct meaning *m, struct bytes value) {
+    m->reason = one_of(reason_names, COUNT_OF(reason_names), value);
+    return m->reason ? OK : wrong(r, "no such reason", value);
 }
 
 static enum rc read_permanent(struct reader *r, struct meaning *m, struct bytes value) {
@@ -160,9 +188,16 @@ static enum rc read_confidence(struct reader *r, struct bytes value) {
     return OK;
 }
 
-static enum rc read_submission(struct reader *r, struct bytes value) {
-    r->rule->submission = bytes_equal(value, B("yes")) ? 1 : bytes_equal(value, B("no")) ? 0 : -1;
-    return r->rule->submission >= 0 ? OK : wrong(r, "submission must be yes or no; not", value);
+static enum rc read_yes_no(struct reader *r, const char *what, int *into, struct bytes value) {
+    *into = bytes_equal(value, B("yes")) ? 1 : bytes_equal(value, B("no")) ? 0 : -1;
+    return *into >= 0 ? OK : wrong(r, what, value);
+}
+
+static enum rc read_mx(struct reader *r, struct bytes value) {
+    r->rule->mx = bytes_equal(value, B("yes"))  ? REPLY_MX_YES
+                  : bytes_equal(value, B("no")) ? REPLY_MX_NO
+                                                : REPLY_MX_UNKNOWN;
+    return r->rule->mx ? OK : wrong(r, "mx must be yes or no; not", value);
 }
 
 /* --- keywords ------------------------------------------------------------------------------- */
@@ -172,6 +207,15 @@ const struct cause *rules_find_cause(const struct rules *r, struct bytes name) {
         const struct cause *c = r->causes.list[i];
         if (bytes_equal(bytes_str(c->name), name))
             return c;
+    }
+    return NULL;
+}
+
+const struct family *rules_find_family(const struct rules *r, struct bytes name) {
+    for (size_t i = 0; i < r->families.count; i++) {
+        const struct family *f = r->families.list[i];
+        if (bytes_equal(bytes_str(f->name), name))
+            return f;
     }
     return NULL;
 }
@@ -202,6 +246,8 @@ static enum rc begin_let(struct reader *r, struct bytes value) {
 static enum rc end_rule(struct reader *r) {
     const struct rule *rule = r->rule;
     r->rule = NULL;
+    r->cause = NULL;
+    r->family = NULL;
     if (!rule)
         return OK;
     if (!rule->cause)
@@ -226,16 +272,27 @@ static enum rc begin_cause(struct reader *r, struct bytes name) {
     return OK;
 }
 
+static enum rc begin_family(struct reader *r, struct bytes name) {
+    enum rc rc = end_rule(r);
+    if (rc != OK)
+        return rc;
+    if (rules_find_family(r->rules, name))
+        return wrong(r, "family needs a new name", name);
+    r->family = ARENA_NEW(r->rules->arena, struct family);
+    r->family->name = r->family->title = arena_str(r->rules->arena, name);
+    values_add(r->rules->arena, &r->rules->families, r->family);
+    return OK;
+}
+
 static enum rc begin_rule(struct reader *r, struct bytes name) {
     enum rc rc = end_rule(r);
     if (rc != OK)
         return rc;
     if (!name.len || rule_exists(r->rules, name))
         return wrong(r, "rule needs a new name", name);
-    r->cause = NULL;
     r->rule = ARENA_NEW(r->rules->arena, struct rule);
     *r->rule = (struct rule){ .name = arena_str(r->rules->arena, name), .line = r->line };
-    r->rule->submission = -1;
+    r->rule->submission = r->rule->login = -1;
     values_add(r->rules->arena, &r->rules->rules, r->rule);
     return OK;
 }
@@ -245,38 +302,75 @@ static enum rc set_cause(struct reader *r, const struct cause **cause, struct by
     return *cause ? OK : wrong(r, "no such cause", name);
 }
 
+/* The families that a rule is about, which must be known. */
+static enum rc read_servers(struct reader *r, struct bytes value) {
+    struct bytes item;
+    while (bytes_split(&value, ' ', &item)) {
+        const struct family *family = item.len ? rules_find_family(r->rules, item) : NULL;
+        if (item.len && !family)
+            return wrong(r, "no such family", item);
+        if (family)
+            values_add(r->rules->arena, &r->rule->families, (void *)family);
+    }
+    return OK;
+}
+
 enum keyword {
     KEY_CAUSE,
     KEY_RULE,
     KEY_LET,
+    KEY_FAMILY,
     KEY_WHO,
     KEY_PERMANENT,
+    KEY_SEVERITY,
+    KEY_REASON,
     KEY_EXPLANATION,
     KEY_FIX,
+    KEY_ELSEWHERE,
+    KEY_TEXTS,
+    KEY_TITLE,
     KEY_CONFIDENCE,
     KEY_SUBMISSION,
+    KEY_LOGIN,
+    KEY_MX,
     KEY_DIRECT,
+    KEY_SERVER,
     KEY_LIST,
     KEY_PATTERN,
 };
-enum place { ANYWHERE, IN_EITHER, IN_RULE };
+/* Where a keyword may stand: one bit each. */
+enum place { AT_TOP = 1, IN_CAUSE = 2, IN_RULE = 4, IN_FAMILY = 8, ANYWHERE = 15 };
 
 static const struct keyword_row {
     struct bytes name;
     enum keyword keyword;
-    enum place place;
-    size_t values; /* offset in struct rule, of lists and patterns */
+    unsigned places;
+    size_t values; /* offset in the struct of the place, of lists, texts and patterns */
 } keywords[] = {
     { { "let", 3 }, KEY_LET, ANYWHERE, 0 },
     { { "cause", 5 }, KEY_CAUSE, ANYWHERE, 0 },
     { { "rule", 4 }, KEY_RULE, ANYWHERE, 0 },
-    { { "who", 3 }, KEY_WHO, IN_EITHER, 0 },
-    { { "permanent", 9 }, KEY_PERMANENT, IN_EITHER, 0 },
-    { { "explanation", 11 }, KEY_EXPLANATION, IN_EITHER, 0 },
-    { { "fix", 3 }, KEY_FIX, IN_EITHER, 0 },
+    { { "family", 6 }, KEY_FAMILY, ANYWHERE, 0 },
+    { { "who", 3 }, KEY_WHO, IN_CAUSE | IN_RULE, 0 },
+    { { "permanent", 9 }, KEY_PERMANENT, IN_CAUSE | IN_RULE, 0 },
+    { { "severity", 8 }, KEY_SEVERITY, IN_CAUSE | IN_RULE, 0 },
+    { { "reason", 6 }, KEY_REASON, IN_CAUSE | IN_RULE, 0 },
+    { { "explanation", 11 }, KEY_EXPLANATION, IN_CAUSE | IN_RULE, 0 },
+    { { "fix", 3 }, KEY_FIX, IN_CAUSE | IN_RULE, 0 },
+    { { "elsewhere", 9 }, KEY_ELSEWHERE, IN_CAUSE, 0 },
+    { { "sees", 4 }, KEY_TEXTS, IN_CAUSE, offsetof(struct cause, sees) },
+    { { "because", 7 }, KEY_TEXTS, IN_CAUSE, offsetof(struct cause, because) },
+    { { "prevent", 7 }, KEY_TEXTS, IN_CAUSE, offsetof(struct cause, prevents) },
+    { { "title", 5 }, KEY_TITLE, IN_FAMILY, 0 },
+    { { "words", 5 }, KEY_PATTERN, IN_FAMILY, offsetof(struct family, words) },
+    { { "host", 4 }, KEY_PATTERN, IN_FAMILY, offsetof(struct family, hosts) },
+    { { "banner", 6 }, KEY_PATTERN, IN_FAMILY, offsetof(struct family, banners) },
     { { "confidence", 10 }, KEY_CONFIDENCE, IN_RULE, 0 },
     { { "submission", 10 }, KEY_SUBMISSION, IN_RULE, 0 },
+    { { "login", 5 }, KEY_LOGIN, IN_RULE, 0 },
+    { { "mx", 2 }, KEY_MX, IN_RULE, 0 },
     { { "direct", 6 }, KEY_DIRECT, IN_RULE, 0 },
+    { { "server", 6 }, KEY_SERVER, IN_RULE, 0 },
     { { "code", 4 }, KEY_LIST, IN_RULE, offsetof(struct rule, codes) },
     { { "enhanced", 8 }, KEY_LIST, IN_RULE, offsetof(struct rule, enhanced) },
     { { "step", 4 }, KEY_LIST, IN_RULE, offsetof(struct rule, steps) },
@@ -286,55 +380,104 @@ static const struct keyword_row {
     { { "host", 4 }, KEY_PATTERN, IN_RULE, offsetof(struct rule, hosts) },
 };
 
-static enum rc read_keyword(struct reader *r, const struct keyword_row *k, struct bytes value) {
-    struct arena *a = r->rules->arena;
-    struct meaning *m = r->rule ? &r->rule->meaning : r->cause ? &r->cause->meaning : NULL;
-    struct values *values = (struct values *)(void *)((char *)r->rule + k->values);
-    if ((k->place == IN_RULE && !r->rule) || (k->place == IN_EITHER && !m))
-        return wrong(r, "this belongs in a rule or cause", k->name);
-    if (!value.len)
-        return wrong(r, "needs a value", k->name);
-    switch (k->keyword) {
+static enum place place(const struct reader *r) {
+    return r->rule ? IN_RULE : r->cause ? IN_CAUSE : r->family ? IN_FAMILY : AT_TOP;
+}
+
+static struct values *values_of(struct reader *r, const struct keyword_row *k) {
+    void *owner = r->rule ? (void *)r->rule : r->cause ? (void *)r->cause : (void *)r->family;
+    return (struct values *)(void *)((char *)owner + k->values);
+}
+
+/* What begins something, or ends what stood before it. */
+static enum rc read_beginning(struct reader *r, enum keyword keyword, struct bytes value) {
+    switch (keyword) {
     case KEY_LET:
         return begin_let(r, value);
     case KEY_CAUSE:
         return r->rule && !r->rule->cause ? set_cause(r, &r->rule->cause, value)
                                           : begin_cause(r, value);
-    case KEY_RULE:
+    case KEY_FAMILY:
+        return begin_family(r, value);
+    default:
         return begin_rule(r, value);
+    }
+}
+
+/* What a cause says, and a rule may say otherwise. */
+static enum rc read_meaning(struct reader *r, const struct keyword_row *k, struct bytes value) {
+    struct arena *a = r->rules->arena;
+    struct meaning *m = r->rule ? &r->rule->meaning : &r->cause->meaning;
+    switch (k->keyword) {
     case KEY_WHO:
         return read_who(r, m, value);
     case KEY_PERMANENT:
         return read_permanent(r, m, value);
+    case KEY_SEVERITY:
+        return read_severity(r, m, value);
+    case KEY_REASON:
+        return read_reason(r, m, value);
     case KEY_EXPLANATION:
         m->explanation = arena_str(a, value);
         return OK;
     case KEY_FIX:
         values_add(a, &m->fixes, (void *)arena_str(a, value));
         return OK;
+    case KEY_ELSEWHERE:
+        return set_cause(r, &r->cause->elsewhere, value);
+    default:
+        values_add(a, values_of(r, k), (void *)arena_str(a, value));
+        return OK;
+    }
+}
+
+/* The conditions of a rule or family. */
+static enum rc read_condition(struct reader *r, const struct keyword_row *k, struct bytes value) {
+    switch (k->keyword) {
+    case KEY_TITLE:
+        r->family->title = arena_str(r->rules->arena, value);
+        return OK;
     case KEY_CONFIDENCE:
         return read_confidence(r, value);
     case KEY_SUBMISSION:
-        return read_submission(r, value);
+        return read_yes_no(r, "submission must be yes or no; not", &r->rule->submission, value);
+    case KEY_LOGIN:
+        return read_yes_no(r, "login must be yes or no; not", &r->rule->login, value);
+    case KEY_MX:
+        return read_mx(r, value);
     case KEY_DIRECT:
         return set_cause(r, &r->rule->direct, value);
-    case KEY_LIST:
-        return read_list(r, values, value);
+    case KEY_SERVER:
+        return read_servers(r, value);
     case KEY_PATTERN:
-        return read_pattern(r, values, value);
+        return read_pattern(r, values_of(r, k), value);
+    default:
+        return read_list(r, values_of(r, k), value);
     }
-    return OK;
+}
+
+static enum rc read_keyword(struct reader *r, const struct keyword_row *k, struct bytes value) {
+    if (!value.len)
+        return wrong(r, "needs a value", k->name);
+    if (k->keyword <= KEY_FAMILY)
+        return read_beginning(r, k->keyword, value);
+    return k->keyword < KEY_TITLE ? read_meaning(r, k, value) : read_condition(r, k, value);
 }
 
 static enum rc read_statement(struct reader *r, struct bytes statement) {
     size_t len = 0;
+    bool known = false;
     while (len < statement.len && statement.at[len] != ' ' && statement.at[len] != '\t')
         len++;
     struct bytes word = bytes_first(statement, len);
-    for (size_t i = 0; i < COUNT_OF(keywords); i++)
-        if (bytes_equal(keywords[i].name, word))
+    for (size_t i = 0; i < COUNT_OF(keywords); i++) {
+        if (!bytes_equal(keywords[i].name, word))
+            continue;
+        known = true;
+        if (keywords[i].places & place(r))
             return read_keyword(r, &keywords[i], bytes_trim(bytes_skip(statement, len)));
-    return wrong(r, "no such keyword", word);
+    }
+    return wrong(r, known ? "this belongs in a rule, cause or family" : "no such keyword", word);
 }
 
 /* --- lines ---------------------------------------------------------------------------------- */

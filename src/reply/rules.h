@@ -5,6 +5,7 @@
 
 #include "base/arena.h"
 #include "base/why.h"
+#include "reply/knowledge.h"
 
 enum lasting { LASTING_UNSAID, LASTING_YES, LASTING_NO, LASTING_AS_SAID };
 
@@ -17,13 +18,20 @@ struct values {
 struct meaning { /* of a cause; of a rule where it says otherwise */
     const char *who;
     enum lasting permanent;
-    const char *explanation;
+    const char *severity, *reason, *explanation;
     struct values fixes; /* NULL at the end, not counted */
 };
 
 struct cause {
     const char *name;
     struct meaning meaning;
+    const struct cause *elsewhere; /* what it is at RCPT of a host that is no MX of the domain */
+    struct values sees, because, prevents; /* NULL at the end, not counted */
+};
+
+struct family { /* of servers that speak alike */
+    const char *name, *title;
+    struct values words, hosts, banners; /* pcre2_code */
 };
 
 struct rule {
@@ -32,14 +40,16 @@ struct rule {
     struct meaning meaning;
     double confidence;
     struct values codes, enhanced, steps;   /* strings */
+    struct values families;                 /* strings */
     struct values words, also, not_, hosts; /* pcre2_code */
-    int submission;                         /* -1 either, 0 no, 1 yes */
+    int submission, login;                  /* -1 either, 0 no, 1 yes */
+    enum reply_mx mx;                       /* REPLY_MX_UNKNOWN: whichever */
     int line;
 };
 
 struct rules {
     struct arena *arena;
-    struct values causes, rules, lets;
+    struct values causes, families, rules, lets;
 };
 
 /* The files of data/replies as they are built in, in the order they are read; a NULL name ends. */
@@ -53,6 +63,7 @@ extern const struct embedded replies_rules[];
 /* Adds what `text` says: its rules stand behind those read before. PERM and why (file, line, what is
  * wrong) at the first mistake; what stood before it has been added. */
 enum rc rules_read(struct rules *r, const char *file, struct bytes text, struct why *why);
-const struct cause *rules_find_cause(const struct rules *r, struct bytes name); /* or NULL */
+const struct cause *rules_find_cause(const struct rules *r, struct bytes name);   /* or NULL */
+const struct family *rules_find_family(const struct rules *r, struct bytes name); /* or NULL */
 
 #endif

@@ -125,6 +125,56 @@ static void test_direct(void **state) {
     assert_string_equal(reply_explain(&facts)->cause, "relay-not-authorised");
 }
 
+/* A host that does not serve the recipient's domain knows none of its mailboxes. */
+static void test_mx(void **state) {
+    (void)state;
+    struct reply_facts facts = { .text = B("550 Invalid recipient: <user@example.net>"),
+                                 .command = "RCPT" };
+    assert_string_equal(reply_explain(&facts)->cause, "recipient-unknown");
+    facts.mx = REPLY_MX_NO;
+    assert_string_equal(reply_explain(&facts)->cause, "relay-not-authorised");
+    assert_string_equal(reply_explain(&facts)->who, "sender-admin");
+    facts.logged_in = true;
+    assert_string_equal(reply_explain(&facts)->cause, "recipient-unknown");
+    facts = (struct reply_facts){ .text = B("550 relay not permitted"), .mx = REPLY_MX_YES };
+    assert_string_equal(reply_explain(&facts)->cause, "relay-domain-not-hosted");
+    facts =
+        (struct reply_facts){ .text = B("452 mailbox full"), .command = "RCPT", .mx = REPLY_MX_NO };
+    assert_string_equal(reply_explain(&facts)->cause, "mailbox-full");
+}
+
+/* What the codes said, and what is so. */
+static void test_said(void **state) {
+    (void)state;
+    const struct reply_meaning *m = explain("RCPT", "454 4.7.1 Relay access denied");
+    assert_true(m->permanent);
+    assert_int_equal(m->said_permanent, 0);
+    assert_string_equal(m->severity, "error");
+    assert_string_equal(m->reason, "norelaying");
+    assert_int_equal(m->code, 454);
+    assert_int_equal(m->status.subject, 7);
+    m = explain("RCPT", "552 5.2.2 mailbox full");
+    assert_false(m->permanent);
+    assert_int_equal(m->said_permanent, 1);
+    assert_string_equal(m->severity, "warning");
+    assert_int_equal(explain(NULL, "relaying denied")->said_permanent, -1);
+}
+
+static void test_causes(void **state) {
+    (void)state;
+    struct reply_cause c;
+    size_t count = 0;
+    while (reply_cause_at(count, &c)) {
+        assert_string_not_equal(c.severity, "");
+        assert_true(!strcmp(c.name, "unknown") || strcmp(c.reason, "undefined") != 0);
+        count++;
+    }
+    assert_true(count >= 50);
+    assert_true(reply_cause_find("greylisted", &c));
+    assert_string_equal(c.permanent, "no");
+    assert_false(reply_cause_find("nothing-such", &c));
+}
+
 /* Codes given apart win over what stands in the text. */
 static void test_facts(void **state) {
     (void)state;
@@ -216,8 +266,8 @@ static void test_mistakes(void **state) {
         { "rule a\n code 550\n", "no cause in the rule" },
         { "rule a\n cause loop\n words x\nrule a\n", "f:4: rule needs a new name: a" },
         { "cause loop\n", "f:1: cause needs a new name: loop" },
-        { "cause new\n words x\n", "f:2: this belongs in a rule" },
-        { "who sender\n", "f:1: this belongs in a rule or cause" },
+        { "cause new\n words x\n", "f:2: this belongs in a rule, cause or family" },
+        { "who sender\n", "f:1: this belongs in a rule, cause or family" },
         { "cause new\n who me\n", "f:2: who must be" },
         { "cause new\n permanent perhaps\n", "f:2: permanent must be" },
         { "rule a\n confidence 2.00\n", "f:2: confidence must be" },
@@ -227,6 +277,15 @@ static void test_mistakes(void **state) {
         { "let DENIED x\n", "f:1: let needs a new name" },
         { "let X\n", "let needs a new name and a pattern" },
         { "rule\n", "needs a value" },
+        { "rule a\n server nobody\n", "f:2: no such family: nobody" },
+        { "rule a\n login perhaps\n", "f:2: login must be" },
+        { "rule a\n mx perhaps\n", "f:2: mx must be" },
+        { "rule a\n reason perhaps\n", "f:2: no such reason: perhaps" },
+        { "rule a\n severity perhaps\n", "f:2: severity must be" },
+        { "family a\nfamily a\n", "f:2: family needs a new name: a" },
+        { "family a\n code 550\n", "f:2: this belongs in a rule, cause or family: code" },
+        { "rule a\n elsewhere loop\n", "f:2: this belongs in a rule, cause or family: elsewhere" },
+        { "cause a\n elsewhere nothing\n", "f:2: no such cause: nothing" },
         { "+ more\n", "f:1: no such keyword: +" },
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
@@ -268,10 +327,12 @@ static int tear_down(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_golden),     cmocka_unit_test(test_traps),
-        cmocka_unit_test(test_direct),     cmocka_unit_test(test_facts),
-        cmocka_unit_test(test_permanent),  cmocka_unit_test(test_any_octets),
-        cmocka_unit_test(test_long_words), cmocka_unit_test(test_learn),
-        cmocka_unit_test(test_mistakes),   cmocka_unit_test(test_files),
+        cmocka_unit_test(test_direct),     cmocka_unit_test(test_mx),
+        cmocka_unit_test(test_said),       cmocka_unit_test(test_causes),
+        cmocka_unit_test(test_facts),      cmocka_unit_test(test_permanent),
+        cmocka_unit_test(test_any_octets), cmocka_unit_test(test_long_words),
+        cmocka_unit_test(test_learn),      cmocka_unit_test(test_mistakes),
+        cmocka_unit_test(test_files),
     };
     return cmocka_run_group_tests(tests, NULL, tear_down);
 }
