@@ -4,7 +4,7 @@
 set -eu
 
 build="make gcc libc6-dev meson ninja-build=ninja pkg-config=pkg-config python3=python3
-	libcrypt-dev libcurl4-openssl-dev libgsasl-dev libidn2-dev libjansson-dev libpam0g-dev libpcre2-dev libseccomp-dev libsodium-dev libsqlite3-dev libssl-dev libunbound-dev libuv1-dev"
+	libcrypt-dev libcurl4-openssl-dev libgsasl-dev libidn2-dev libjansson-dev libpam0g-dev libpcre2-dev libpsl-dev libseccomp-dev libsodium-dev libsqlite3-dev libssl-dev libunbound-dev libuv1-dev"
 test="$build libcmocka-dev clang-format=clang-format curl=curl fetchmail=fetchmail git=git gsasl=gsasl iproute2=ip libnet-ssleay-perl
 	mpop=mpop msmtp=msmtp nodejs=node openssl=openssl python3-cryptography strace=strace swaks=swaks util-linux"
 

@@ -9,18 +9,33 @@
 #include "base/why.h"
 #include "sys/loop.h"
 
-enum dns_type { DNS_A = 1, DNS_PTR = 12, DNS_MX = 15, DNS_TXT = 16, DNS_AAAA = 28, DNS_TLSA = 52 };
+enum dns_type {
+    DNS_A = 1,
+    DNS_NS = 2,
+    DNS_CNAME = 5,
+    DNS_SOA = 6,
+    DNS_PTR = 12,
+    DNS_MX = 15,
+    DNS_TXT = 16,
+    DNS_AAAA = 28,
+    DNS_TLSA = 52
+};
+const char *dns_type_name(enum dns_type type); /* "MX" */
 
 struct dns_record {
     uint16_t preference; /* MX */
-    struct bytes name;   /* MX, PTR: lower case without final dot; "" is the root (null MX) */
-    struct bytes data;   /* TXT: strings joined; TLSA: as on the wire */
+    struct bytes name;   /* MX, PTR, NS, CNAME, SOA (the primary server): lower case without final
+                          * dot; "" is the root (null MX) */
+    struct bytes
+        data; /* TXT: strings joined; TLSA: as on the wire; SOA: "mailbox serial refresh retry
+                          * expire minimum" in words, the mailbox as a name */
     struct addr address; /* A, AAAA */
 };
 struct dns_answer {
     enum rc rc;             /* OK; TEMP: timeout, SERVFAIL, bogus, resolver down */
     bool exists;            /* the name exists (with OK and no records: NODATA); false: NXDOMAIN */
     bool secure;            /* validated by DNSSEC */
+    bool bogus;             /* with TEMP: there was an answer, but DNSSEC proves it wrong */
     struct bytes canonical; /* the name at the end of CNAMEs */
     size_t count;
     const struct dns_record *records; /* MX in no order */

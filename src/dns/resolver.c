@@ -34,18 +34,6 @@ struct question {
 
 /* --- answering ---------------------------------------------------------------------------- */
 
-static const char *type_name(enum dns_type type) {
-    static const struct {
-        enum dns_type type;
-        const char *name;
-    } names[] = { { DNS_A, "A" },     { DNS_PTR, "PTR" },   { DNS_MX, "MX" },
-                  { DNS_TXT, "TXT" }, { DNS_AAAA, "AAAA" }, { DNS_TLSA, "TLSA" } };
-    for (size_t i = 0; i < COUNT_OF(names); i++)
-        if (names[i].type == type)
-            return names[i].name;
-    return "?";
-}
-
 static void reply(struct question *q, const struct dns_answer *answer) {
     struct buf out = buf_grow(CHANNEL_MAX);
     dns_wire_format_answer(&out, answer);
@@ -57,26 +45,29 @@ static void reply(struct question *q, const struct dns_answer *answer) {
     arena_close(&a); /* q lies in it */
 }
 
-static void reply_temp(struct question *q, const char *what) {
-    struct dns_answer answer = { .rc = TEMP };
+static void reply_failure(struct question *q, bool bogus, const char *what) {
+    struct dns_answer answer = { .rc = TEMP, .bogus = bogus };
     why_set(&answer.why, TEMP, 451, "4.4.3", "dns.failed", "the DNS gave no answer for %.*s %s: %s",
-            BYTES_FMT(q->name), type_name(q->type), what);
+            BYTES_FMT(q->name), dns_type_name(q->type), what);
     reply(q, &answer);
+}
+
+static void reply_temp(struct question *q, const char *what) {
+    reply_failure(q, false, what);
 }
 
 /* --- what libunbound gives ---------------------------------------------------------------- */
 
 /* A name in wire form without compression (RFC 1035 section 3.1), in lower case. */
-static bool read_name(struct bytes wire, struct buf *out) {
-    struct scan s = scan_of(wire);
+static bool read_name(struct scan *s, struct buf *out) {
     for (;;) {
-        size_t len = (unsigned char)scan_char(&s);
-        if (s.bad || len > 63)
+        size_t len = (unsigned char)scan_char(s);
+        if (s->bad || len > 63)
             return false;
         if (!len)
             return !out->full;
-        struct bytes label = scan_take(&s, len);
-        if (s.bad || bytes_find(label, '.') >= 0 || bytes_find(label, '\0') >= 0)
+        struct bytes label = scan_take(s, len);
+        if (s->bad || bytes_find(label, '.') >= 0 || bytes_find(label, '\0') >= 0)
             return false;
         if (out->len)
             buf_char(out, '.');
@@ -87,7 +78,8 @@ static bool read_name(struct bytes wire, struct buf *out) {
 static bool read_domain(struct arena *a, struct bytes wire, struct bytes *out) {
     char memory[DNS_NAME_MAX + 2];
     struct buf name = buf_fixed(memory, sizeof memory);
-    if (!read_name(wire, &name) || name.len > DNS_NAME_MAX)
+    struct scan s = scan_of(wire);
+    if (!read_name(&s, &name) || name.len > DNS_NAME_MAX)
         return false;
     *out = arena_copy(a, buf_bytes(&name));
     return true;
@@ -112,6 +104,27 @@ static bool read_address(struct bytes wire, uint8_t family, struct addr *out) {
     return true;
 }
 
+static uint32_t read_be32(struct scan *s) {
+    uint32_t n = 0;
+    for (int i = 0; i < 4; i++)
+        n = n << 8 | (unsigned char)scan_char(s);
+    return n;
+}
+
+/* RFC 1035 section 3.3.13. */
+static bool read_soa(struct arena *a, struct bytes wire, struct dns_record *out) {
+    char server[DNS_NAME_MAX + 2], mailbox[DNS_NAME_MAX + 2 + 5 * 11];
+    struct buf name = buf_fixed(server, sizeof server), data = buf_fixed(mailbox, sizeof mailbox);
+    struct scan s = scan_of(wire);
+    if (!read_name(&s, &name) || !read_name(&s, &data) || name.len > DNS_NAME_MAX)
+        return false;
+    for (int i = 0; i < 5; i++)
+        buf_printf(&data, " %u", read_be32(&s));
+    out->name = arena_copy(a, buf_bytes(&name));
+    out->data = arena_copy(a, buf_bytes(&data));
+    return !s.bad && !data.full;
+}
+
 static bool read_record(struct question *q, struct bytes wire, struct dns_record *out) {
     switch (q->type) {
     case DNS_A:
@@ -124,7 +137,11 @@ static bool read_record(struct question *q, struct bytes wire, struct dns_record
         out->preference = (uint16_t)((unsigned char)wire.at[0] << 8 | (unsigned char)wire.at[1]);
         return read_domain(q->arena, bytes_skip(wire, 2), &out->name);
     case DNS_PTR:
+    case DNS_NS:
+    case DNS_CNAME:
         return read_domain(q->arena, wire, &out->name);
+    case DNS_SOA:
+        return read_soa(q->arena, wire, out);
     case DNS_TXT:
         return read_text(q->arena, wire, &out->data);
     case DNS_TLSA:
@@ -151,7 +168,7 @@ enum { RCODE_OK = 0, RCODE_SERVFAIL = 2, RCODE_NXDOMAIN = 3 };
 
 static void reply_result(struct question *q, const struct ub_result *r) {
     if (r->bogus) {
-        reply_temp(q, r->why_bogus ? r->why_bogus : "DNSSEC validation failed");
+        reply_failure(q, true, r->why_bogus ? r->why_bogus : "DNSSEC validation failed");
         return;
     }
     if (r->rcode != RCODE_OK && r->rcode != RCODE_NXDOMAIN) {

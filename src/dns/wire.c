@@ -2,25 +2,33 @@
  * the resolver reads what strangers' name servers sent, so the worker checks every length again. */
 #include "dns/wire.h"
 
+#include "base/must.h"
 #include "base/scan.h"
 #include "sys/channel.h"
 
 #include <string.h>
 
 enum { WIRE_VERSION = 1, RECORD_FIXED = 2 + 4 + 4 + 1 + 16, TXT_MAX = 65535 };
-enum { FLAG_EXISTS = 1, FLAG_SECURE = 2 };
+enum { FLAG_EXISTS = 1, FLAG_SECURE = 2, FLAG_BOGUS = 4, FLAGS = 7 };
+
+static const struct {
+    enum dns_type type;
+    const char *name;
+} types[] = {
+    { DNS_A, "A" },     { DNS_NS, "NS" },     { DNS_CNAME, "CNAME" },
+    { DNS_SOA, "SOA" }, { DNS_PTR, "PTR" },   { DNS_MX, "MX" },
+    { DNS_TXT, "TXT" }, { DNS_AAAA, "AAAA" }, { DNS_TLSA, "TLSA" },
+};
+
+const char *dns_type_name(enum dns_type type) {
+    for (size_t i = 0; i < COUNT_OF(types); i++)
+        if (types[i].type == type)
+            return types[i].name;
+    return "?";
+}
 
 static bool is_type(unsigned type) {
-    switch (type) {
-    case DNS_A:
-    case DNS_PTR:
-    case DNS_MX:
-    case DNS_TXT:
-    case DNS_AAAA:
-    case DNS_TLSA:
-        return true;
-    }
-    return false;
+    return *dns_type_name((enum dns_type)type) != '?';
 }
 
 void dns_wire_format_question(struct buf *out, struct bytes name, enum dns_type type) {
@@ -96,7 +104,8 @@ static bool parse_record(struct scan *s, struct dns_record *out) {
 }
 
 void dns_wire_format_answer(struct buf *out, const struct dns_answer *answer) {
-    unsigned flags = (answer->exists ? FLAG_EXISTS : 0) | (answer->secure ? FLAG_SECURE : 0);
+    unsigned flags = (answer->exists ? FLAG_EXISTS : 0) | (answer->secure ? FLAG_SECURE : 0) |
+                     (answer->bogus ? FLAG_BOGUS : 0);
     struct buf records = buf_grow(CHANNEL_MAX - 2048);
     size_t count = 0;
     for (; count < answer->count && count < DNS_RECORDS_MAX; count++) {
@@ -125,7 +134,7 @@ bool dns_wire_parse_answer(struct bytes data, struct arena *a, struct dns_answer
     if (!parse_why(&s, &answer.why))
         return false;
     size_t count = scan_le16(&s);
-    if (s.bad || !version || (rc != OK && rc != TEMP) || flags > 3 ||
+    if (s.bad || !version || (rc != OK && rc != TEMP) || flags > FLAGS ||
         answer.canonical.len > DNS_NAME_MAX || count > DNS_RECORDS_MAX)
         return false;
     if (count > s.rest.len / RECORD_FIXED)
@@ -139,6 +148,7 @@ bool dns_wire_parse_answer(struct bytes data, struct arena *a, struct dns_answer
     answer.rc = (enum rc)rc;
     answer.exists = flags & FLAG_EXISTS;
     answer.secure = flags & FLAG_SECURE;
+    answer.bogus = flags & FLAG_BOGUS;
     answer.count = count;
     answer.records = records;
     *out = answer;

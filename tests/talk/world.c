@@ -65,23 +65,6 @@ void world_zone(struct world *w, struct bytes name, struct bytes type, struct by
     list_append(&w->zone, &z->node);
 }
 
-static const char *type_word(enum dns_type type) {
-    switch (type) {
-    case DNS_A:
-        return "a";
-    case DNS_AAAA:
-        return "aaaa";
-    case DNS_MX:
-        return "mx";
-    case DNS_PTR:
-        return "ptr";
-    case DNS_TXT:
-        return "txt";
-    default:
-        return "tlsa";
-    }
-}
-
 static bool fill_record(struct arena *a, enum dns_type type, struct bytes value,
                         struct dns_record *r) {
     *r = (struct dns_record){ 0 };
@@ -115,12 +98,13 @@ static void answer(void *ctx) {
             if (!bytes_equal_nocase(z->name, name))
                 continue;
             out.exists = true;
-            if (bytes_equal(z->type, B("servfail")))
+            out.bogus |= bytes_equal(z->type, B("bogus"));
+            if (bytes_equal(z->type, B("servfail")) || out.bogus)
                 out.rc = why_set(&out.why, TEMP, 451, "4.4.3", "dns.failed",
                                  "DNS: server failure for %.*s", BYTES_FMT(name));
             if (bytes_equal(z->type, B("cname")))
                 next = z->value;
-            if (bytes_equal(z->type, bytes_str(type_word(q->type))) && out.count < 64 &&
+            if (bytes_equal_nocase(z->type, bytes_str(dns_type_name(q->type))) && out.count < 64 &&
                 fill_record(a, q->type, z->value, &records[out.count]))
                 out.count++;
         }

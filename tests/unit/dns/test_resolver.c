@@ -37,6 +37,10 @@ static const struct {
     { "mail.example.com", DNS_AAAA, DATA("\40\1\15\270\0\0\0\0\0\0\0\0\0\0\0\1") },
     { "null.example", DNS_MX, DATA("\0\0\0") },
     { "www.example.com", 5, DATA("\4mail\7example\3com\0") }, /* CNAME */
+    { "example.com", DNS_NS, DATA("\3NS1\7example\3com\0") },
+    { "example.com", DNS_SOA,
+      DATA(
+          "\3ns1\7example\3com\0\4host\7example\3com\0\0\0\0\7\0\0\16\20\0\0\3\204\0\11\72\200\0\0\1\54") },
     { "failing.example", 0, DATA("") },
 };
 
@@ -112,7 +116,7 @@ static void server_close(struct server *s) {
 struct asked {
     struct loop *loop;
     struct dns *dns;
-    char texts[10][300];
+    char texts[16][300];
     size_t done;
 };
 
@@ -143,6 +147,9 @@ static const struct {
     { "mail.example.com", DNS_A, "yes 0///192.0.2.1" },
     { "mail.example.com", DNS_AAAA, "yes 0///2001:db8::1" },
     { "null.example", DNS_MX, "yes 0///" },
+    { "example.com", DNS_NS, "yes 0/ns1.example.com//" },
+    { "example.com", DNS_SOA, "yes 0/ns1.example.com/host.example.com 7 3600 900 604800 300/" },
+    { "www.example.com", DNS_CNAME, "yes 0/mail.example.com//" },
     { "www.example.com", DNS_A, "yes 0///192.0.2.1" },
     { "nowhere.example", DNS_MX, "no" },
     { "failing.example", DNS_MX, "temp dns.failed" },

@@ -63,11 +63,12 @@ static void temporary_answers_say_why(void **state) {
     (void)state;
     struct arena *a = arena_open();
     struct buf b = buf_grow(4096);
-    struct dns_answer answer = { .rc = TEMP }, got;
+    struct dns_answer answer = { .rc = TEMP, .bogus = true }, got;
     why_set(&answer.why, TEMP, 451, "4.4.3", "dns.failed", "no answer");
     dns_wire_format_answer(&b, &answer);
     assert_true(dns_wire_parse_answer(buf_bytes(&b), a, &got));
     assert_int_equal(got.rc, TEMP);
+    assert_true(got.bogus);
     assert_int_equal(got.why.code, 451);
     assert_int_equal(got.why.status.detail, 3);
     assert_string_equal(got.why.reason, "dns.failed");
