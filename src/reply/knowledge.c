@@ -1,22 +1,18 @@
 /* knowledge: finding the rule that fits a reply. This file knows how a reply's text is made ready
  * for the rules (repeated codes gone, blanks single, local parts of addresses gone) and how code,
  * enhanced code and step are compared; what replies mean stands in data/replies. */
-#define PCRE2_CODE_UNIT_WIDTH 8
 #include "reply/knowledge.h"
 
 #include "base/buf.h"
 #include "base/must.h"
 #include "reply/rules.h"
 
-#include <pcre2.h>
 #include <string.h>
 
-enum { TEXT_MAX = 2048, MATCH_LIMIT = 200 * 1000, DEPTH_LIMIT = 2000 };
+enum { TEXT_MAX = 2048 };
 
 /* What came from the operator's file stands before what is built in. */
 static struct rules operators, built_in;
-static pcre2_match_data *match_data;
-static pcre2_match_context *match_context;
 
 /* A reply, made ready. */
 struct subject {
@@ -31,53 +27,33 @@ struct subject {
 
 /* --- the rules ------------------------------------------------------------------------------ */
 
-static void open_matcher(void) {
-    if (match_data)
-        return;
-    match_data = pcre2_match_data_create(1, NULL);
-    match_context = pcre2_match_context_create(NULL);
-    MUST(match_data && match_context);
-    pcre2_set_match_limit(match_context, MATCH_LIMIT);
-    pcre2_set_depth_limit(match_context, DEPTH_LIMIT);
-}
-
 static void open_built_in(void) {
     struct why why;
     if (built_in.arena)
         return;
-    open_matcher();
-    built_in.arena = arena_open();
+    rules_open(&built_in, NULL);
+    built_in.trusted = true; /* the unit tests compile them all */
     for (const struct embedded *e = replies_rules; e->name; e++)
         MUST(rules_read(&built_in, e->name, bytes_of(e->octets, e->size), &why) == OK);
 }
 
 enum rc reply_learn(const char *file, struct bytes text, struct why *why) {
+    struct rules fresh;
     open_built_in();
-    struct rules fresh = { .arena = arena_open() };
-    /* Its rules may speak of the causes, and use the patterns, that are built in. */
-    fresh.causes = built_in.causes;
-    fresh.families = built_in.families;
-    fresh.lets = built_in.lets;
-    /* the lists are copied before they grow */
-    fresh.causes.room = fresh.families.room = fresh.lets.room = 0;
+    rules_open(&fresh, &built_in);
     enum rc rc = rules_read(&fresh, file, text, why);
     if (rc != OK) {
-        arena_close(&fresh.arena);
+        rules_close(&fresh);
         return rc;
     }
-    arena_close(&operators.arena);
+    rules_close(&operators);
     operators = fresh;
     return OK;
 }
 
 void reply_forget(void) {
-    arena_close(&operators.arena);
-    arena_close(&built_in.arena);
-    operators = built_in = (struct rules){ 0 };
-    pcre2_match_data_free(match_data);
-    pcre2_match_context_free(match_context);
-    match_data = NULL;
-    match_context = NULL;
+    rules_close(&operators);
+    rules_close(&built_in);
 }
 
 /* --- making the text ready ------------------------------------------------------------------ */
@@ -185,15 +161,17 @@ static void prepare(struct subject *s, const struct reply_facts *facts) {
 
 /* --- comparing ------------------------------------------------------------------------------ */
 
-static bool found(const void *pattern, struct bytes text) {
-    int rc = pcre2_match(pattern, (PCRE2_SPTR)(text.at ? text.at : ""), text.len, 0, 0, match_data,
-                         match_context);
-    return rc >= 0;
-}
-
+/* In the text that was looked at. */
 static bool any_found(const struct values *patterns, struct bytes text) {
     for (size_t i = 0; i < patterns->count; i++)
-        if (found(patterns->list[i], text))
+        if (pattern_found(patterns->list[i], text))
+            return true;
+    return false;
+}
+
+static bool any_matches(const struct values *patterns, struct bytes text) {
+    for (size_t i = 0; i < patterns->count && text.len; i++)
+        if (pattern_matches(patterns->list[i], text))
             return true;
     return false;
 }
@@ -285,12 +263,12 @@ static bool rule_fits(const struct rule *r, const struct subject *s) {
         return false;
     if (!step_fits(r, s->command))
         return false;
-    if (r->hosts.count && (!s->facts->host.len || !any_found(&r->hosts, s->facts->host)))
+    if (r->hosts.count && !any_matches(&r->hosts, s->facts->host))
         return false;
     if (r->words.count && !any_found(&r->words, text))
         return false;
     for (size_t i = 0; i < r->also.count; i++)
-        if (!found(r->also.list[i], text))
+        if (!pattern_found(r->also.list[i], text))
             return false;
     return !any_found(&r->not_, text);
 }
@@ -306,8 +284,7 @@ static const struct rule *find_rule(const struct rules *rules, const struct subj
 static const struct family *find_family(const struct rules *rules, const struct subject *s) {
     for (size_t i = 0; i < rules->families.count; i++) {
         const struct family *f = rules->families.list[i];
-        if ((s->facts->host.len && any_found(&f->hosts, s->facts->host)) ||
-            (s->facts->banner.len && any_found(&f->banners, s->facts->banner)) ||
+        if (any_matches(&f->hosts, s->facts->host) || any_matches(&f->banners, s->facts->banner) ||
             any_found(&f->words, bytes_of(s->text, s->length)))
             return f;
     }
@@ -388,12 +365,19 @@ static void answer(struct reply_meaning *out, const struct rule *rule, const str
     };
 }
 
+static void look(const struct subject *s) {
+    patterns_look(built_in.patterns, bytes_of(s->text, s->length));
+    if (operators.arena)
+        patterns_look(operators.patterns, bytes_of(s->text, s->length));
+}
+
 const struct reply_meaning *reply_explain(const struct reply_facts *facts) {
     static const struct rule nothing = { .name = "none", .confidence = 0.10 };
     static struct reply_meaning result;
     static struct subject subject;
     open_built_in();
     prepare(&subject, facts);
+    look(&subject);
     subject.family = find_family(operators.arena ? &operators : &built_in, &subject);
     const struct rule *rule = find_rule(&operators, &subject);
     if (!rule)

@@ -1,15 +1,13 @@
 /* rules: reading the text of data/replies. This file knows its grammar; every keyword is a row
  * of one table. A mistake is told with its line, so that a person can mend it. */
-#define PCRE2_CODE_UNIT_WIDTH 8
 #include "reply/rules.h"
 
 #include "base/buf.h"
 #include "base/must.h"
 
-#include <pcre2.h>
 #include <string.h>
 
-enum { PATTERN_MAX = 16 * 1024, LINE_MAX_OCTETS = 16 * 1024 };
+enum { LINE_MAX_OCTETS = 16 * 1024 };
 
 struct reader {
     struct rules *rules;
@@ -19,10 +17,6 @@ struct reader {
     struct rule *rule;
     struct family *family;
     struct why *why;
-};
-
-struct let {
-    struct bytes name, pattern;
 };
 
 static enum rc wrong(struct reader *r, const char *what, struct bytes value) {
@@ -42,80 +36,33 @@ static void values_add(struct arena *a, struct values *v, void *value) {
     v->list[v->count++] = value;
 }
 
-/* --- patterns ------------------------------------------------------------------------------- */
+/* --- rules as a whole ----------------------------------------------------------------------- */
 
-static const struct let *find_let(const struct rules *r, struct bytes name) {
-    for (size_t i = 0; i < r->lets.count; i++) {
-        const struct let *let = r->lets.list[i];
-        if (bytes_equal(let->name, name))
-            return let;
-    }
-    return NULL;
+void rules_open(struct rules *r, const struct rules *more) {
+    *r = (struct rules){ .arena = arena_open() };
+    r->patterns = patterns_new(r->arena, more ? more->patterns : NULL);
+    if (!more)
+        return;
+    r->causes = more->causes;
+    r->families = more->families;
+    r->causes.room = r->families.room = 0; /* the lists are copied before they grow */
 }
 
-static bool is_name_char(char c) {
-    return (c >= 'A' && c <= 'Z') || c == '_';
-}
-
-/* The name at the start of "{NAME}...", or empty. */
-static struct bytes let_name(struct bytes text) {
-    size_t len = 1;
-    while (len < text.len && is_name_char(text.at[len]))
-        len++;
-    bool is_name = len > 1 && len < text.len && text.at[len] == '}';
-    return is_name ? bytes_slice(text, 1, len) : BYTES_NONE;
-}
-
-/* Writes a pattern with its {NAMES} replaced; the name that is not defined, or empty. */
-static struct bytes expand(struct buf *out, const struct rules *r, struct bytes pattern) {
-    for (size_t i = 0; i < pattern.len; i++) {
-        struct bytes name = BYTES_NONE;
-        if (pattern.at[i] == '{' && (i == 0 || pattern.at[i - 1] != '\\'))
-            name = let_name(bytes_skip(pattern, i));
-        const struct let *let = name.len ? find_let(r, name) : NULL;
-        if (name.len && !let)
-            return name;
-        if (let) {
-            buf_str(out, "(?:");
-            buf_add(out, let->pattern);
-            buf_char(out, ')');
-            i += name.len + 1;
-        } else {
-            buf_char(out, pattern.at[i]);
-        }
-    }
-    return BYTES_NONE;
-}
-
-static void free_pattern(void *pattern) {
-    pcre2_code_free(pattern);
+void rules_close(struct rules *r) {
+    arena_close(&r->arena);
+    *r = (struct rules){ 0 };
 }
 
 static enum rc read_pattern(struct reader *r, struct values *into, struct bytes value) {
-    struct buf pattern = buf_grow(PATTERN_MAX);
-    struct bytes undefined = expand(&pattern, r->rules, value);
-    enum rc rc = OK;
-    if (undefined.len || pattern.full) {
-        rc = wrong(r, undefined.len ? "no such let" : "pattern too long", undefined);
-        buf_free(&pattern);
-        return rc;
-    }
-    int error;
-    PCRE2_SIZE at;
-    pcre2_code *code =
-        pcre2_compile((PCRE2_SPTR)buf_text(&pattern), pattern.len,
-                      PCRE2_CASELESS | PCRE2_UTF | PCRE2_MATCH_INVALID_UTF | PCRE2_NO_AUTO_CAPTURE,
-                      &error, &at, NULL);
-    if (code) {
-        values_add(r->rules->arena, into, code);
-        arena_defer(r->rules->arena, free_pattern, code);
-    } else {
-        PCRE2_UCHAR message[120] = "";
-        pcre2_get_error_message(error, message, sizeof message);
-        rc = wrong(r, (const char *)message, bytes_skip(buf_bytes(&pattern), at));
-    }
-    buf_free(&pattern);
-    return rc;
+    struct bytes undefined;
+    struct pattern *pattern = pattern_new(r->rules->patterns, value, &undefined);
+    if (!pattern)
+        return wrong(r, "no such let", undefined);
+    const char *mistake = r->rules->trusted ? NULL : pattern_wrong(pattern);
+    if (mistake)
+        return wrong(r, mistake, BYTES_NONE);
+    values_add(r->rules->arena, into, pattern);
+    return OK;
 }
 
 /* --- values --------------------------------------------------------------------------------- */
@@ -228,17 +175,10 @@ static bool rule_exists(const struct rules *r, struct bytes name) {
 }
 
 static enum rc begin_let(struct reader *r, struct bytes value) {
-    struct let *let = ARENA_NEW(r->rules->arena, struct let);
     struct bytes name;
     bytes_split(&value, ' ', &name);
-    struct buf pattern = buf_grow(PATTERN_MAX);
-    struct bytes undefined = expand(&pattern, r->rules, bytes_trim(value));
-    let->name = arena_copy(r->rules->arena, name);
-    let->pattern = arena_copy(r->rules->arena, buf_bytes(&pattern));
-    buf_free(&pattern);
-    if (undefined.len || !let->pattern.len || find_let(r->rules, name))
+    if (!pattern_let(r->rules->patterns, name, bytes_trim(value)))
         return wrong(r, "let needs a new name and a pattern", name);
-    values_add(r->rules->arena, &r->rules->lets, let);
     return OK;
 }
 

@@ -6,10 +6,11 @@
 #include "base/arena.h"
 #include "base/why.h"
 #include "reply/knowledge.h"
+#include "reply/pattern.h"
 
 enum lasting { LASTING_UNSAID, LASTING_YES, LASTING_NO, LASTING_AS_SAID };
 
-/* Several values of one keyword: strings, or compiled patterns. */
+/* Several values of one keyword: strings, or patterns. */
 struct values {
     size_t count, room;
     void **list;
@@ -31,7 +32,7 @@ struct cause {
 
 struct family { /* of servers that speak alike */
     const char *name, *title;
-    struct values words, hosts, banners; /* pcre2_code */
+    struct values words, hosts, banners; /* struct pattern */
 };
 
 struct rule {
@@ -40,8 +41,8 @@ struct rule {
     struct meaning meaning;
     double confidence;
     struct values codes, enhanced, steps;   /* strings */
-    struct values families;                 /* strings */
-    struct values words, also, not_, hosts; /* pcre2_code */
+    struct values families;                 /* struct family */
+    struct values words, also, not_, hosts; /* struct pattern */
     int submission, login;                  /* -1 either, 0 no, 1 yes */
     enum reply_mx mx;                       /* REPLY_MX_UNKNOWN: whichever */
     int line;
@@ -49,8 +50,14 @@ struct rule {
 
 struct rules {
     struct arena *arena;
-    struct values causes, families, rules, lets;
+    struct patterns *patterns;
+    struct values causes, families, rules;
+    bool trusted; /* the patterns are known to be good: compile them when they are needed */
 };
+
+/* Empty; `more` lends its causes, families and lets, and must live as long; NULL none. */
+void rules_open(struct rules *r, const struct rules *more);
+void rules_close(struct rules *r);
 
 /* The files of data/replies as they are built in, in the order they are read; a NULL name ends. */
 struct embedded {
