@@ -69,20 +69,29 @@ static int read_all(int fd, size_t limit, struct buf *into) {
     }
 }
 
-enum rc files_read(struct bytes path, size_t limit, struct arena *a, struct bytes *out,
-                   struct why *why) {
+static enum rc open_regular(struct bytes path, int *fd_out, struct stat *st, struct why *why) {
     char name[PATH_SIZE];
-    struct stat st;
     if (!path_text(path, name))
         return failed(why, "read", path, EINVAL);
     int fd = open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (fd < 0)
         return failed(why, "read", path, errno);
-    if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
+    if (fstat(fd, st) < 0 || !S_ISREG(st->st_mode)) {
         close(fd);
         return why_set(why, PERM, 0, NULL, "files.denied", "%.*s is not a regular file",
                        BYTES_FMT(path));
     }
+    *fd_out = fd;
+    return OK;
+}
+
+enum rc files_read(struct bytes path, size_t limit, struct arena *a, struct bytes *out,
+                   struct why *why) {
+    struct stat st;
+    int fd;
+    enum rc rc = open_regular(path, &fd, &st, why);
+    if (rc != OK)
+        return rc;
     struct buf content = buf_grow(limit + 65536);
     int error = read_all(fd, limit, &content);
     close(fd);
@@ -95,6 +104,48 @@ enum rc files_read(struct bytes path, size_t limit, struct arena *a, struct byte
         return why_set(why, PERM, 0, NULL, "files.big", "%.*s has more than %zu octets",
                        BYTES_FMT(path), limit);
     return error ? failed(why, "read", path, error) : OK;
+}
+
+enum rc files_read_from(struct bytes path, uint64_t offset, size_t limit, struct arena *a,
+                        struct bytes *out, struct why *why) {
+    struct stat st;
+    int fd;
+    enum rc rc = open_regular(path, &fd, &st, why);
+    if (rc != OK)
+        return rc;
+    uint64_t left = (uint64_t)st.st_size > offset ? (uint64_t)st.st_size - offset : 0;
+    size_t want = left < limit ? (size_t)left : limit, got = 0;
+    char *into = arena_alloc(a, want + 1);
+    ssize_t n = 1;
+    while (got < want && n > 0) {
+        n = pread(fd, into + got, want - got, (off_t)(offset + got));
+        if (n < 0 && errno == EINTR)
+            n = 1;
+        else if (n > 0)
+            got += (size_t)n;
+    }
+    int error = n < 0 ? errno : 0;
+    close(fd);
+    *out = bytes_of(into, got);
+    return error ? failed(why, "read", path, error) : OK;
+}
+
+enum rc files_size(struct bytes path, uint64_t *out, struct why *why) {
+    struct stat st;
+    struct why mine;
+    int fd;
+    *out = 0;
+    enum rc rc = open_regular(path, &fd, &st, &mine);
+    if (rc != OK && !strcmp(mine.reason, "files.missing"))
+        return OK;
+    if (rc != OK) {
+        if (why)
+            *why = mine;
+        return rc;
+    }
+    close(fd);
+    *out = (uint64_t)st.st_size;
+    return OK;
 }
 
 /* --- writing ---------------------------------------------------------------------------------- */

@@ -21,6 +21,12 @@ struct files_owner {
  * files.denied, files.big, files.read). */
 enum rc files_read(struct bytes path, size_t limit, struct arena *a, struct bytes *out,
                    struct why *why);
+/* What stands from this offset on, at most `limit` octets (empty behind the end), of a regular file that may
+ * be growing. */
+enum rc files_read_from(struct bytes path, uint64_t offset, size_t limit, struct arena *a,
+                        struct bytes *out, struct why *why);
+/* How long it is now; a file that is missing has 0 octets. PERM for what is no regular file. */
+enum rc files_size(struct bytes path, uint64_t *out, struct why *why);
 /* Replaces the file in one step: temporary file beside it, synced, renamed, directory synced. After
  * a failure the old file is there whole. */
 enum rc files_write(struct bytes path, struct bytes content, struct files_owner owner,

@@ -14,8 +14,11 @@ from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent.parent.parent / "build" / "peers"
 ROOT = FOLDER / "root"
-WANTED = ["postfix", "dovecot-core", "dovecot-lmtpd", "dovecot-pop3d", "dovecot-submissiond", "nsd", "node-nodemailer", "libsasl2-modules",
-          "dash", "coreutils"]  # for a post-login script
+# One line a mail server, as they exclude one another; all is unpacked into one root nevertheless.
+GROUPS = [["postfix", "dovecot-core", "dovecot-lmtpd", "dovecot-pop3d", "dovecot-submissiond", "nsd", "node-nodemailer", "libsasl2-modules",
+           "dash", "coreutils"],  # for a post-login script
+          ["exim4-daemon-heavy"], ["opensmtpd"]]
+WANTED = [name for group in GROUPS for name in group]
 # What the closure of these names, and servers that run in the foreground never call.
 LEAVE_OUT = re.compile(r"^(perl.*|libperl.*|.*-perl|dpkg|tar|cpio|e2fsprogs|logsave|usrmerge|adduser|passwd|debconf|ucf|"
                        r"sensible-utils|ssl-cert|sysvinit-utils|init-system-helpers|lsb-base|gcc-12-base|libpam-runtime)$")
@@ -31,9 +34,13 @@ def apt(*words, **more):
 
 def closure():
     """All packages these need, as if nothing were installed."""
-    done = apt("-o", "Dir::State::status=/dev/null", "-o", "Debug::NoLocking=1", "--no-install-recommends", "-y", "-s", "install", *WANTED)
-    names = re.findall(r"^Inst (\S+)", done.stdout, re.M)
-    return [n for n in names if not LEAVE_OUT.match(n)] if done.returncode == 0 else None
+    names = set()
+    for group in GROUPS:
+        done = apt("-o", "Dir::State::status=/dev/null", "-o", "Debug::NoLocking=1", "--no-install-recommends", "-y", "-s", "install", *group)
+        if done.returncode:
+            return None
+        names.update(re.findall(r"^Inst (\S+)", done.stdout, re.M))
+    return sorted(n for n in names if not LEAVE_OUT.match(n))
 
 
 def unpack(deb, root):
