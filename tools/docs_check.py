@@ -33,7 +33,7 @@ SRC = ROOT / "src"
 MAN = ROOT / "docs/man"
 
 # Strings of the form of a reason id that are none.
-NO_REASONS = {"example.com", "example.net", "example.org", "localhost.localdomain", "submit.sock"}
+NO_REASONS = {"example.com", "example.net", "example.org", "jakarta.mail", "javax.mail", "localhost.localdomain", "submit.sock"}
 # Ids that are put together: "backend.%s" of sys/channel.c with the names that channel_open is given.
 CHANNEL = re.compile(r'\bchannel_open\([^;]*?"([a-z]+)"\s*\)')
 REASON = re.compile(r'"([a-z][a-z0-9]*\.[a-z][a-z0-9-]*)"')

@@ -21,7 +21,7 @@ _postern_words() {
 			-c --sender --recipient --domain --next-hop --state --older --newer --all --as
 			--password-stdin --json --help' ;;
 		trace) echo '-c --as --password-stdin --json --help' ;;
-		explain) echo 'list --json --help' ;;
+		explain) echo 'list --json --each --list --rules --command --step --host --to --code --help' ;;
 		relaytest) echo '--to --from --send-to --seen-in --listen --wait --messages --port --name --domain --helo --source --tls --no-tls --lmtp
 			-4 -6 --pause --timeout --deadline --connections --dns --verbose --json --help' ;;
 		send) echo '-c --from --name --header-recipients --notify --return --envid --verbose --help' ;;
@@ -31,6 +31,7 @@ _postern_words() {
 # Values that can be told beforehand.
 _postern_values() {
 	case $1 in
+		--command | --step) echo 'connect banner EHLO STARTTLS AUTH MAIL RCPT DATA end' ;;
 		--state) echo 'due deferred held' ;;
 		--return) echo 'full hdrs' ;;
 		--notify) echo 'never success failure delay success,failure,delay' ;;
@@ -45,11 +46,11 @@ _postern() {
 		command=${COMP_WORDS[1]}
 	fi
 	case $before in
-		-c)
+		-c | --rules)
 			mapfile -t COMPREPLY < <(compgen -f -- "$word")
 			return
 			;;
-		--state | --return | --notify | --mechanism)
+		--state | --return | --notify | --mechanism | --command | --step)
 			mapfile -t COMPREPLY < <(compgen -W "$(_postern_values "$before")" -- "$word")
 			return
 			;;

@@ -1,168 +1,68 @@
-/* cmd_explain: `postern explain`: what a reason id means, who must act, and what to do. The argument
- * may also be a whole reply of this server, which ends with its reason. */
+/* cmd_explain: `postern explain`: what a bounce, a reply, a line of a log, a cause or a reason id means, who must
+ * act, and what to do. This file knows how an argument is told to be a file, a name or a text. */
 #include "base/buf.h"
 #include "base/must.h"
 #include "bin/commands.h"
+#include "bin/explain.h"
 #include "bin/options.h"
-#include "reply/reasons.h"
+#include "sys/files.h"
 
 #include <stdio.h>
 #include <string.h>
 #include <sysexits.h>
 #include <unistd.h>
 
-enum { WORDS_MAX = 256, TEXT_MAX = 64 * 1024, NEAR_MAX = 5, WIDTH = 78 };
+enum {
+    WORDS_MAX = 4096,
+    TEXT_MAX = 256 * 1024,
+    NEAR_MAX = 5,
+    RULES_MAX = 4 * 1024 * 1024,
+    OUT_MAX = 64 * 1024 * 1024
+};
 
-/* --- for scripts: the contract of `explain` ------------------------------------------------------------ */
-
-static void json_key(struct buf *b, const char *key, const char *text) {
-    buf_printf(b, "%s\"%s\":", b->at[b->len - 1] == '{' ? "" : ",", key);
-    buf_json(b, bytes_str(text));
-}
-
-/* Code, enhanced code and class of a reply as the file has it: "550 5.7.1", or "-ERR [IN-USE]". */
-static void json_reply(struct buf *b, const char *reply) {
-    struct bytes rest = bytes_str(reply), code;
-    uint64_t number;
-    if (!bytes_split(&rest, ' ', &code) || !bytes_to_u64(code, 999, &number))
-        return json_key(b, "text", reply);
-    buf_printf(b, "%s\"code\":%u", b->at[b->len - 1] == '{' ? "" : ",", (unsigned)number);
-    buf_str(b, ",\"enhanced\":");
-    buf_json(b, rest);
-    buf_printf(b, ",\"permanent\":%s", number >= 500 ? "true" : "false");
-}
-
-static void json_meaning(struct buf *b, const struct reason *r) {
-    json_key(b, "cause", r->id);
-    json_key(b, "who", r->who);
-    json_key(b, "explanation", r->means);
-    buf_str(b, ",\"fix\":[");
-    buf_json(b, bytes_str(r->client));
-    buf_char(b, ',');
-    buf_json(b, bytes_str(r->administrator));
-    buf_char(b, ',');
-    buf_json(b, bytes_str(r->postmaster));
-    buf_str(b, "]");
-}
-
-static void print_json(const struct reason *r) {
-    struct buf b = buf_grow(1 << 20);
-    buf_str(&b, "{\"kind\":\"reason\"");
-    json_key(&b, "reason", r->id);
-    json_key(&b, "section", r->section);
-    json_key(&b, "who", r->who);
-    json_key(&b, "explanation", r->means);
-    buf_str(&b, ",\"fixes\":{");
-    json_key(&b, "client", r->client);
-    json_key(&b, "administrator", r->administrator);
-    json_key(&b, "postmaster", r->postmaster);
-    buf_str(&b, "},\"replies\":[");
-    for (size_t i = 0; r->replies[i]; i++) {
-        buf_str(&b, i ? ",{" : "{");
-        json_reply(&b, r->replies[i]);
-        buf_char(&b, '}');
-    }
-    buf_str(&b, "],\"recipients\":[{");
-    if (r->replies[0]) {
-        json_reply(&b, r->replies[0]);
-    }
-    json_meaning(&b, r);
-    buf_str(&b, ",\"confidence\":1}]}");
-    printf("%s\n", buf_text(&b));
-    buf_free(&b);
-}
-
-/* --- for people ---------------------------------------------------------------------------------------- */
-
-/* Words from column `indent` on, broken before WIDTH. */
-static void print_words(struct bytes text, size_t indent) {
-    struct bytes word;
-    size_t column = indent;
-    while (bytes_split(&text, ' ', &word)) {
-        if (column > indent && column + 1 + word.len > WIDTH) {
-            printf("\n%*s", (int)indent, "");
-            column = indent;
-        }
-        column += (size_t)printf("%s%.*s", column > indent ? " " : "", BYTES_FMT(word));
-    }
-    printf("\n");
-}
-
-static void print_fix(const char *whose, const char *text) {
-    enum { COLUMN = 18 };
-    printf("  %-*s", COLUMN - 2, whose);
-    print_words(bytes_str(text), COLUMN);
-}
-
-static void print_text(const struct reason *r) {
-    printf("%s", r->id);
-    for (size_t i = 0; r->replies[i]; i++)
-        printf("%s%s", i ? ", " : "  (", r->replies[i]);
-    printf("%s\n\n  ", r->replies[0] ? ")" : "");
-    print_words(bytes_str(r->means), 2);
-    printf("\n  Who must act: %s.\n\n", r->acts);
-    print_fix("Client:", r->client);
-    print_fix("Administrator:", r->administrator);
-    print_fix("Postmaster:", r->postmaster);
-}
-
-static int show(const struct reason *r, bool json) {
-    if (json)
-        print_json(r);
-    else
-        print_text(r);
-    return EX_OK;
-}
-
-static struct bytes first_sentence(const char *text) {
-    const char *end = strstr(text, ". ");
-    return end ? bytes_of(text, (size_t)(end - text) + 1) : bytes_str(text);
-}
-
-static int longest_id(const struct reason *rows, size_t count) {
-    size_t longest = 0;
-    for (size_t i = 0; i < count; i++)
-        longest = strlen(rows[i].id) > longest ? strlen(rows[i].id) : longest;
-    return (int)longest;
-}
-
-static int list(bool json) {
+struct given {
+    const struct options *options;
+    struct bytes words[WORDS_MAX];
     size_t count;
-    const struct reason *rows = reasons_list(&count);
-    const char *section = "";
-    int width = longest_id(rows, count);
-    for (size_t i = 0; i < count; i++) {
-        if (json) {
-            print_json(&rows[i]);
-            continue;
-        }
-        if (strcmp(section, rows[i].section) != 0)
-            printf("%s%s\n", i ? "\n" : "", section = rows[i].section);
-        printf("  %-*s  ", width, rows[i].id);
-        print_words(first_sentence(rows[i].means), (size_t)width + 4);
-    }
-    return EX_OK;
-}
+    bool json, each, list;
+    struct bytes rules, command, code;
+    struct explain_hints hints;
+};
 
-/* --- what was given ------------------------------------------------------------------------------------- */
+/* --- names -------------------------------------------------------------------------------------------------- */
 
 /* A word, a dot, a word: what looks like an id, though there may be none of that name. */
 static bool looks_like_id(struct bytes text) {
-    size_t dots = 0;
+    size_t dots = 0, letters = 0;
     for (size_t i = 0; i < text.len; i++) {
         char c = ascii_lower(text.at[i]);
         dots += c == '.';
+        letters += c >= 'a' && c <= 'z';
         if (c != '.' && c != '-' && c != '_' && !ascii_is_digit(c) && (c < 'a' || c > 'z'))
             return false;
     }
-    return text.len && dots <= 1;
+    return letters && dots <= 1;
 }
 
-static int no_such_id(const struct options *o, struct bytes id) {
+static const char *nearest_cause(struct bytes name) {
+    enum { CAUSES_MAX = 256 };
+    const char *names[CAUSES_MAX];
+    struct reply_cause c;
+    size_t count = 0;
+    while (count < CAUSES_MAX && reply_cause_at(count, &c))
+        names[count++] = c.name;
+    return options_nearest(name, names, count);
+}
+
+static int no_such_name(const struct options *o, struct bytes name) {
     const struct reason *near[NEAR_MAX];
     char text[512];
     struct buf b = buf_fixed(text, sizeof text);
-    size_t count = reasons_near(id, near, NEAR_MAX);
+    const char *cause = nearest_cause(name);
+    if (cause)
+        return options_misuse(o, "there is no cause %.*s; did you mean %s?", BYTES_FMT(name),
+                              cause);
+    size_t count = reasons_near(name, near, NEAR_MAX);
     for (size_t i = 0; i < count; i++)
         buf_printf(&b, "%s%s",
                    i == 0          ? "; did you mean "
@@ -170,62 +70,205 @@ static int no_such_id(const struct options *o, struct bytes id) {
                                    : " or ",
                    near[i]->id);
     buf_str(&b, count ? "?" : "; `postern explain list` shows all");
-    return options_misuse(o, "there is no reason %.*s%s", BYTES_FMT(id), buf_text(&b));
+    return options_misuse(o, "there is no reason %.*s, and no file of that name%s", BYTES_FMT(name),
+                          buf_text(&b));
 }
 
-static int not_built(const struct options *o, const char *what) {
-    return options_misuse(
-        o,
-        "%s: explaining bounces and other servers' replies is not built yet in "
-        "this release; a reason id such as relay.no-grant can be explained, and a "
-        "reply of this server, which ends with one",
-        what);
+/* --- telling ------------------------------------------------------------------------------------------------- */
+
+static int print(struct buf *b) {
+    fwrite(b->at, 1, b->len, stdout);
+    buf_free(b);
+    return EX_OK;
 }
 
-static int explain(const struct options *o, struct bytes given, bool one_word, bool json) {
-    const struct reason *r = reason_find(given);
-    if (!given.len || bytes_equal(given, B("list")))
-        return list(json);
-    if (r || (r = reason_of_reply(given)))
-        return show(r, json);
-    if (bytes_equal(given, B("-")))
-        return not_built(o, "standard input");
-    if (one_word && access(given.at, F_OK) == 0)
-        return not_built(o, given.at);
-    if (one_word && looks_like_id(given))
-        return no_such_id(o, given);
-    if (one_word && bytes_find(given, '/') >= 0)
-        return options_misuse(o, "there is no file %s", given.at);
-    return not_built(o, one_word ? given.at : "this text");
+static int show_list(bool json) {
+    struct buf b = buf_grow(OUT_MAX);
+    if (json)
+        explain_list_json(&b);
+    else
+        explain_list_text(&b);
+    return print(&b);
+}
+
+static int show_reason(const struct reason *r, bool json) {
+    struct buf b = buf_grow(OUT_MAX);
+    if (json) {
+        explain_reason_json(r, &b);
+        buf_char(&b, '\n');
+    } else {
+        explain_reason_text(r, &b);
+    }
+    return print(&b);
+}
+
+static int show_cause(const struct reply_cause *c, bool json) {
+    struct buf b = buf_grow(OUT_MAX);
+    if (json) {
+        explain_cause_json(c, &b);
+        buf_char(&b, '\n');
+    } else {
+        explain_cause_text(c, &b);
+    }
+    return print(&b);
+}
+
+static int show_text(const struct given *g, struct bytes text) {
+    struct arena *a = arena_open();
+    struct buf b = buf_grow(OUT_MAX);
+    struct explained e;
+    explain_read(text, &g->hints, a, &e);
+    if (e.kind == EXPLAIN_NO_BOUNCE && g->count == 1 && looks_like_id(g->words[0])) {
+        arena_close(&a);
+        return no_such_name(g->options, g->words[0]);
+    }
+    if (g->json)
+        explain_json(&e, &b);
+    else
+        explain_text(&e, &b);
+    if (g->json)
+        buf_char(&b, '\n');
+    print(&b);
+    arena_close(&a);
+    return e.kind == EXPLAIN_NO_BOUNCE ? 1 : EX_OK;
+}
+
+/* --- what was given ------------------------------------------------------------------------------------------ */
+
+static bool all_are_files(const struct given *g) {
+    for (size_t i = 0; i < g->count; i++)
+        if (!bytes_equal(g->words[i], B("-")) && access(g->words[i].at, F_OK) != 0)
+            return false;
+    return g->count > 0;
+}
+
+static int run_files(const struct given *g) {
+    if (g->count == 1 && bytes_equal(g->words[0], B("-")) && isatty(STDIN_FILENO))
+        fprintf(stderr, "Paste the bounce, reply or lines of a log; end with Ctrl-D.\n");
+    const struct explain_batch batch = {
+        .paths = g->words, .count = g->count, .json = g->json, .each = g->each, .hints = g->hints
+    };
+    return explain_run(&batch);
+}
+
+/* A path with a slash and nothing else that makes a text of it. */
+static bool looks_like_path(struct bytes word) {
+    return bytes_find(word, '/') >= 0 && bytes_find(word, ' ') < 0 && bytes_find(word, '\n') < 0;
+}
+
+static int explain(const struct given *g, struct bytes text) {
+    struct reply_cause cause;
+    const struct reason *r = reason_find(text);
+    if (g->list || !g->count || bytes_equal(text, B("list")))
+        return show_list(g->json);
+    if (r)
+        return show_reason(r, g->json);
+    if (g->count == 1 && reply_cause_find(text.at, &cause))
+        return show_cause(&cause, g->json);
+    if (all_are_files(g))
+        return run_files(g);
+    if (g->count == 1 && looks_like_path(text))
+        return options_misuse(g->options, "there is no file %.*s", BYTES_FMT(text));
+    r = reason_of_reply(text);
+    return r ? show_reason(r, g->json) : show_text(g, text);
+}
+
+static int take_rules(const struct given *g) {
+    struct arena *a = arena_open();
+    struct bytes text;
+    struct why why;
+    enum rc rc = files_read(g->rules, RULES_MAX, a, &text, &why);
+    if (rc == OK)
+        rc = reply_learn(g->rules.at, text, &why);
+    arena_close(&a);
+    if (rc == OK)
+        return EX_OK;
+    fprintf(stderr, "postern explain: %s\n", why.text);
+    return EX_DATAERR;
+}
+
+static const char *const steps[] = { "connect", "banner", "EHLO", "STARTTLS", "AUTH",
+                                     "MAIL",    "RCPT",   "DATA", "end",      "DNS" };
+
+static int take_hints(struct given *g) {
+    uint64_t code;
+    for (size_t i = 0; i < COUNT_OF(steps); i++)
+        if (bytes_equal_nocase(g->command, bytes_str(steps[i])))
+            g->hints.command = steps[i];
+    if (g->command.len && !g->hints.command)
+        return options_misuse(
+            g->options,
+            "--command %.*s: one of connect banner EHLO STARTTLS AUTH MAIL RCPT DATA end DNS",
+            BYTES_FMT(g->command));
+    if (!g->code.len)
+        return EX_OK;
+    if (!bytes_to_u64(g->code, 599, &code) || code < 200)
+        return options_misuse(g->options, "--code %.*s: a reply code has three digits, 200 to 599",
+                              BYTES_FMT(g->code));
+    g->hints.code = (int)code;
+    return EX_OK;
 }
 
 int cmd_explain(int argc, char **argv) {
-    bool json = false;
-    struct bytes words[WORDS_MAX];
-    size_t count = 0;
+    static struct given g;
+    g = (struct given){ 0 };
     const struct option_row rows[] = {
-        { .name = "--json", .help = "one JSON object (of a list: one a line)", .flag = &json },
+        { .name = "--json",
+          .help = "one JSON object (of a list, of many messages: one a line)",
+          .flag = &g.json },
+        { .name = "--each",
+          .help = "of many messages: explain each, instead of a table of causes",
+          .flag = &g.each },
+        { .name = "--list",
+          .help = "all causes, and all reason ids of this server",
+          .flag = &g.list },
+        { .name = "--rules",
+          .value = "FILE",
+          .help = "reply rules that come before the built-in ones",
+          .text = &g.rules },
+        { .name = "--command",
+          .value = "STEP",
+          .help = "what the reply was to: connect banner EHLO STARTTLS AUTH MAIL RCPT DATA end",
+          .text = &g.command },
+        { .name = "--step", .value = "STEP", .help = "the same", .text = &g.command },
+        { .name = "--host",
+          .value = "NAME",
+          .help = "the server that said it",
+          .text = &g.hints.host },
+        { .name = "--to", .value = "ADDRESS", .help = "the recipient", .text = &g.hints.to },
+        { .name = "--code",
+          .value = "CODE",
+          .help = "the reply's code, when the text does not have it",
+          .text = &g.code },
     };
     const struct options o = {
         .command = "explain",
-        .arguments = "[REASON | REPLY | list]",
-        .sentence = "what a reason id means, who must act, and what to do; without one: all ids",
+        .arguments = "[FILE... | REASON | CAUSE | TEXT | - | list]",
+        .sentence =
+            "what a bounce, a reply, a line of a log or a reason id means, who must act, and what to do",
         .rows = rows,
         .row_count = COUNT_OF(rows),
-        .args = words,
+        .args = g.words,
         .args_max = WORDS_MAX,
-        .arg_count = &count,
+        .arg_count = &g.count,
     };
+    g.options = &o;
     int code = options_parse(&o, argc, argv);
     if (code != OPTIONS_GO_ON)
         return code;
+    code = take_hints(&g);
+    if (code == EX_OK && g.rules.len)
+        code = take_rules(&g);
+    if (code != EX_OK)
+        return code;
     /* A reply that was pasted without quotes is one text. */
     struct buf b = buf_grow(TEXT_MAX);
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < g.count; i++) {
         buf_str(&b, i ? " " : "");
-        buf_add(&b, words[i]);
+        buf_add(&b, g.words[i]);
     }
-    code = explain(&o, bytes_str(buf_text(&b)), count == 1, json);
+    code = explain(&g, bytes_str(buf_text(&b)));
     buf_free(&b);
+    reply_forget();
     return code;
 }

@@ -133,7 +133,7 @@ enum rc files_read_from(struct bytes path, uint64_t offset, size_t limit, struct
 enum rc files_size(struct bytes path, uint64_t *out, struct why *why) {
     struct stat st;
     struct why mine;
-    int fd;
+    int fd = -1;
     *out = 0;
     enum rc rc = open_regular(path, &fd, &st, &mine);
     if (rc != OK && !strcmp(mine.reason, "files.missing"))
