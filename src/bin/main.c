@@ -25,7 +25,8 @@ static const struct {
     { "send", cmd_send, "hand a message in from this host, as sendmail(8) does" },
     { "relaytest", cmd_relaytest,
       "is it an open relay: the known ways around, tried without a login" },
-    { "explain", cmd_explain, "what a bounce, a reply or a reason id means, who must act, what to do" },
+    { "explain", cmd_explain,
+      "what a bounce, a reply or a reason id means, who must act, what to do" },
 };
 
 static void help(FILE *to) {
