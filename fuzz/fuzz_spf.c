@@ -29,7 +29,11 @@ static void read_world(struct world *w, struct bytes all) {
 }
 
 static struct bytes type_of(unsigned type) {
-    return type == 1 ? B("A") : type == 12 ? B("PTR") : type == 15 ? B("MX") : type == 16 ? B("TXT") : B("AAAA");
+    return type == 1    ? B("A")
+           : type == 12 ? B("PTR")
+           : type == 15 ? B("MX")
+           : type == 16 ? B("TXT")
+                        : B("AAAA");
 }
 
 static const struct spf_answer *find(void *ctx, const struct spf_question *q) {
@@ -84,7 +88,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         MUST(addr_parse(bytes_str(clients[i]), &who.client));
         w.asked = 0;
         MUST(spf_evaluate(&who, find, &w, a, &v) == OK);
-        MUST(w.asked < QUESTIONS_MAX && v.lookups <= SPF_LOOKUPS_MAX + 1 && v.voids <= SPF_VOIDS_MAX + 1);
+        MUST(w.asked < QUESTIONS_MAX && v.lookups <= SPF_LOOKUPS_MAX + 1 &&
+             v.voids <= SPF_VOIDS_MAX + 1);
         MUST(bytes_is_ascii(v.explanation));
         piece_by_piece(&w, &who, &v);
     }

@@ -1,29 +1,19 @@
-/* knowledge: finding the rule that fits a reply. This file knows how a reply's text is made ready
- * for the rules (repeated codes gone, blanks single, local parts of addresses gone) and how code,
- * enhanced code and step are compared; what replies mean stands in data/replies. */
+/* knowledge: finding the rule that fits a reply. This file knows how code, enhanced code, step, family
+ * and facts are compared; what replies mean stands in data/replies. */
 #include "reply/knowledge.h"
 
 #include "base/buf.h"
 #include "base/must.h"
 #include "reply/rules.h"
+#include "reply/subject.h"
 
 #include <string.h>
 
-enum { TEXT_MAX = 2048 };
+/* A rule this sure needs no second opinion. */
+static const double SURE_ENOUGH = 0.72;
 
 /* What came from the operator's file stands before what is built in. */
 static struct rules operators, built_in;
-
-/* A reply, made ready. */
-struct subject {
-    int code;
-    struct status status;
-    char text[TEXT_MAX];
-    size_t length;
-    const char *command;
-    const struct family *family;
-    const struct reply_facts *facts;
-};
 
 /* --- the rules ------------------------------------------------------------------------------ */
 
@@ -54,109 +44,6 @@ enum rc reply_learn(const char *file, struct bytes text, struct why *why) {
 void reply_forget(void) {
     rules_close(&operators);
     rules_close(&built_in);
-}
-
-/* --- making the text ready ------------------------------------------------------------------ */
-
-static bool is_blank(char c) {
-    return (unsigned char)c <= ' ' || c == 127;
-}
-
-static bool ends_word(struct bytes text, size_t at) {
-    return at >= text.len || is_blank(text.at[at]);
-}
-
-/* Does "550 " or "550-" stand here? */
-static size_t code_length(struct bytes text) {
-    bool digits = text.len >= 3 && text.at[0] >= '2' && text.at[0] <= '5' &&
-                  ascii_is_digit(text.at[1]) && ascii_is_digit(text.at[2]);
-    if (!digits || !(ends_word(text, 3) || text.at[3] == '-'))
-        return 0;
-    return text.len > 3 ? 4 : 3;
-}
-
-static int code_at(struct bytes text) {
-    return (text.at[0] - '0') * 100 + (text.at[1] - '0') * 10 + (text.at[2] - '0');
-}
-
-/* The length of digits and dots from here. */
-static struct bytes dotted(struct bytes text) {
-    size_t len = 0;
-    while (len < text.len && (ascii_is_digit(text.at[len]) || text.at[len] == '.'))
-        len++;
-    while (len > 0 && text.at[len - 1] == '.')
-        len--;
-    return bytes_first(text, len);
-}
-
-/* The first enhanced code in the text that is not part of something longer, such as an address. */
-static struct status find_status(struct bytes text, int code) {
-    struct status status;
-    for (size_t i = 0; i < text.len; i++) {
-        if (!ascii_is_digit(text.at[i]))
-            continue;
-        bool begins = i == 0 || is_blank(text.at[i - 1]) || strchr("#([<\"'", text.at[i - 1]);
-        struct bytes number = dotted(bytes_skip(text, i));
-        size_t end = i + number.len;
-        bool ends = ends_word(text, end) || strchr(")]>\"',;:.-", text.at[end]);
-        if (begins && ends && status_parse(number, &status) &&
-            (code < 200 || status.klass == code / 100))
-            return status;
-        i = end;
-    }
-    return (struct status){ 0 };
-}
-
-/* Codes that a server repeats on each line, and the same in front of the text. */
-static size_t repeated_code(const struct subject *s, struct bytes text, const char *status) {
-    size_t length = code_length(text);
-    if (length && code_at(text) == s->code)
-        return length;
-    length = strlen(status);
-    if (length && bytes_starts(text, bytes_str(status)) && ends_word(text, length))
-        return length;
-    return 0;
-}
-
-/* Takes the local part that has just been written off again: user@host becomes @host. */
-static void drop_local_part(struct subject *s) {
-    size_t len = s->length;
-    while (len > 0 && !is_blank(s->text[len - 1]) && !strchr("<>()[]:;,\"'", s->text[len - 1]))
-        len--;
-    s->length = len;
-}
-
-static void prepare(struct subject *s, const struct reply_facts *facts) {
-    struct bytes text = bytes_trim(facts->text);
-    *s = (struct subject){ .code = facts->code, .status = facts->status, .facts = facts };
-    s->command = facts->command;
-    if (!s->code && code_length(text))
-        s->code = code_at(text);
-    if (!status_is_set(s->status))
-        s->status = find_status(text, s->code);
-    char status[12];
-    status_format(s->status, status);
-    bool at_word = true;
-    for (size_t i = 0; i < text.len && s->length + 2 < TEXT_MAX;) {
-        size_t skip = at_word ? repeated_code(s, bytes_skip(text, i), status) : 0;
-        if (skip) {
-            i += skip;
-            continue;
-        }
-        char c = text.at[i++];
-        if (is_blank(c)) {
-            if (!at_word)
-                s->text[s->length++] = ' ';
-            at_word = true;
-            continue;
-        }
-        at_word = false;
-        if (c == '@')
-            drop_local_part(s);
-        s->text[s->length++] = c;
-    }
-    if (s->length && s->text[s->length - 1] == ' ')
-        s->length--;
 }
 
 /* --- comparing ------------------------------------------------------------------------------ */
@@ -247,17 +134,17 @@ static bool is_family(const struct values *families, const struct family *family
     return families->count == 0;
 }
 
-static bool facts_fit(const struct rule *r, const struct subject *s) {
+static bool facts_fit(const struct rule *r, const struct subject *s, const struct family *family) {
     const struct reply_facts *f = s->facts;
     return (r->submission < 0 || r->submission == (int)f->submission) &&
            (r->login < 0 || r->login == (int)f->logged_in) && (!r->mx || r->mx == f->mx) &&
-           is_family(&r->families, s->family);
+           is_family(&r->families, family);
 }
 
 /* Cheap conditions first. */
-static bool rule_fits(const struct rule *r, const struct subject *s) {
+static bool rule_fits(const struct rule *r, const struct subject *s, const struct family *family) {
     struct bytes text = bytes_of(s->text, s->length);
-    if (!facts_fit(r, s))
+    if (!facts_fit(r, s, family))
         return false;
     if (!any_code_fits(&r->codes, s->code) || !any_status_fits(&r->enhanced, s->status))
         return false;
@@ -273,19 +160,23 @@ static bool rule_fits(const struct rule *r, const struct subject *s) {
     return !any_found(&r->not_, text);
 }
 
-static const struct rule *find_rule(const struct rules *rules, const struct subject *s) {
+static const struct rule *find_rule(const struct rules *rules, const struct subject *s,
+                                    const struct family *family) {
     for (size_t i = 0; i < rules->rules.count; i++)
-        if (rule_fits(rules->rules.list[i], s))
+        if (rule_fits(rules->rules.list[i], s, family))
             return rules->rules.list[i];
     return NULL;
 }
 
 /* The first family whose manner of speaking, name or greeting this is. */
 static const struct family *find_family(const struct rules *rules, const struct subject *s) {
+    struct bytes plain = bytes_of(s->plain, s->plain_length);
+    patterns_look(built_in.patterns, plain);
+    patterns_look(rules->patterns, plain);
     for (size_t i = 0; i < rules->families.count; i++) {
         const struct family *f = rules->families.list[i];
         if (any_matches(&f->hosts, s->facts->host) || any_matches(&f->banners, s->facts->banner) ||
-            any_found(&f->words, bytes_of(s->text, s->length)))
+            any_found(&f->words, plain))
             return f;
     }
     return NULL;
@@ -325,7 +216,8 @@ static bool is_elsewhere(const struct cause *cause, const struct subject *s) {
            bytes_equal_nocase(bytes_str(s->command), B("RCPT"));
 }
 
-static void answer(struct reply_meaning *out, const struct rule *rule, const struct subject *s) {
+static void answer(struct reply_meaning *out, const struct rule *rule, const struct subject *s,
+                   const struct family *family) {
     static const struct meaning none;
     const struct cause *cause =
         rule->cause ? rule->cause : rules_find_cause(&built_in, B("unknown"));
@@ -353,8 +245,8 @@ static void answer(struct reply_meaning *out, const struct rule *rule, const str
         .reason = own->reason     ? own->reason
                   : usual->reason ? usual->reason
                                   : "undefined",
-        .family = s->family ? s->family->name : NULL,
-        .family_title = s->family ? s->family->title : NULL,
+        .family = family ? family->name : NULL,
+        .family_title = family ? family->title : NULL,
         .confidence = confidence,
         .rule = rule->name,
         .explanation = own->explanation ? own->explanation : usual->explanation,
@@ -365,10 +257,34 @@ static void answer(struct reply_meaning *out, const struct rule *rule, const str
     };
 }
 
-static void look(const struct subject *s) {
-    patterns_look(built_in.patterns, bytes_of(s->text, s->length));
-    if (operators.arena)
-        patterns_look(operators.patterns, bytes_of(s->text, s->length));
+/* The rule that fits one view of the text, and how sure we are of it: the less, the more of what
+ * stands around the reply it took. */
+static const struct rule *judge(struct subject *s, size_t view, const struct rules *rules,
+                                const struct family *family, double *confidence) {
+    subject_choose(s, view);
+    patterns_look(rules->patterns, bytes_of(s->text, s->length));
+    const struct rule *rule = find_rule(rules, s, family);
+    *confidence = rule ? rule->confidence - 0.15 * (double)view : 0;
+    return rule;
+}
+
+/* A reply in a longer text is judged by its own words. Where they are vague, what stands around them
+ * may say more. */
+static const struct rule *best_rule(struct subject *s, const struct rules *rules,
+                                    const struct family *family) {
+    const struct rule *best = NULL;
+    double confidence, most = 0;
+    size_t view = 0;
+    for (size_t i = 0; i < s->view_count && most < SURE_ENOUGH && rules->arena; i++) {
+        const struct rule *rule = judge(s, i, rules, family, &confidence);
+        if (rule && (!best || confidence > most)) {
+            best = rule;
+            most = confidence;
+            view = i;
+        }
+    }
+    subject_choose(s, view);
+    return best;
 }
 
 const struct reply_meaning *reply_explain(const struct reply_facts *facts) {
@@ -376,13 +292,13 @@ const struct reply_meaning *reply_explain(const struct reply_facts *facts) {
     static struct reply_meaning result;
     static struct subject subject;
     open_built_in();
-    prepare(&subject, facts);
-    look(&subject);
-    subject.family = find_family(operators.arena ? &operators : &built_in, &subject);
-    const struct rule *rule = find_rule(&operators, &subject);
+    const struct rules *all = operators.arena ? &operators : &built_in;
+    subject_read(&subject, facts);
+    const struct family *family = find_family(all, &subject);
+    const struct rule *rule = best_rule(&subject, &operators, family);
     if (!rule)
-        rule = find_rule(&built_in, &subject);
-    answer(&result, rule ? rule : &nothing, &subject);
+        rule = best_rule(&subject, &built_in, family);
+    answer(&result, rule ? rule : &nothing, &subject, family);
     return &result;
 }
 

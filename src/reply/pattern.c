@@ -258,7 +258,7 @@ static size_t group_head(struct scan *s, bool *aside) {
     static const struct {
         struct bytes head;
         bool aside;
-    } heads[] = { { { "(?:", 3 }, false }, { { "(?=", 3 }, true },   { { "(?!", 3 }, true },
+    } heads[] = { { { "(?:", 3 }, false }, { { "(?=", 3 }, true },  { { "(?!", 3 }, true },
                   { { "(?<=", 4 }, true }, { { "(?<!", 4 }, true }, { { "(?>", 3 }, false } };
     *aside = false;
     if (s->rest.len < 2 || (s->rest.at[1] != '?' && s->rest.at[1] != '*'))

@@ -211,8 +211,7 @@ enum rc spf_parse(struct bytes text, struct arena *a, struct spf_record *out) {
         out->wrong_term = bytes_first(text, 40);
         return PERM;
     }
-    struct spf_term *terms =
-        ARENA_ARRAY(a, room < TERMS_MAX ? room : TERMS_MAX, struct spf_term);
+    struct spf_term *terms = ARENA_ARRAY(a, room < TERMS_MAX ? room : TERMS_MAX, struct spf_term);
     out->terms = terms;
     while (bytes_split(&rest, ' ', &term)) {
         if (!term.len)

@@ -89,21 +89,24 @@ const char *spf_result_name(enum spf_result r); /* "none" "neutral" ... as in Re
 
 struct spf_who {
     struct addr client;
-    struct bytes domain;   /* whose record: of MAIL FROM, or the name in HELO */
-    struct bytes sender;   /* the mailbox; without a local part it is postmaster's, empty: postmaster@domain */
+    struct bytes domain; /* whose record: of MAIL FROM, or the name in HELO */
+    struct bytes
+        sender; /* the mailbox; without a local part it is postmaster's, empty: postmaster@domain */
     struct bytes helo;     /* for %{h} */
     struct bytes receiver; /* for %{r}; empty: "unknown" */
     int64_t time;          /* for %{t}, seconds since 1970 */
 };
 struct spf_verdict {
     enum spf_result result;
-    struct bytes domain;      /* whose record decided: another one after a redirect */
-    struct bytes record;      /* that of `who.domain`, if there was exactly one */
-    struct bytes term;        /* that matched, as it stands; empty: none did */
-    struct bytes trail;       /* the same with what matched inside: "include:example.net > ip4:192.0.2.0/24" */
-    struct bytes problem;     /* of an error: what is wrong and where, a sentence */
-    struct bytes explanation; /* of a fail: the domain's own words, ASCII, for the sender; may be empty */
-    unsigned lookups, voids;  /* counted until it was decided */
+    struct bytes domain; /* whose record decided: another one after a redirect */
+    struct bytes record; /* that of `who.domain`, if there was exactly one */
+    struct bytes term;   /* that matched, as it stands; empty: none did */
+    struct bytes
+        trail; /* the same with what matched inside: "include:example.net > ip4:192.0.2.0/24" */
+    struct bytes problem; /* of an error: what is wrong and where, a sentence */
+    struct bytes
+        explanation; /* of a fail: the domain's own words, ASCII, for the sender; may be empty */
+    unsigned lookups, voids; /* counted until it was decided */
 };
 /* OK: decided; MORE: something is not known yet. */
 enum rc spf_evaluate(const struct spf_who *who, spf_find *find, void *ctx, struct arena *a,
@@ -124,8 +127,7 @@ void spf_check_answer(struct spf_check *c, const struct spf_question *question,
  * and t are allowed, as in what exp= points to; else the result is a name, cut from the left to 253
  * octets. */
 enum rc spf_expand(const struct spf_who *who, struct bytes domain, struct bytes text,
-                   bool explanation, spf_find *find, void *ctx, struct arena *a,
-                   struct bytes *out);
+                   bool explanation, spf_find *find, void *ctx, struct arena *a, struct bytes *out);
 
 /* --- the whole of it, whoever asks ------------------------------------------------------------------- */
 
@@ -143,20 +145,20 @@ enum spf_trouble {
     SPF_TOO_MANY_MX, /* permerror for some or all */
 };
 struct spf_node {
-    unsigned depth; /* 0: the first */
+    unsigned depth;      /* 0: the first */
     struct bytes term;   /* by which it was reached; empty for the first */
     struct bytes domain; /* asked about */
     struct bytes text;   /* of the record, for include, redirect and the first */
     enum spf_trouble trouble;
-    bool macro;              /* not followed */
-    const char *wrong;       /* SPF_SYNTAX */
+    bool macro;        /* not followed */
+    const char *wrong; /* SPF_SYNTAX */
     struct bytes wrong_term;
     size_t wrong_number;
 };
 struct spf_network {
     struct network network;
-    char qualifier;    /* what it comes to for the whole record: '+' for what passes */
-    struct bytes term; /* that named it */
+    char qualifier;      /* what it comes to for the whole record: '+' for what passes */
+    struct bytes term;   /* that named it */
     struct bytes domain; /* whose record that stands in */
 };
 struct spf_survey {
@@ -165,7 +167,7 @@ struct spf_survey {
     struct bytes text;
     unsigned lookups, voids; /* of the worst case: nobody matched before the end */
     bool uses_ptr, cut;      /* cut: there is more than is told here */
-    char all;                /* qualifier of the last word: "all" here or where a redirect leads; 0: none */
+    char all; /* qualifier of the last word: "all" here or where a redirect leads; 0: none */
     size_t node_count;
     const struct spf_node *nodes; /* in the order of the record, depth first */
     size_t network_count;

@@ -57,7 +57,8 @@ static const struct spf_answer *ask(struct run *r, struct bytes name, unsigned t
     return answer;
 }
 
-static enum match perm(struct run *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static enum match perm(struct run *r, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 
 static enum match perm(struct run *r, const char *format, ...) {
     va_list args;
@@ -275,9 +276,8 @@ static enum spf_result of_qualifier(char c) {
 }
 
 static struct bytes join_trail(struct run *r, struct bytes term, struct bytes inner) {
-    struct bytes joined = inner.len ? arena_printf(r->arena, "%.*s > %.*s", BYTES_FMT(term),
-                                                   BYTES_FMT(inner))
-                                    : term;
+    struct bytes joined =
+        inner.len ? arena_printf(r->arena, "%.*s > %.*s", BYTES_FMT(term), BYTES_FMT(inner)) : term;
     return bytes_first(joined, TRAIL_MAX);
 }
 
@@ -309,8 +309,7 @@ static struct outcome follow(struct run *r, struct outcome own, struct bytes red
     return there;
 }
 
-static struct outcome evaluate(struct run *r, const struct spf_record *record,
-                               struct outcome own) {
+static struct outcome evaluate(struct run *r, const struct spf_record *record, struct outcome own) {
     own.result = SPF_NEUTRAL;
     for (size_t i = 0; i < record->count; i++) {
         const struct spf_term *t = &record->terms[i];
@@ -375,8 +374,8 @@ static struct bytes explain(struct run *r, const struct outcome *o) {
     const struct spf_answer *answer = ask(r, name, SPF_TYPE_TXT);
     if (!answer || answer->failed || answer->count != 1)
         return BYTES_NONE;
-    enum rc rc = spf_expand(r->who, o->domain, answer->list[0].text, true, r->find, r->ctx,
-                            r->arena, &text);
+    enum rc rc =
+        spf_expand(r->who, o->domain, answer->list[0].text, true, r->find, r->ctx, r->arena, &text);
     r->more |= rc == MORE;
     return rc == OK && is_ascii_text(text) ? bytes_first(text, EXPLANATION_MAX) : BYTES_NONE;
 }

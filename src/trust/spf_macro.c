@@ -10,8 +10,8 @@ enum { EXPANDED_MAX = 16 * 1024, PARTS_MAX = 128 };
 
 /* One macro, taken apart: %{ir-.} */
 struct macro {
-    char letter; /* lower case */
-    bool escape; /* it was upper case: section 7.3 */
+    char letter;   /* lower case */
+    bool escape;   /* it was upper case: section 7.3 */
     unsigned keep; /* labels from the right; 0: all */
     bool reverse;
     struct bytes delimiters; /* empty: a dot */
@@ -117,7 +117,7 @@ static void put_dotted(struct buf *b, struct addr a) {
 static void put_sender(struct buf *b, const struct spf_who *who, char letter) {
     ptrdiff_t at = bytes_find_last(who->sender, '@');
     struct bytes local = at > 0 ? bytes_first(who->sender, (size_t)at) : B("postmaster");
-    struct bytes domain = at >= 0          ? bytes_skip(who->sender, (size_t)at + 1)
+    struct bytes domain = at >= 0           ? bytes_skip(who->sender, (size_t)at + 1)
                           : who->sender.len ? who->sender
                                             : who->domain;
     if (letter != 'o')
@@ -135,9 +135,9 @@ static void put_validated(struct buf *b, struct expansion *e) {
     int rank = 0;
     e->more |= names.rc == MORE;
     for (size_t i = 0; names.rc == OK && i < names.count; i++) {
-        int r = bytes_equal_nocase(names.list[i], e->domain)   ? 3
-                : spf_is_below(names.list[i], e->domain) ? 2
-                                                               : 1;
+        int r = bytes_equal_nocase(names.list[i], e->domain) ? 3
+                : spf_is_below(names.list[i], e->domain)     ? 2
+                                                             : 1;
         if (r > rank) {
             rank = r;
             best = names.list[i];

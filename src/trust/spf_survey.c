@@ -22,7 +22,8 @@ struct place {
     const struct place *up;
     unsigned depth;
     struct bytes domain;
-    char outer; /* what a pass here comes to for the whole; TOP: this is the whole; NOTHING: nothing */
+    char
+        outer; /* what a pass here comes to for the whole; TOP: this is the whole; NOTHING: nothing */
 };
 enum { TOP = 0, NOTHING = 'x' };
 
@@ -63,7 +64,10 @@ static void add_network(struct walk *w, const struct place *here, const struct s
         return;
     }
     w->networks[out->network_count++] = (struct spf_network){
-        { addr_masked(base, bits), bits }, qualifier, t->text, here->domain,
+        { addr_masked(base, bits), bits },
+        qualifier,
+        t->text,
+        here->domain,
     };
 }
 
@@ -140,8 +144,8 @@ static bool is_on_the_way(const struct place *here, struct bytes domain) {
     return false;
 }
 
-static void walk_domain(struct walk *w, const struct place *from, struct spf_node *node,
-                        char outer, struct spf_record *record) {
+static void walk_domain(struct walk *w, const struct place *from, struct spf_node *node, char outer,
+                        struct spf_record *record) {
     struct place here = { from, from ? from->depth + 1 : 0, node->domain, outer };
     if (from && is_on_the_way(from, node->domain)) {
         node->trouble = SPF_LOOP;

@@ -110,7 +110,10 @@ static void terms(void **state) {
     (void)state;
     struct arena *a = arena_open();
     struct spf_record r;
-    assert_int_equal(spf_parse(B("v=spf1 ~a:b.example.com/24//64 ip4:192.0.2.9/24 exp=x.example.com ?all"), a, &r), OK);
+    assert_int_equal(
+        spf_parse(B("v=spf1 ~a:b.example.com/24//64 ip4:192.0.2.9/24 exp=x.example.com ?all"), a,
+                  &r),
+        OK);
     assert_int_equal(r.count, 3);
     assert_int_equal(r.terms[0].qualifier, '~');
     assert_int_equal(r.terms[0].mechanism, SPF_A);
@@ -161,7 +164,8 @@ static const struct row world[] = {
     { "redirexp.example.com", "TXT", "v=spf1 redirect=exp.example.com exp=wrong.example.com" },
     /* exp */
     { "exp.example.com", "TXT", "v=spf1 -all exp=why.%{d}" },
-    { "why.exp.example.com", "TXT", "%{i} may not send for %{s}, says %{r} at %{t}: see http://%{d}/%{L}" },
+    { "why.exp.example.com", "TXT",
+      "%{i} may not send for %{s}, says %{r} at %{t}: see http://%{d}/%{L}" },
     { "inclexp.example.com", "TXT", "v=spf1 include:exp.example.com -all" },
     { "exptwo.example.com", "TXT", "v=spf1 -all exp=two.example.com" },
     { "expbad.example.com", "TXT", "v=spf1 -all exp=badwords.example.com" },
@@ -183,12 +187,18 @@ static const struct row world[] = {
     { "mail.example.net.seen.example.com", "A", "127.0.0.2" },
     { "unknown.seen.example.com", "A", "127.0.0.2" },
     /* limits */
-    { "ten.example.com", "TXT", "v=spf1 include:five.example.com include:four.example.com ip4:192.0.2.99 -all" },
-    { "eleven.example.com", "TXT", "v=spf1 include:five.example.com include:four.example.com a:example.com -all" },
-    { "five.example.com", "TXT", "v=spf1 a:example.com a:example.com a:example.com a:example.com -all" },
-    { "four.example.com", "TXT", "v=spf1 a:example.com a:example.com a:example.com mx:mx.example.com -all" },
-    { "void2.example.com", "TXT", "v=spf1 a:n1.example.com exists:n2.example.com ip4:192.0.2.7 -all" },
-    { "void3.example.com", "TXT", "v=spf1 a:n1.example.com mx:n2.example.com a:n3.example.com ip4:192.0.2.7 -all" },
+    { "ten.example.com", "TXT",
+      "v=spf1 include:five.example.com include:four.example.com ip4:192.0.2.99 -all" },
+    { "eleven.example.com", "TXT",
+      "v=spf1 include:five.example.com include:four.example.com a:example.com -all" },
+    { "five.example.com", "TXT",
+      "v=spf1 a:example.com a:example.com a:example.com a:example.com -all" },
+    { "four.example.com", "TXT",
+      "v=spf1 a:example.com a:example.com a:example.com mx:mx.example.com -all" },
+    { "void2.example.com", "TXT",
+      "v=spf1 a:n1.example.com exists:n2.example.com ip4:192.0.2.7 -all" },
+    { "void3.example.com", "TXT",
+      "v=spf1 a:n1.example.com mx:n2.example.com a:n3.example.com ip4:192.0.2.7 -all" },
     { "manymx.example.com", "TXT", "v=spf1 mx -all" },
     { "aerror.example.com", "TXT", "v=spf1 a:adown.example.com -all" },
     { "adown.example.com", "A", "fails" },
@@ -196,9 +206,19 @@ static const struct row world[] = {
     { "nullmx.example.com", "TXT", "v=spf1 mx -all" },
     { "nullmx.example.com", "MX", "" },
     { "mapped.example.com", "TXT", "v=spf1 ip6:::ffff:192.0.2.7 -all" },
-#define MANY(n) { "manymx.example.com", "MX", "m" n ".example.net" }
-    MANY("1"), MANY("2"), MANY("3"), MANY("4"), MANY("5"), MANY("6"), MANY("7"), MANY("8"), MANY("9"),
-    MANY("10"), MANY("11"),
+#define MANY(n)                                                                                    \
+    { "manymx.example.com", "MX", "m" n ".example.net" }
+    MANY("1"),
+    MANY("2"),
+    MANY("3"),
+    MANY("4"),
+    MANY("5"),
+    MANY("6"),
+    MANY("7"),
+    MANY("8"),
+    MANY("9"),
+    MANY("10"),
+    MANY("11"),
 };
 
 static struct table the_world(struct arena *a) {
@@ -313,9 +333,9 @@ static void explanations(void **state) {
     (void)state;
     struct arena *a = arena_open();
     struct spf_verdict v = judge(a, "exp.example.com", "192.0.2.7");
-    assert_true(bytes_equal(v.explanation,
-                            B("192.0.2.7 may not send for joe@exp.example.com, says mx.example.org at "
-                              "1700000000: see http://exp.example.com/joe")));
+    assert_true(bytes_equal(
+        v.explanation, B("192.0.2.7 may not send for joe@exp.example.com, says mx.example.org at "
+                         "1700000000: see http://exp.example.com/joe")));
     v = judge(a, "redirexp.example.com", "192.0.2.7"); /* that of the record it leads to */
     assert_true(bytes_starts(v.explanation, B("192.0.2.7 may not send")));
     assert_true(bytes_equal(v.domain, B("exp.example.com")));
@@ -362,13 +382,15 @@ static void macros(void **state) {
                                .helo = B("mx.example.net") };
         struct bytes out;
         MUST(addr_parse(bytes_str(cases[i].client), &who.client));
-        assert_int_equal(spf_expand(&who, who.domain, bytes_str(cases[i].text), true, look_up, &t, a, &out), OK);
+        assert_int_equal(
+            spf_expand(&who, who.domain, bytes_str(cases[i].text), true, look_up, &t, a, &out), OK);
         if (!bytes_equal(out, bytes_str(cases[i].expanded)))
             fail_msg("%s: %.*s", cases[i].text, BYTES_FMT(out));
     }
     struct spf_who nobody = { .domain = B("example.com") };
     struct bytes out;
-    assert_int_equal(spf_expand(&nobody, nobody.domain, B("%{s} %{r}"), true, look_up, &t, a, &out), OK);
+    assert_int_equal(spf_expand(&nobody, nobody.domain, B("%{s} %{r}"), true, look_up, &t, a, &out),
+                     OK);
     assert_true(bytes_equal(out, B("postmaster@example.com unknown")));
     arena_close(&a);
 }
@@ -486,7 +508,8 @@ static void open_includes(void **state) {
     struct spf_survey s;
     assert_int_equal(spf_survey(B("A.example"), look_up, &t, a, &s), OK);
     assert_true(has_network(&s, "0.0.0.0/0", '+') && has_network(&s, "::/0", '+'));
-    assert_false(has_network(&s, "192.0.2.1", '+')); /* c's pass is b's fail, which is nothing to a */
+    assert_false(
+        has_network(&s, "192.0.2.1", '+')); /* c's pass is b's fail, which is nothing to a */
     assert_int_equal(s.network_count, 2);
     assert_int_equal(s.all, '-');
     arena_close(&a);
@@ -494,9 +517,9 @@ static void open_includes(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(grammar),      cmocka_unit_test(terms),      cmocka_unit_test(results),
-        cmocka_unit_test(problems),     cmocka_unit_test(explanations), cmocka_unit_test(macros),
-        cmocka_unit_test(long_names),   cmocka_unit_test(asked),      cmocka_unit_test(surveys),
+        cmocka_unit_test(grammar),       cmocka_unit_test(terms),        cmocka_unit_test(results),
+        cmocka_unit_test(problems),      cmocka_unit_test(explanations), cmocka_unit_test(macros),
+        cmocka_unit_test(long_names),    cmocka_unit_test(asked),        cmocka_unit_test(surveys),
         cmocka_unit_test(open_includes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
