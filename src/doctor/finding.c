@@ -20,6 +20,9 @@ void finding_list_open(struct finding_list *l, struct arena *a) {
 /* --- adding ------------------------------------------------------------------------------------------ */
 
 static struct bytes cleaned(const struct finding_list *l, const struct finding *f,
+                            const char *format, va_list args) __attribute__((format(printf, 3, 0)));
+
+static struct bytes cleaned(const struct finding_list *l, const struct finding *f,
                             const char *format, va_list args) {
     if (f == &l->spare)
         return BYTES_NONE;
