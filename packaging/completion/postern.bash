@@ -3,7 +3,7 @@
 
 _postern_words() {
 	case $1 in
-		'') echo 'serve check why user alias group grants pop queue trace send explain relaytest --help --version' ;;
+		'') echo 'serve check why user alias group grants pop queue trace send explain blocklist relaytest --help --version' ;;
 		serve) echo '-c --help' ;;
 		check) echo '-c --live --json --help' ;;
 		why) echo '-c --client --proxy --local --listener --tls --user --app-password --mechanism --certificate --local-user --popped --listed --retried --helo
@@ -21,6 +21,7 @@ _postern_words() {
 			-c --sender --recipient --domain --next-hop --state --older --newer --all --as
 			--password-stdin --json --help' ;;
 		trace) echo '-c --as --password-stdin --json --help' ;;
+		blocklist) echo '--only --with --mx --all --list --lists --dns --timeout --json --help' ;;
 		explain) echo 'list --json --each --list --rules --command --step --host --to --code --help' ;;
 		relaytest) echo '--to --from --send-to --seen-in --listen --wait --messages --port --name --domain --helo --source --tls --no-tls --lmtp
 			-4 -6 --pause --timeout --deadline --connections --dns --verbose --json --help' ;;

@@ -16,6 +16,7 @@ int cmd_trace(int argc, char **argv);
 int cmd_send(int argc, char **argv);
 int cmd_relaytest(int argc, char **argv);
 int cmd_explain(int argc, char **argv);
+int cmd_blocklist(int argc, char **argv);
 /* The program called as sendmail, mailq or newaliases. */
 int cmd_sendmail(int argc, char **argv);
 

@@ -74,8 +74,8 @@ static bool is_server(struct bytes text) {
 /* The settings of a configuration that the resolver looks at. */
 static struct bytes settings_of(struct arena *a, struct bytes server) {
     if (bytes_equal(server, B("full")))
-        return B("hostname = \"localhost.localdomain\"\n");
-    return arena_printf(a, "hostname = \"localhost.localdomain\"\ndns = {\"%.*s\"}\n",
+        return B("hostname = \"host.localdomain.example\"\n");
+    return arena_printf(a, "hostname = \"host.localdomain.example\"\ndns = {\"%.*s\"}\n",
                         BYTES_FMT(server));
 }
 
@@ -83,7 +83,7 @@ static enum rc open_with(struct bytes server, struct arena *a, struct lookup *ou
                          struct why *why) {
     struct config *c;
     struct config_findings findings = { 0 };
-    const struct config_host host = { .hostname = B("localhost.localdomain"), .cores = 1 };
+    const struct config_host host = { .hostname = B("host.localdomain.example"), .cores = 1 };
     config_parse_on(&host, B("--dns"), settings_of(a, server), &c, &findings);
     enum rc rc = c->incomplete ? why_set(why, PERM, 0, NULL, "config.dns",
                                          "--dns: %.*s is no name server", BYTES_FMT(server))

@@ -25,6 +25,8 @@ static const struct {
     { "send", cmd_send, "hand a message in from this host, as sendmail(8) does" },
     { "relaytest", cmd_relaytest,
       "is it an open relay: the known ways around, tried without a login" },
+    { "blocklist", cmd_blocklist,
+      "is an address or a domain on DNS blocklists, and how it comes off" },
     { "explain", cmd_explain,
       "what a bounce, a reply or a reason id means, who must act, what to do" },
 };
@@ -32,7 +34,7 @@ static const struct {
 static void help(FILE *to) {
     fprintf(to, "postern: a mail relay that says why\n\nusage: postern COMMAND [options]\n\n");
     for (size_t i = 0; i < COUNT_OF(commands); i++)
-        fprintf(to, "  %-8s %s\n", commands[i].name, commands[i].sentence);
+        fprintf(to, "  %-9s %s\n", commands[i].name, commands[i].sentence);
     fprintf(to, "\npostern COMMAND --help tells a command's options. Manual: postern(1), "
                 "postern.conf(5)\n");
 }

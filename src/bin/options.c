@@ -34,11 +34,16 @@ int options_misuse(const struct options *o, const char *format, ...) {
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    if (o->complaints)
+    if (o->complaints) {
         buf_str(o->complaints, text);
-    else
-        fprintf(stderr, "postern %s: %s\n(postern %s --help lists what there is)\n", o->command,
-                text, o->command);
+        return EX_USAGE;
+    }
+    /* What was given may be a stranger's words, pasted or passed on by a script. */
+    char memory[sizeof text];
+    struct buf clean = buf_fixed(memory, sizeof memory);
+    buf_printable(&clean, bytes_str(text));
+    fprintf(stderr, "postern %s: %s\n(postern %s --help lists what there is)\n", o->command,
+            buf_text(&clean), o->command);
     return EX_USAGE;
 }
 

@@ -4,6 +4,7 @@
 #define REPLY_RULES_H
 
 #include "base/arena.h"
+#include "base/embedded.h"
 #include "base/why.h"
 #include "reply/knowledge.h"
 #include "reply/pattern.h"
@@ -60,11 +61,6 @@ void rules_open(struct rules *r, const struct rules *more);
 void rules_close(struct rules *r);
 
 /* The files of data/replies as they are built in, in the order they are read; a NULL name ends. */
-struct embedded {
-    const char *name;
-    const unsigned char *octets;
-    size_t size;
-};
 extern const struct embedded replies_rules[];
 
 /* Adds what `text` says: its rules stand behind those read before. PERM and why (file, line, what is
