@@ -23,22 +23,11 @@ struct saying *saying_add(struct reading *r, struct sayings *s) {
     return &s->list[s->count++];
 }
 
-/* --- the answer --------------------------------------------------------------------------------- */
+/* --- joining ------------------------------------------------------------------------------------ */
 
-static struct bounce_recipient as_recipient(const struct saying *s) {
-    struct codes c = codes_find(s->text);
-    struct bounce_recipient out = {
-        .address = s->address,
-        .action = s->action ? s->action : "failed",
-        .code = c.code,
-        .status = status_is_set(c.status) ? c.status : s->status,
-        .text = s->text,
-        .host = s->host,
-        .command = s->command,
-    };
-    if (!bytes_equal_nocase(s->original, s->address))
-        out.original = s->original;
-    return out;
+/* The saying of a list that is about this address, the weightiest. */
+static struct saying *about(struct map *index, struct bytes address, struct arena *a) {
+    return address.len ? map_find(index, arena_lower(a, address)) : NULL;
 }
 
 static void close_map(void *map) {
@@ -46,20 +35,182 @@ static void close_map(void *map) {
     map_close(&m);
 }
 
-/* In their order, each address once. */
-static void answer(struct reading *r, const struct sayings *s) {
-    struct bounce_recipient *list = ARENA_ARRAY(r->arena, s->count + 1, struct bounce_recipient);
-    struct map *known = map_open();
-    arena_defer(r->arena, close_map, known);
+static struct map *open_map(struct arena *a) {
+    struct map *m = map_open();
+    arena_defer(a, close_map, m);
+    return m;
+}
+
+/* A later saying about the same address completes the first, or gives better words. */
+static void merge(struct saying *first, const struct saying *other) {
+    if (extract_weight(other->text) > extract_weight(first->text)) {
+        first->text = other->text;
+        if (other->host.len)
+            first->host = other->host;
+        if (other->command)
+            first->command = other->command;
+    }
+    if (!first->host.len)
+        first->host = other->host;
+    if (!first->command)
+        first->command = other->command;
+    if (!first->original.len)
+        first->original = other->original;
+    if (!first->action)
+        first->action = other->action;
+    if (!status_is_set(first->status))
+        first->status = other->status;
+}
+
+/* Each address once, in the order in which they came; those without one stay. */
+static struct map *unite(struct sayings *s, struct arena *a) {
+    struct map *index = open_map(a);
     size_t count = 0;
     for (size_t i = 0; i < s->count; i++) {
-        struct bytes key = arena_lower(r->arena, s->list[i].address);
-        if (key.len && map_put(known, key, r))
+        struct saying *known = about(index, s->list[i].address, a);
+        if (known) {
+            merge(known, &s->list[i]);
             continue;
-        list[count++] = as_recipient(&s->list[i]);
+        }
+        s->list[count] = s->list[i];
+        if (s->list[i].address.len)
+            map_put(index, arena_lower(a, s->list[i].address), &s->list[count]);
+        count++;
     }
+    s->count = count;
+    return index;
+}
+
+/* "550", "5.1.1", "77", "550 #5.1.1": codes with no words. */
+static bool is_bare(struct bytes text) {
+    for (size_t i = 0; i < text.len; i++)
+        if (ascii_is_alpha(text.at[i]) || (unsigned char)text.at[i] >= 0x80)
+            return false;
+    return true;
+}
+
+/* The words for people complete the machine's fields, or stand in where those say less. */
+static void complete(struct saying *s, const struct saying *words) {
+    unsigned have = extract_weight(s->text), offered = extract_weight(words->text);
+    bool same = codes_find(s->text).code == codes_find(words->text).code;
+    bool expired = extract_is_expiry(s->text) && offered >= 2 && !extract_is_expiry(words->text);
+    bool longer = s->text.len > 10 && words->text.len > s->text.len &&
+                  bytes_starts_nocase(words->text, s->text);
+    bool better =
+        !s->text.len || expired || longer || (have < 2 && offered >= 2) ||
+        (is_bare(s->text) && offered && (same || offered >= have) && !is_bare(words->text));
+    if (better) {
+        s->text = words->text;
+        if (words->host.len)
+            s->host = words->host;
+    }
+    if (!s->host.len && words->host.len)
+        s->host = words->host;
+    if (!s->command)
+        s->command = words->command;
+    if (!s->original.len)
+        s->original = words->original;
+    if (!s->action)
+        s->action = words->action;
+}
+
+/* What is said of nobody is said of those about whom nothing is said: the last error. */
+static const struct saying *find_shared(const struct sayings *s) {
+    const struct saying *best = NULL;
+    for (size_t i = 0; i < s->count; i++)
+        if (!s->list[i].address.len && extract_weight(s->list[i].text) >= 2)
+            if (!best || s->list[i].host.len || !best->host.len)
+                best = &s->list[i];
+    return best;
+}
+
+/* Of a reply of several lines, the fields often have the first alone. */
+static const struct saying *find_longer(const struct sayings *s, struct bytes text) {
+    enum { LOOK = 20 };
+    for (size_t i = 0; i < s->count && i < LOOK && text.len > 10; i++)
+        if (s->list[i].text.len > text.len && bytes_starts_nocase(s->list[i].text, text))
+            return &s->list[i];
+    return NULL;
+}
+
+/* "@mx.example.org" or nothing: no address that mail could go to. */
+static bool is_address(struct bytes address) {
+    return bytes_find(address, '@') > 0;
+}
+
+static void join(struct reading *r, struct sayings *to, struct sayings *from) {
+    struct map *index = unite(from, r->arena);
+    const struct saying *shared = find_shared(from);
+    for (size_t i = 0; i < to->count; i++) {
+        struct saying *s = &to->list[i];
+        const struct saying *words = about(index, s->address, r->arena);
+        if (!words)
+            words = about(index, s->original, r->arena);
+        if (!words && to->count == 1 && from->count == 1)
+            words = &from->list[0];
+        if (words && !is_address(s->address) && is_address(words->address))
+            s->address = words->address;
+        if (words)
+            complete(s, words);
+        const struct saying *longer = find_longer(from, s->text);
+        if (shared && extract_weight(s->text) < 2)
+            complete(s, shared);
+        else if (longer)
+            complete(s, longer);
+    }
+}
+
+/* --- the answer --------------------------------------------------------------------------------- */
+
+static bool is_vague(struct status s) {
+    return !s.subject && !s.detail;
+}
+
+static struct status find_status(struct status words, struct status field) {
+    if (!status_is_set(words))
+        return field;
+    if (is_vague(words) && status_is_set(field) && !is_vague(field) && words.klass == field.klass)
+        return field;
+    return words;
+}
+
+static bool is_submission(const struct bounce_recipient *b) {
+    return (b->command && !strcmp(b->command, "AUTH")) || b->code == 535 || b->code == 534;
+}
+
+static const char *find_action(const struct saying *s, struct status status, int code) {
+    if (s->action)
+        return s->action;
+    if (status_is_set(s->status) && s->status.klass == 2)
+        return "delivered";
+    (void)status;
+    (void)code;
+    return "failed";
+}
+
+static struct bounce_recipient as_recipient(const struct saying *s) {
+    struct codes c = codes_find(s->text);
+    struct bounce_recipient out = {
+        .address = s->address,
+        .code = c.code >= 400 || (s->action && c.code) ? c.code : 0,
+        .status = find_status(c.status, s->status),
+        .text = s->text,
+        .host = s->host,
+        .command = s->command ? s->command : extract_command(s->text),
+    };
+    out.action = find_action(s, out.status, out.code);
+    out.submission = is_submission(&out);
+    if (!bytes_equal_nocase(s->original, s->address))
+        out.original = s->original;
+    return out;
+}
+
+static void answer(struct reading *r, const struct sayings *s) {
+    struct bounce_recipient *list = ARENA_ARRAY(r->arena, s->count + 1, struct bounce_recipient);
+    for (size_t i = 0; i < s->count; i++)
+        list[i] = as_recipient(&s->list[i]);
     r->out->recipients = list;
-    r->out->count = count;
+    r->out->count = s->count;
 }
 
 static bool is_report_only(const struct bounce *b) {
@@ -72,7 +223,142 @@ static bool is_report_only(const struct bounce *b) {
 
 /* --- reading ------------------------------------------------------------------------------------ */
 
-static bool (*const readers[])(struct reading *r) = { read_report };
+/* Recipients that the header names, for texts that do not say it well: Exim, Gmail, Mail.ru. */
+static void read_failed(struct reading *r) {
+    struct bytes rest = bytes_first(r->header, MIME_HEADER), value, item;
+    struct header_field;
+    while (rest.len) {
+        ptrdiff_t end = bytes_find(rest, '\n');
+        if (bytes_starts_nocase(rest, B("X-Failed-Recipients:"))) {
+            if (!mime_field(rest, B("X-Failed-Recipients"), r->arena, &value))
+                break;
+            while (bytes_split(&value, ',', &item)) {
+                struct bytes address = clean_address(item, r->arena);
+                struct saying *s = address.len ? saying_add(r, &r->fields) : NULL;
+                if (s)
+                    s->address = address;
+            }
+        }
+        rest = end < 0 ? BYTES_NONE : bytes_skip(rest, (size_t)end + 1);
+    }
+}
+
+/* A sender who is named in the text is no recipient, unless he is the only one. */
+static void drop_sender(struct reading *r, struct sayings *s) {
+    struct bytes to = BYTES_NONE;
+    struct place p;
+    if (mime_field(r->header, B("To"), r->arena, &to) && address_find(to, 0, &p))
+        to = p.address;
+    size_t count = 0, kept = 0;
+    for (size_t i = 0; i < s->count; i++)
+        kept += !bytes_equal_nocase(s->list[i].address, r->out->sender) &&
+                !bytes_equal_nocase(s->list[i].address, to);
+    if (!kept)
+        return;
+    for (size_t i = 0; i < s->count; i++)
+        if ((!bytes_equal_nocase(s->list[i].address, r->out->sender) &&
+             !bytes_equal_nocase(s->list[i].address, to)) ||
+            extract_weight(s->list[i].text) >= 2)
+            s->list[count++] = s->list[i];
+    s->count = count;
+}
+
+static struct sayings addressed(struct reading *r, const struct sayings *s) {
+    struct sayings out = { 0 };
+    for (size_t i = 0; i < s->count; i++) {
+        struct saying *copy = s->list[i].address.len ? saying_add(r, &out) : NULL;
+        if (copy)
+            *copy = s->list[i];
+    }
+    return out;
+}
+
+/* Nobody else says whom it was for: the original message's To. */
+static void read_to(struct reading *r) {
+    struct bytes to;
+    struct place p;
+    if (!mime_field(r->original_header, B("To"), r->arena, &to) || !address_find(to, 0, &p))
+        return;
+    struct saying *s = saying_add(r, &r->fields);
+    if (s)
+        s->address = clean_address(p.address, r->arena);
+}
+
+/* All sources, from the surest on. */
+static bool read_text(struct reading *r) {
+    if (!signs_of_bounce(r))
+        return false;
+    r->signs = true;
+    read_failed(r);
+    passages_read(r);
+    transcript_read(r);
+    drop_sender(r, &r->words);
+    if (!r->fields.count)
+        r->fields = addressed(r, &r->words);
+    if (!r->fields.count)
+        r->fields = addressed(r, &r->session);
+    if (!r->fields.count)
+        read_to(r);
+    unite(&r->fields, r->arena);
+    join(r, &r->fields, &r->session);
+    join(r, &r->fields, &r->words);
+    r->out->format = signs_format(r);
+    if (!r->out->format)
+        r->out->format = "text";
+    return r->fields.count > 0;
+}
+
+/* Dovecot and Cyrus: "Your message to <ann> was automatically rejected:", and why, in the text alone. */
+static void read_rejected(struct reading *r) {
+    ptrdiff_t at = bytes_search(r->text, B("message to <"));
+    struct bytes rest =
+        bytes_first(bytes_skip(r->text, at < 0 ? r->text.len : (size_t)at + 12), BOUNCE_TEXT);
+    ptrdiff_t close = bytes_find(bytes_first(rest, 300), '>');
+    if (close <= 0 ||
+        !bytes_starts(bytes_skip(rest, (size_t)close), B("> was automatically rejected")))
+        return;
+    struct bytes address = clean_address(bytes_first(rest, (size_t)close), r->arena);
+    for (size_t i = 0; i < r->fields.count; i++)
+        if (bytes_equal_nocase(r->fields.list[i].address, address) ||
+            bytes_equal_nocase(r->fields.list[i].original, address))
+            return;
+    struct saying *s = saying_add(r, &r->fields);
+    if (!s)
+        return;
+    s->address = address;
+    ptrdiff_t colon = bytes_find(rest, ':');
+    s->text = colon < 0 ? BYTES_NONE : clean_line(bytes_skip(rest, (size_t)colon + 1), r->arena);
+}
+
+/* "X-Postfix; host mx.example.com[192.0.2.1] said: 550 x (in reply to RCPT TO command)" */
+static void extract_fields(struct reading *r) {
+    for (size_t i = 0; i < r->fields.count; i++) {
+        struct saying *s = &r->fields.list[i];
+        struct extract e;
+        if (codes_begin(s->text) || is_bare(s->text))
+            continue;
+        extract_words(s->text, r->arena, &e);
+        s->text = e.text;
+        s->command = e.command;
+        if (!s->host.len)
+            s->host = e.host;
+    }
+}
+
+static bool read_status(struct reading *r) {
+    if (!read_report(r))
+        return false;
+    extract_fields(r);
+    unite(&r->fields, r->arena);
+    read_rejected(r);
+    passages_read(r);
+    transcript_read(r);
+    join(r, &r->fields, &r->words);
+    join(r, &r->fields, &r->session);
+    return true;
+}
+
+static bool (*const readers[])(struct reading *r) = { read_status, read_text };
 
 enum rc bounce_read(struct bytes message, struct arena *a, struct bounce *out) {
     *out = (struct bounce){ .because = "nothing in it speaks of a message that was not delivered" };
@@ -84,6 +370,9 @@ enum rc bounce_read(struct bytes message, struct arena *a, struct bounce *out) {
     struct reading r = { .arena = a, .out = out, .message = message };
     r.header = bytes_first(message, header);
     mime_read(message, a, &r.mime);
+    original_find(&r);
+    r.lines = lines_read(r.text, a, &out->cut);
+    original_tell(&r);
     for (size_t i = 0; i < COUNT_OF(readers); i++) {
         if (!readers[i](&r))
             continue;

@@ -8,10 +8,10 @@ static bool is_space(unsigned char c) {
 /* Invisible characters that reorder or hide text on a screen, or are blanks: as blanks. */
 static size_t odd_blank(struct bytes text) {
     static const struct bytes odd[] = {
-        { "\xc2\xa0", 2 },     { "\xe2\x80\x8b", 3 }, { "\xe2\x80\x8e", 3 }, { "\xe2\x80\x8f", 3 },
-        { "\xe2\x80\xa8", 3 }, { "\xe2\x80\xa9", 3 }, { "\xe2\x80\xaa", 3 }, { "\xe2\x80\xab", 3 },
-        { "\xe2\x80\xac", 3 }, { "\xe2\x80\xad", 3 }, { "\xe2\x80\xae", 3 }, { "\xe2\x81\xa6", 3 },
-        { "\xe2\x81\xa7", 3 }, { "\xe2\x81\xa8", 3 }, { "\xe2\x81\xa9", 3 }, { "\xef\xbb\xbf", 3 },
+        W("\xc2\xa0"),     W("\xe2\x80\x8b"), W("\xe2\x80\x8e"), W("\xe2\x80\x8f"),
+        W("\xe2\x80\xa8"), W("\xe2\x80\xa9"), W("\xe2\x80\xaa"), W("\xe2\x80\xab"),
+        W("\xe2\x80\xac"), W("\xe2\x80\xad"), W("\xe2\x80\xae"), W("\xe2\x81\xa6"),
+        W("\xe2\x81\xa7"), W("\xe2\x81\xa8"), W("\xe2\x81\xa9"), W("\xef\xbb\xbf"),
     };
     if (!text.len || (unsigned char)text.at[0] < 0xc2)
         return 0;

@@ -61,9 +61,8 @@ static int code_value(struct bytes text, size_t at) {
 /* A word before it that makes a number something else: "port 550", "line 450". */
 static bool is_counted(struct bytes before) {
     static const struct bytes words[] = {
-        { "port ", 5 },    { "port:", 5 }, { "line ", 5 },  { "size ", 5 },
-        { "than ", 5 },    { "id ", 3 },   { "limit ", 6 }, { "of ", 3 },
-        { "exceeds ", 8 }, { "$", 1 },     { "over ", 5 },  { "message ", 8 },
+        W("port "),  W("port:"), W("line "),    W("size "), W("than "), W("id "),
+        W("limit "), W("of "),   W("exceeds "), W("$"),     W("over "), W("message "),
     };
     for (size_t i = 0; i < COUNT_OF(words); i++)
         if (bytes_ends_nocase(before, words[i]))
@@ -73,10 +72,9 @@ static bool is_counted(struct bytes before) {
 
 static bool is_unit(struct bytes after) {
     static const struct bytes words[] = {
-        { " bytes", 6 },   { " octets", 7 },   { " kb", 3 },          { " mb", 3 },
-        { " seconds", 8 }, { " minutes", 8 },  { " hours", 6 },       { " days", 5 },
-        { " lines", 6 },   { " messages", 9 }, { " recipients", 11 }, { "kb", 2 },
-        { "mb", 2 },       { "%", 1 },         { " octet", 6 },
+        W(" bytes"),      W(" octets"), W(" kb"),   W(" mb"),    W(" seconds"),
+        W(" minutes"),    W(" hours"),  W(" days"), W(" lines"), W(" messages"),
+        W(" recipients"), W("kb"),      W("mb"),    W("%"),      W(" octet"),
     };
     for (size_t i = 0; i < COUNT_OF(words); i++)
         if (bytes_starts_nocase(after, words[i]))
@@ -123,10 +121,9 @@ static bool fits(int code, struct status status) {
 /* "(Exim 4.86.2)", "version 5.5.1": a program's. */
 static bool is_version(struct bytes before) {
     static const struct bytes words[] = {
-        { "exim ", 5 },     { "version ", 8 },  { "postfix ", 8 },      { "postfix-", 8 },
-        { "sendmail ", 9 }, { "mta ", 4 },      { "server ", 7 },       { "ver. ", 5 },
-        { "release ", 8 },  { "v", 1 },         { "amavisd-new-", 12 }, { "courier ", 8 },
-        { "agent ", 6 },    { "powermta ", 9 },
+        W("exim "),        W("version "), W("postfix "), W("postfix-"),  W("sendmail "),
+        W("mta "),         W("server "),  W("ver. "),    W("release "),  W("v"),
+        W("amavisd-new-"), W("courier "), W("agent "),   W("powermta "),
     };
     for (size_t i = 0; i < COUNT_OF(words); i++)
         if (bytes_ends_nocase(before, words[i]))

@@ -6,6 +6,10 @@
 #include "bounce/bounce.h"
 #include "message/mime.h"
 
+/* A view of a literal, for static tables. */
+#define W(literal)                                                                                 \
+    { "" literal, sizeof(literal) - 1 }
+
 struct saying {
     struct bytes address, original;
     struct bytes text; /* the server's words */
@@ -19,14 +23,38 @@ struct sayings {
     size_t count, room;
 };
 
+/* A line of a text for people. */
+enum line_kind {
+    LINE_TEXT,
+    LINE_EMPTY,
+    LINE_RULE, /* "-----", "=====", "----- Transcript of session follows -----" */
+    LINE_SENT, /* of a session's transcript: what the client said */
+    LINE_GOT,  /* what the server said */
+};
+struct line {
+    struct bytes text;  /* without blanks at both ends; of a transcript: without its mark */
+    struct bytes whole; /* as it stands */
+    size_t indent;
+    enum line_kind kind;
+    bool session; /* inside a transcript, marked or not */
+};
+struct lines {
+    struct line *at;
+    size_t count;
+};
+
 struct reading {
     struct arena *arena;
     struct bounce *out;
     struct bytes message; /* the whole */
     struct mime mime;
-    struct bytes header; /* of the whole */
-    size_t forwards;     /* messages around this one */
-    struct sayings fields, words;
+    struct bytes header;          /* of the whole */
+    struct bytes original_header; /* of the message that it speaks of, as far as it is there */
+    struct bytes text;            /* for people, without the original message */
+    struct lines lines;           /* of that */
+    size_t forwards;              /* messages around this one */
+    struct sayings fields, words, session;
+    bool signs; /* it looks like a server's message */
 };
 
 /* Empty, to be filled in; NULL when there are BOUNCE_RECIPIENTS already. */
@@ -55,6 +83,50 @@ bool codes_status(struct bytes text, struct status *out);
 /* --- machine.c ---------------------------------------------------------------------------------- */
 /* Reads the groups of fields of a delivery status (RFC 3464) out of a text; false if there are none. */
 bool machine_read(struct reading *r, struct bytes text);
+
+/* --- address.c ---------------------------------------------------------------------------------- */
+struct place {
+    struct bytes address;
+    size_t begin, end; /* with its brackets and quotes */
+};
+/* The next address in a text from an offset on. */
+bool address_find(struct bytes text, size_t from, struct place *out);
+
+/* --- original.c: the message that the bounce speaks of -------------------------------------------- */
+/* Finds the text for people and the original message's header, in parts or behind a marker. */
+void original_find(struct reading *r);
+/* Sender, subject, message id and date, from its header. */
+void original_tell(struct reading *r);
+
+/* --- lines.c ------------------------------------------------------------------------------------ */
+struct lines lines_read(struct bytes text, struct arena *a, bool *cut);
+
+/* --- extract.c: the server's words out of a passage ----------------------------------------------- */
+struct extract {
+    struct bytes text, host, original;
+    const char *command;
+};
+void extract_words(struct bytes passage, struct arena *a, struct extract *out);
+/* The SMTP command that these words name: "(in reply to RCPT TO command)"; or NULL. */
+const char *extract_command(struct bytes passage);
+const char *extract_verb(struct bytes line); /* "RCPT To:<x>" -> "RCPT" */
+/* How much a text tells: a code more than words, words more than nothing. */
+unsigned extract_weight(struct bytes text);
+
+/* "550 4.4.7 QUEUE.Expired; message expired": says that it was given up, not why. */
+bool extract_is_expiry(struct bytes text);
+
+/* --- passages.c: recipients and words out of a text for people ---------------------------------------- */
+void passages_read(struct reading *r);
+
+/* --- transcript.c: what a session's lines say to each recipient ------------------------------------ */
+void transcript_read(struct reading *r);
+
+/* --- signs.c: what makes a message a server's ------------------------------------------------------ */
+/* Sender, subject, first words. */
+bool signs_of_bounce(const struct reading *r);
+/* "postfix" "qmail" ... by what its text says of itself, or NULL. */
+const char *signs_format(const struct reading *r);
 
 /* --- readers: true if this is theirs; they have set kind, format and recipients ------------------- */
 bool read_report(struct reading *r); /* RFC 3464 */

@@ -27,29 +27,29 @@ static const struct {
     struct bytes name;
     enum field field;
 } names[] = {
-    { { "Reporting-MTA", 13 }, REPORTING },
-    { { "Reporting-UA", 12 }, IGNORED },
-    { { "Received-From-MTA", 17 }, RECEIVED_FROM },
-    { { "Final-Recipient", 15 }, FINAL },
-    { { "Final-Rcpt", 10 }, FINAL },
-    { { "Original-Recipient", 18 }, ORIGINAL },
-    { { "X-Actual-Recipient", 18 }, ACTUAL },
-    { { "Action", 6 }, ACTION },
-    { { "Status", 6 }, STATUS },
-    { { "Remote-MTA", 10 }, REMOTE },
-    { { "Diagnostic-Code", 15 }, DIAGNOSTIC },
-    { { "X-Supplementary-Info", 20 }, SUPPLEMENT },
-    { { "X-Postfix-Sender", 16 }, SENDER },
-    { { "X-Mail-From", 11 }, SENDER },
-    { { "X-Original-Sender", 17 }, SENDER },
-    { { "X-Original-Message-ID", 21 }, MESSAGE_ID },
-    { { "Original-Envelope-Id", 20 }, IGNORED },
-    { { "DSN-Gateway", 11 }, IGNORED },
-    { { "Arrival-Date", 12 }, ARRIVAL },
-    { { "Last-Attempt-Date", 17 }, IGNORED },
-    { { "Will-Retry-Until", 16 }, IGNORED },
-    { { "Final-Log-ID", 12 }, IGNORED },
-    { { "Localized-Reason", 16 }, IGNORED },
+    { W("Reporting-MTA"), REPORTING },
+    { W("Reporting-UA"), IGNORED },
+    { W("Received-From-MTA"), RECEIVED_FROM },
+    { W("Final-Recipient"), FINAL },
+    { W("Final-Rcpt"), FINAL },
+    { W("Original-Recipient"), ORIGINAL },
+    { W("X-Actual-Recipient"), ACTUAL },
+    { W("Action"), ACTION },
+    { W("Status"), STATUS },
+    { W("Remote-MTA"), REMOTE },
+    { W("Diagnostic-Code"), DIAGNOSTIC },
+    { W("X-Supplementary-Info"), SUPPLEMENT },
+    { W("X-Postfix-Sender"), SENDER },
+    { W("X-Mail-From"), SENDER },
+    { W("X-Original-Sender"), SENDER },
+    { W("X-Original-Message-ID"), MESSAGE_ID },
+    { W("Original-Envelope-Id"), IGNORED },
+    { W("DSN-Gateway"), IGNORED },
+    { W("Arrival-Date"), ARRIVAL },
+    { W("Last-Attempt-Date"), IGNORED },
+    { W("Will-Retry-Until"), IGNORED },
+    { W("Final-Log-ID"), IGNORED },
+    { W("Localized-Reason"), IGNORED },
 };
 
 /* The field that this line begins; NO_FIELD: it goes on with the last one, or is none. */
@@ -85,20 +85,13 @@ static const char *find_action(struct bytes value) {
         struct bytes begins;
         const char *action;
     } actions[] = {
-        { { "fail", 4 }, "failed" },
-        { { "delayed", 7 }, "delayed" },
-        { { "deliverable", 11 }, "delivered" },
-        { { "delivered", 9 }, "delivered" },
-        { { "relayed", 7 }, "relayed" },
-        { { "expanded", 8 }, "expanded" },
-        { { "expired", 7 }, "failed" },
-        { { "undeliver", 9 }, "failed" },
-        { { "delay", 5 }, "delayed" },
-        { { "error", 5 }, "failed" },
-        { { "denied", 6 }, "failed" },
-        { { "bounce", 6 }, "failed" },
-        { { "reject", 6 }, "failed" },
-        { { "deferred", 8 }, "delayed" },
+        { W("fail"), "failed" },           { W("delayed"), "delayed" },
+        { W("deliverable"), "delivered" }, { W("delivered"), "delivered" },
+        { W("relayed"), "relayed" },       { W("expanded"), "expanded" },
+        { W("expired"), "failed" },        { W("undeliver"), "failed" },
+        { W("delay"), "delayed" },         { W("error"), "failed" },
+        { W("denied"), "failed" },         { W("bounce"), "failed" },
+        { W("reject"), "failed" },         { W("deferred"), "delayed" },
     };
     value = bytes_trim(value);
     while (value.len && bytes_find(B("\"'<( "), value.at[0]) >= 0)
@@ -150,7 +143,10 @@ static struct bytes decode_address(struct bytes text, struct arena *a) {
 }
 
 static struct bytes address_of(struct reading *r, const struct group *g, enum field field) {
-    return decode_address(clean_address(g->value[field], r->arena), r->arena);
+    struct bytes value = g->value[field];
+    if (bytes_search(value, B("=?")) >= 0)
+        value = mime_words(value, r->arena);
+    return decode_address(clean_address(value, r->arena), r->arena);
 }
 
 static void end_group(struct reading *r, struct group *g) {
@@ -206,7 +202,8 @@ static void take_line(struct reading *r, struct group *g, enum field *last, stru
     enum field field = find_field(words, &value);
     bool folded = line.at[0] == ' ' || line.at[0] == '\t';
     if (field == NO_FIELD || (folded && *last == DIAGNOSTIC && field == IGNORED)) {
-        if (*last != NO_FIELD && g->has[*last])
+        bool spoken = *last == DIAGNOSTIC || *last == SUPPLEMENT;
+        if (*last != NO_FIELD && g->has[*last] && (folded || spoken))
             g->value[*last] = widen(g->value[*last], line);
         return;
     }

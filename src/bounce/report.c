@@ -15,6 +15,8 @@ static bool has_fields(struct bytes text) {
 bool read_report(struct reading *r) {
     for (size_t i = 0; i < r->mime.count; i++) {
         const struct mime_part *p = &r->mime.parts[i];
+        if (mime_inside(&r->mime, i))
+            continue;
         bool typed = is_status_type(p->type);
         if (!typed && !bytes_starts(p->type, B("text/")) &&
             !bytes_starts(p->type, B("application/octet-stream")))

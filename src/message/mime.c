@@ -329,6 +329,13 @@ void mime_read(struct bytes message, struct arena *a, struct mime *out) {
     read_into(out, message, 0);
 }
 
+bool mime_inside(const struct mime *m, size_t part) {
+    for (; part; part = m->parts[part].parent)
+        if (m->parts[part].message)
+            return true;
+    return false;
+}
+
 /* --- text --------------------------------------------------------------------------------------- */
 
 static struct buf room_for(struct mime *m, size_t size) {
@@ -369,8 +376,9 @@ struct bytes mime_octets(struct mime *m, size_t part) {
 static void clean(struct buf *out, struct bytes text) {
     for (size_t i = 0; i < text.len; i++) {
         unsigned char c = (unsigned char)text.at[i];
-        if (c == '\r') {
-            if (i + 1 == text.len || text.at[i + 1] != '\n')
+        if (c == '\r') { /* "\r\r\n", too, is one line end: servers' lines stored with theirs */
+            char next = i + 1 < text.len ? text.at[i + 1] : ' ';
+            if (next != '\n' && next != '\r')
                 buf_char(out, '\n');
         } else if (c == '\n' || c == '\t' || (c >= ' ' && c != 127)) {
             buf_char(out, (char)c);

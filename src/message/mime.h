@@ -46,6 +46,8 @@ struct mime {
 };
 void mime_read(struct bytes message, struct arena *a, struct mime *out);
 
+/* The part belongs to a message inside this one, not to this one. */
+bool mime_inside(const struct mime *m, size_t part);
 /* The part's octets without its transfer encoding, at most MIME_TEXT of them. */
 struct bytes mime_octets(struct mime *m, size_t part);
 /* Its text for people and parsers: UTF-8, lines end with LF, HTML as its text, flowed lines joined,

@@ -1,0 +1,423 @@
+/* passages: recipients and the words about each, out of a text for people. It knows layouts, not programs: a line
+ * that begins with an address opens a passage; so does one with a key before the address; a sentence
+ * names one where neither does. */
+#include "bounce/internal.h"
+
+#include "base/must.h"
+
+enum rank {
+    NONE,
+    HEAD,     /* "<ann@example.com>: host x said ..." */
+    KEYED,    /* "Recipient: ann@example.com" */
+    SENTENCE, /* "Delivery to ann@example.com failed." */
+    WEAK,     /* "To: ann@example.com" */
+};
+
+struct mention {
+    enum rank rank;
+    size_t line;
+    struct bytes address;
+    const char *rest; /* where the passage about it begins, in r->text */
+};
+
+/* --- one line ----------------------------------------------------------------------------------- */
+
+static bool starts_with_one(struct bytes text, const struct bytes *words, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        if (bytes_starts_nocase(text, words[i]))
+            return true;
+    return false;
+}
+
+static bool has_one(struct bytes text, const struct bytes *words, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        if (bytes_search_nocase(text, words[i]) >= 0)
+            return true;
+    return false;
+}
+
+/* What may stand before the address of a HEAD: bullets, quotes, a display name before brackets. */
+static bool is_before_head(struct bytes before, bool bracket) {
+    before = bytes_trim(before);
+    while (before.len && bytes_find(B("*-+o>.)|\"'<(["), before.at[0]) >= 0)
+        before = bytes_trim(bytes_skip(before, 1));
+    size_t digits = 0;
+    while (digits < before.len && ascii_is_digit(before.at[digits]))
+        digits++;
+    if (digits && digits + 1 == before.len && bytes_find(B(".)"), before.at[digits]) >= 0)
+        return true;
+    if (!before.len || bytes_equal(before, B("\xe2\x80\xa2")))
+        return true;
+    /* "Ann Example <ann@example.com>", and not "550 5.1.1 <ann@example.com>" */
+    if (!bracket || before.len > 60 || codes_begin(before) ||
+        (!bytes_is_ascii(before) && before.len > 30))
+        return false;
+    size_t blanks = 0;
+    for (size_t i = 0; i < before.len; i++) {
+        char c = before.at[i];
+        blanks += c == ' ';
+        if (!ascii_is_alnum(c) && (unsigned char)c < 0x80 && bytes_find(B(" .,-'\"(_"), c) < 0)
+            return false;
+    }
+    return blanks <= 3;
+}
+
+/* The text behind an address is about it, and no running sentence. */
+static bool is_after_head(struct bytes after, bool begins) {
+    static const struct bytes sentence[] = {
+        W("if "), W("for "), W("and "),     W("or "),    W("to "), W("with "),
+        W("in "), W("at "),  W("from "),    W("about "), W("by "), W("so "),
+        W("as "), W("when"), W("directly"), W("using"),  W("via"), W("that "),
+    };
+    after = bytes_trim(after);
+    if (!after.len || bytes_find(B(":(,-;[<="), after.at[0]) >= 0 || bytes_starts(after, B("...")))
+        return true;
+    if (bytes_starts(after, B("on ")))
+        return true; /* Exchange: "ann@example.com on Thu, 29 Apr 2010" */
+    return begins && !starts_with_one(after, sentence, COUNT_OF(sentence));
+}
+
+/* "<ann@example.com>:" and nothing else: opens a passage wherever it stands. */
+static bool is_plain_head(const struct line *l, const struct place *p) {
+    return p->begin == 0 && l->text.at[0] == '<' && p->end + 1 == l->text.len &&
+           l->text.at[p->end] == ':';
+}
+
+static bool find_head(const struct line *l, bool begins, struct place *p) {
+    if (!address_find(l->text, 0, p))
+        return false;
+    struct bytes before = bytes_first(l->text, p->begin);
+    bool bracket = l->text.at[p->begin] == '<' ||
+                   (p->begin && bytes_find(B("(["), l->text.at[p->begin - 1]) >= 0) ||
+                   bytes_ends_nocase(before, B("<mailto:"));
+    return is_before_head(before, bracket) && is_after_head(bytes_skip(l->text, p->end), begins);
+}
+
+/* "Recipient address: <x>" */
+static enum rank find_keyed(const struct line *l, struct place *p) {
+    static const struct bytes strong[] = {
+        W("recipient"),
+        W("failed recipient"),
+        W("final recipient"),
+        W("final-recipient"),
+        W("original recipient"),
+        W("intended recipient"),
+        W("rcpt to"),
+        W("rcpt:"),
+        W("rcpt-to"),
+        W("addressed to"),
+        W("failed address"),
+        W("bounced address"),
+        W("destination"),
+        W("undeliverable to"),
+        W("unable to deliver to"),
+        W("unknown user"),
+        W("user unknown"),
+        W("could not be delivered to"),
+        W("delivery failed"),
+        W("unable to deliver message to"),
+        W("invalid final delivery userid"),
+        W("user mailbox exceeds"),
+        W("failed to deliver to"),
+        W("not delivered to"),
+        W("mailbox"),
+        W("[status: error, address:"),
+        W("empf\xc3\xa4nger"),
+        W("destinataire"),
+        W("destinatario"),
+        W("\xe5\xae\x9b\xe5\x85\x88"),
+        W("\xe6\x94\xb6\xe4\xbb\xb6\xe4\xba\xba"),
+        W("\xe6\x94\xb6\xe4\xbb\xb6\xe5\x9c\xb0\xe5\x9d\x80"),
+        W("\xd0\xbf\xd0\xbe\xd0\xbb\xd1\x83\xd1\x87\xd0\xb0\xd1\x82\xd0\xb5\xd0\xbb\xd1\x8c"),
+    };
+    static const struct bytes weak[] = { W("to:"),   W("to "),    W("an:"),     W("address:"),
+                                         W("user:"), W("email:"), W("e-mail:"), W("name:") };
+    struct bytes text = l->text;
+    while (text.len && bytes_find(B("*-[ "), text.at[0]) >= 0)
+        text = bytes_skip(text, 1);
+    if (!address_find(l->text, 0, p) || p->begin > 80)
+        return NONE;
+    struct bytes before = bytes_first(l->text, p->begin);
+    ptrdiff_t colon = bytes_find(before, ':');
+    if (starts_with_one(text, strong, COUNT_OF(strong)) && colon > 0 &&
+        bytes_search_nocase(before, B("sender")) < 0)
+        return KEYED;
+    return starts_with_one(text, weak, COUNT_OF(weak)) ? WEAK : NONE;
+}
+
+/* A sentence that says that this address could not be reached. */
+static bool find_sentence(struct bytes text, size_t from, struct place *p) {
+    static const struct bytes about[] = {
+        W("deliver"),
+        W("recipient"),
+        W("user"),
+        W("mailbox"),
+        W("could not be"),
+        W("couldn't be"),
+        W("reject"),
+        W("failed"),
+        W("unable"),
+        W("rcpt"),
+        W("account"),
+        W("undeliverable"),
+        W("not reach"),
+        W("message to"),
+        W("mail to"),
+        W("returned"),
+        W("bounced"),
+        W("does not exist"),
+        W("unknown"),
+        W("not found"),
+        W("zugestellt"),
+        W("unzustellbar"),
+        W("remis"),
+        W("entrega"),
+        W("entregar"),
+        W("consegn"),
+        W("bezorg"),
+        W("dor\xc4\x99"
+          "cz"),
+        W("\xe9\x80\x81\xe4\xbf\xa1"),
+        W("\xe9\x85\x8d"),
+        W("\xe6\x8a\x95\xe9\x80\x92"),
+        W("\xe9\x80\x80\xe4\xbf\xa1"),
+        W("\xe5\xb1\x8a\xe3\x81\x91"),
+        W("\xd0\xb4\xd0\xbe\xd1\x81\xd1\x82\xd0\xb0\xd0\xb2"),
+    };
+    static const struct bytes wrong[] = { W("from"),       W("contact"),  W("sender"),
+                                          W(" by"),        W("reply to"), W("e-mail us"),
+                                          W("write to"),   W("report"),   W("help"),
+                                          W("message-id"), W("from:"),    W("id "),
+                                          W("id:"),        W("id="),      W("forward") };
+    while (address_find(text, from, p)) {
+        from = p->end;
+        struct bytes near = bytes_slice(text, p->begin > 24 ? p->begin - 24 : 0, p->begin);
+        struct bytes before = bytes_slice(text, p->begin > 160 ? p->begin - 160 : 0, p->begin);
+        struct bytes after = bytes_slice(text, p->end, p->end + 120);
+        if (has_one(near, wrong, COUNT_OF(wrong)))
+            continue;
+        if (has_one(before, about, COUNT_OF(about)) || has_one(after, about, COUNT_OF(about)))
+            return true;
+    }
+    return false;
+}
+
+/* --- lines in their order ----------------------------------------------------------------------- */
+
+/* The last line with words before this one speaks of the sender, or of somebody to write to. */
+static bool is_about_sender(const struct reading *r, size_t i) {
+    static const struct bytes words[] = {
+        W("sent by"),      W("sent from"),       W("contact"),    W("message from"),
+        W("mail from"),    W("from:"),           W("sender:"),    W("sender is"),
+        W("write to"),     W("send mail to"),    W("e-mail to"),  W("forward"),
+        W("submitted by"), W("original sender"), W("the sender"), W("postmaster at"),
+        W("on behalf of"), W("sender address"),
+    };
+    while (i && r->lines.at[i - 1].kind == LINE_EMPTY)
+        i--;
+    if (!i || r->lines.at[i - 1].kind == LINE_RULE)
+        return false;
+    struct bytes text = r->lines.at[i - 1].text;
+    struct bytes tail = text.len > 60 ? bytes_skip(text, text.len - 60) : text;
+    bool recipients = bytes_search_nocase(tail, B("recipient")) >= 0 ||
+                      bytes_search_nocase(tail, B("following address")) >= 0;
+    return has_one(tail, words, COUNT_OF(words)) && !recipients &&
+           bytes_search_nocase(tail, B("deliver")) < 0;
+}
+
+struct walk {
+    struct reading *r;
+    struct mention *list;
+    size_t count, room;
+    bool in_passage; /* lines since the last mention are words about it */
+    size_t indent;   /* of the first head */
+    size_t best[WEAK + 1];
+};
+
+static struct mention *add(struct walk *w, enum rank rank, size_t line, const struct place *p) {
+    if (w->count == w->room)
+        return NULL;
+    struct mention *m = &w->list[w->count++];
+    const struct line *l = &w->r->lines.at[line];
+    *m = (struct mention){ .rank = rank, .line = line };
+    m->address = clean_address(p->address, w->r->arena);
+    m->rest = l->text.at + p->end;
+    w->best[rank]++;
+    return m;
+}
+
+/* A line may open a passage: nothing runs on into it. */
+static bool may_begin(const struct walk *w, size_t i) {
+    const struct line *l = &w->r->lines.at[i];
+    if (!i)
+        return true;
+    const struct line *before = &w->r->lines.at[i - 1];
+    if (before->kind != LINE_TEXT)
+        return true;
+    if (w->count && w->list[w->count - 1].line == i - 1 && w->list[w->count - 1].rank == HEAD)
+        return l->indent <= before->indent;
+    if (before->text.at[before->text.len - 1] == ':')
+        return !w->in_passage || l->indent < before->indent;
+    return l->indent < before->indent && l->indent <= w->indent;
+}
+
+static void take_line(struct walk *w, size_t i) {
+    const struct line *l = &w->r->lines.at[i];
+    struct place p;
+    if (l->kind == LINE_RULE)
+        w->in_passage = false;
+    if (l->kind != LINE_TEXT || l->session || bytes_find(l->text, '@') < 0)
+        return;
+    bool begins = may_begin(w, i);
+    enum rank rank = NONE;
+    if (find_head(l, begins, &p) &&
+        (begins || (is_plain_head(l, &p) && (!w->in_passage || l->indent <= w->indent))))
+        rank = is_about_sender(w->r, i) ? NONE : HEAD;
+    if (rank == NONE && (!w->in_passage || begins))
+        rank = find_keyed(l, &p);
+    if (rank == NONE)
+        return;
+    if (rank == HEAD && !w->in_passage)
+        w->indent = l->indent;
+    w->in_passage = rank != WEAK;
+    add(w, rank, i, &p);
+}
+
+/* --- passages ----------------------------------------------------------------------------------- */
+
+static bool is_mention(const struct walk *w, size_t m, size_t line) {
+    return m < w->count && w->list[m].line == line;
+}
+
+/* The end of the passage of mention m: the line of the next one, or a rule. */
+static size_t passage_end(const struct walk *w, size_t m) {
+    size_t i = w->list[m].line + 1;
+    while (i < w->r->lines.count && !is_mention(w, m + 1, i) &&
+           w->r->lines.at[i].kind != LINE_RULE && !w->r->lines.at[i].session)
+        i++;
+    return i;
+}
+
+static struct bytes span(const struct walk *w, const char *from, size_t end) {
+    const struct bytes text = w->r->text;
+    const char *to = end < w->r->lines.count ? w->r->lines.at[end].whole.at : text.at + text.len;
+    return bytes_trim(bytes_of(from, to > from ? (size_t)(to - from) : 0));
+}
+
+/* More than the end of a sentence or a bracket. */
+static bool has_words(struct bytes text) {
+    size_t letters = 0;
+    for (size_t i = 0; i < text.len && letters < 3; i++)
+        letters += ascii_is_alnum(text.at[i]) || (unsigned char)text.at[i] >= 0x80;
+    return letters >= 3;
+}
+
+/* The first paragraph, and those behind it up to the first with a reply in it. */
+static struct bytes find_passage(const struct walk *w, size_t m) {
+    size_t end = passage_end(w, m), i = w->list[m].line + 1;
+    struct bytes first = BYTES_NONE;
+    for (; i <= end; i++) {
+        if (i < end && w->r->lines.at[i].kind != LINE_EMPTY)
+            continue;
+        struct bytes all = span(w, w->list[m].rest, i);
+        if (!has_words(first))
+            first = all;
+        if (extract_weight(all) >= 2)
+            return all;
+    }
+    return first;
+}
+
+/* What layouts put between the address and the words: brackets, "<mailto:x>", "on Thu, 29 Apr 2010". */
+static struct bytes without_lead(struct bytes passage) {
+    while (passage.len && bytes_find(B(">\"'])<:;, .\t\n"), passage.at[0]) >= 0)
+        passage = bytes_skip(passage, 1);
+    if (bytes_starts_nocase(passage, B("mailto:")) && bytes_find(passage, '>') > 0)
+        passage = bytes_trim(bytes_skip(passage, (size_t)bytes_find(passage, '>') + 1));
+    ptrdiff_t end = bytes_starts(passage, B("on ")) ? bytes_find(passage, '\n') : -1;
+    for (ptrdiff_t i = 0; i < end; i++)
+        if (ascii_is_digit(passage.at[i]))
+            return bytes_trim(bytes_skip(passage, (size_t)end));
+    return passage;
+}
+
+/* A sentence says it as a whole where there is no reply: from the beginning of its paragraph. */
+static struct bytes whole_sentence(const struct walk *w, size_t m, struct bytes passage) {
+    size_t first = w->list[m].line;
+    if (w->list[m].rank != SENTENCE || extract_weight(passage) >= 2)
+        return passage;
+    size_t end = first + 1;
+    while (first && w->r->lines.at[first - 1].kind == LINE_TEXT)
+        first--;
+    while (end < w->r->lines.count && w->r->lines.at[end].kind == LINE_TEXT)
+        end++;
+    struct bytes all = span(w, w->r->lines.at[first].text.at, end);
+    const char *stop = passage.at ? passage.at + passage.len : NULL;
+    bool inside = stop && stop <= all.at + all.len;
+    return inside || !has_words(passage) ? all : passage;
+}
+
+static void tell(struct walk *w, size_t m) {
+    struct extract e;
+    struct saying *s = saying_add(w->r, &w->r->words);
+    if (!s)
+        return;
+    struct bytes passage = whole_sentence(w, m, without_lead(find_passage(w, m)));
+    extract_words(passage, w->r->arena, &e);
+    s->address = w->list[m].address;
+    s->original = e.original;
+    s->text = e.text;
+    s->host = e.host;
+    s->command = e.command;
+}
+
+/* The passage about an address often names it again. */
+static bool is_last(const struct walk *w, const struct place *p) {
+    struct bytes last = w->count ? w->list[w->count - 1].address : BYTES_NONE;
+    return last.len && bytes_equal_nocase(last, clean_address(p->address, w->r->arena));
+}
+
+/* Sentences are asked where no line opens a passage. */
+static void find_sentences(struct walk *w) {
+    struct place p;
+    for (size_t i = 0; i < w->r->lines.count; i++) {
+        const struct line *l = &w->r->lines.at[i];
+        if (l->kind != LINE_TEXT || bytes_find(l->text, '@') < 0)
+            continue;
+        /* A sentence begins a line or two before. */
+        size_t first = i > 0 && w->r->lines.at[i - 1].kind == LINE_TEXT ? i - 1 : i;
+        const char *from = w->r->lines.at[first].text.at;
+        struct bytes text = bytes_of(from, (size_t)(l->text.at - from) + l->text.len);
+        size_t at = (size_t)(l->text.at - from);
+        if (find_sentence(text, at, &p) && !is_last(w, &p)) {
+            struct mention *m = add(w, SENTENCE, i, &p);
+            if (m)
+                m->rest = text.at + p.end;
+        }
+    }
+}
+
+void passages_read(struct reading *r) {
+    struct walk w = { .r = r, .room = BOUNCE_RECIPIENTS };
+    w.list = ARENA_ARRAY(r->arena, r->lines.count + 1, struct mention);
+    w.room = r->lines.count;
+    for (size_t i = 0; i < r->lines.count; i++)
+        take_line(&w, i);
+    bool strong = w.best[HEAD] || w.best[KEYED];
+    if (!strong) {
+        struct walk again = { .r = r, .list = w.list, .room = w.room };
+        struct mention *weak = ARENA_ARRAY(r->arena, w.count + 1, struct mention);
+        size_t count = w.count;
+        for (size_t i = 0; i < count; i++)
+            weak[i] = w.list[i];
+        find_sentences(&again);
+        if (again.count)
+            w = again;
+        else
+            for (size_t i = 0; i < count; i++)
+                w.list[i] = weak[i];
+    }
+    for (size_t m = 0; m < w.count; m++)
+        if (!strong || w.list[m].rank <= KEYED)
+            tell(&w, m);
+}
