@@ -23,7 +23,7 @@ static bool is_daemon(const struct reading *r) {
         W("mailerdaemon"),
         W("postmaster"),
         W("mail delivery"),
-        W("mail-daemon"),
+
         W("system administrator"),
         W("mail administrator"),
         W("delivery subsystem"),
@@ -41,7 +41,7 @@ static bool is_daemon(const struct reading *r) {
         W("mail router"),
         W("administrator@"),
         W("mmdf"),
-        W("mail.daemon"),
+
         W("delivery status"),
         W("mail gateway"),
         W("mail server"),
