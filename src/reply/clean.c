@@ -10,36 +10,42 @@ enum { TAG_MAX = 200 };
 struct costume {
     struct bytes worn, plain;
 };
-#define ROW(worn, plain) { { worn, sizeof worn - 1 }, { plain, sizeof plain - 1 } }
+#define ROW(worn, plain)                                                                           \
+    {                                                                                              \
+        { worn, sizeof worn - 1 }, {                                                               \
+            plain, sizeof plain - 1                                                                \
+        }                                                                                          \
+    }
 
 static const struct costume beyond_ascii[] = {
-    ROW("\xe2\x80\x98", "'"),  ROW("\xe2\x80\x99", "'"),  ROW("\xe2\x80\x9a", "'"),
-    ROW("\xe2\x80\x9b", "'"),  ROW("\xca\xbc", "'"),      ROW("\xc2\xb4", "'"),
-    ROW("\xe2\x80\x9c", "\""), ROW("\xe2\x80\x9d", "\""), ROW("\xe2\x80\x9e", "\""),
-    ROW("\xe2\x80\x9f", "\""), ROW("\xc2\xab", "\""),     ROW("\xc2\xbb", "\""),
-    ROW("\xe2\x80\x90", "-"),  ROW("\xe2\x80\x91", "-"),  ROW("\xe2\x80\x92", "-"),
-    ROW("\xe2\x80\x93", "-"),  ROW("\xe2\x80\x94", "-"),  ROW("\xe2\x80\x95", "-"),
-    ROW("\xe2\x88\x92", "-"),  ROW("\xe2\x86\x92", "->"), ROW("\xe2\x87\x92", "->"),
-    ROW("\xe2\x80\xa6", "..."), ROW("\xc2\xa0", " "),     ROW("\xe2\x80\xaf", " "),
-    ROW("\xe2\x81\x9f", " "),  ROW("\xe3\x80\x80", " "),  ROW("\xe2\x80\xa8", " "),
-    ROW("\xe2\x80\xa9", " "),  ROW("\xe2\x80\x8b", ""),   ROW("\xe2\x80\x8c", ""),
-    ROW("\xe2\x80\x8d", ""),   ROW("\xe2\x80\x8e", ""),   ROW("\xe2\x80\x8f", ""),
-    ROW("\xe2\x81\xa0", ""),   ROW("\xef\xbb\xbf", ""),   ROW("\xc2\xad", ""),
+    ROW("\xe2\x80\x98", "'"),   ROW("\xe2\x80\x99", "'"),  ROW("\xe2\x80\x9a", "'"),
+    ROW("\xe2\x80\x9b", "'"),   ROW("\xca\xbc", "'"),      ROW("\xc2\xb4", "'"),
+    ROW("\xe2\x80\x9c", "\""),  ROW("\xe2\x80\x9d", "\""), ROW("\xe2\x80\x9e", "\""),
+    ROW("\xe2\x80\x9f", "\""),  ROW("\xc2\xab", "\""),     ROW("\xc2\xbb", "\""),
+    ROW("\xe2\x80\x90", "-"),   ROW("\xe2\x80\x91", "-"),  ROW("\xe2\x80\x92", "-"),
+    ROW("\xe2\x80\x93", "-"),   ROW("\xe2\x80\x94", "-"),  ROW("\xe2\x80\x95", "-"),
+    ROW("\xe2\x88\x92", "-"),   ROW("\xe2\x86\x92", "->"), ROW("\xe2\x87\x92", "->"),
+    ROW("\xe2\x80\xa6", "..."), ROW("\xc2\xa0", " "),      ROW("\xe2\x80\xaf", " "),
+    ROW("\xe2\x81\x9f", " "),   ROW("\xe3\x80\x80", " "),  ROW("\xe2\x80\xa8", " "),
+    ROW("\xe2\x80\xa9", " "),   ROW("\xe2\x80\x8b", ""),   ROW("\xe2\x80\x8c", ""),
+    ROW("\xe2\x80\x8d", ""),    ROW("\xe2\x80\x8e", ""),   ROW("\xe2\x80\x8f", ""),
+    ROW("\xe2\x81\xa0", ""),    ROW("\xef\xbb\xbf", ""),   ROW("\xc2\xad", ""),
 };
 
 /* Entities; what other programs make of line ends and blanks. */
 static const struct costume within_ascii[] = {
-    ROW("&lt;", "<"),    ROW("&gt;", ">"),   ROW("&amp;", "&"),  ROW("&quot;", "\""),
-    ROW("&apos;", "'"),  ROW("&#39;", "'"),  ROW("&#34;", "\""), ROW("&#60;", "<"),
-    ROW("&#62;", ">"),   ROW("&nbsp;", " "), ROW("&#160;", " "), ROW("&#13;", " "),
-    ROW("&#10;", " "),   ROW("\\\"", "\""),  ROW("#012", " "),   ROW("#015", " "),
-    ROW("#011", " "),    ROW("=0D", " "),    ROW("=0A", " "),    ROW("=3D", "="),
-    ROW("=3C", "<"),     ROW("=3E", ">"),    ROW("\\r\\n", " "),
+    ROW("&lt;", "<"),   ROW("&gt;", ">"),   ROW("&amp;", "&"),  ROW("&quot;", "\""),
+    ROW("&apos;", "'"), ROW("&#39;", "'"),  ROW("&#34;", "\""), ROW("&#60;", "<"),
+    ROW("&#62;", ">"),  ROW("&nbsp;", " "), ROW("&#160;", " "), ROW("&#13;", " "),
+    ROW("&#10;", " "),  ROW("\\\"", "\""),  ROW("#012", " "),   ROW("#015", " "),
+    ROW("#011", " "),   ROW("=0D", " "),    ROW("=0A", " "),    ROW("=3D", "="),
+    ROW("=3C", "<"),    ROW("=3E", ">"),    ROW("\\r\\n", " "),
 };
 
-static const char *const tags[] = { "br", "p",  "b",  "i",  "u",    "em",   "strong", "span", "font",
-                                    "a",  "li", "ul", "td", "tr",   "pre",  "code",   "tt",   "div",
-                                    "h1", "h2", "h3", "hr", "html", "body", "table" };
+static const char *const tags[] = { "br",   "p",    "b",    "i",    "u",  "em", "strong",
+                                    "span", "font", "a",    "li",   "ul", "td", "tr",
+                                    "pre",  "code", "tt",   "div",  "h1", "h2", "h3",
+                                    "hr",   "html", "body", "table" };
 
 static bool is_blank(char c) {
     return (unsigned char)c <= ' ' || c == 127;
@@ -50,7 +56,8 @@ static size_t tag_length(struct bytes text) {
     size_t start = text.len > 1 && text.at[1] == '/' ? 2 : 1, end = start;
     while (end < text.len && ascii_is_alnum(text.at[end]))
         end++;
-    bool ends = end < text.len && (text.at[end] == '>' || text.at[end] == ' ' || text.at[end] == '/');
+    bool ends =
+        end < text.len && (text.at[end] == '>' || text.at[end] == ' ' || text.at[end] == '/');
     for (size_t i = 0; ends && i < COUNT_OF(tags); i++) {
         if (!bytes_equal_nocase(bytes_slice(text, start, end), bytes_str(tags[i])))
             continue;
@@ -108,8 +115,8 @@ static void add_blank(struct buf *out) {
 static char narrow(struct bytes text) {
     if (text.len < 3 || (unsigned char)text.at[0] != 0xef)
         return 0;
-    unsigned point = 0xf000u | (((unsigned char)text.at[1] & 0x3fu) << 6) |
-                     ((unsigned char)text.at[2] & 0x3fu);
+    unsigned point =
+        0xf000u | (((unsigned char)text.at[1] & 0x3fu) << 6) | ((unsigned char)text.at[2] & 0x3fu);
     return point >= 0xff01 && point <= 0xff5e ? (char)(point - 0xff01 + '!') : 0;
 }
 
@@ -123,11 +130,10 @@ static void add_plain(struct buf *out, struct bytes plain) {
 /* Writes what stands at the start, and says how long it was. */
 static size_t add_one(struct buf *out, struct bytes text) {
     bool wide = (unsigned char)text.at[0] >= 0x80;
-    const struct costume *costume =
-        wide ? find_costume(beyond_ascii, COUNT_OF(beyond_ascii), text)
-             : strchr("&\\#=", text.at[0])
-                   ? find_costume(within_ascii, COUNT_OF(within_ascii), text)
-                   : NULL;
+    const struct costume *costume = wide ? find_costume(beyond_ascii, COUNT_OF(beyond_ascii), text)
+                                    : strchr("&\\#=", text.at[0])
+                                        ? find_costume(within_ascii, COUNT_OF(within_ascii), text)
+                                        : NULL;
     if (costume) {
         add_plain(out, costume->plain);
         return costume->worn.len;

@@ -74,8 +74,8 @@ static struct bytes word_before(struct bytes text, size_t at) {
 
 /* "Exim 4.9.2" has no enhanced code in it. */
 static bool is_version(struct bytes text, size_t at) {
-    static const char *const names[] = { "version", "v",     "exim",  "postfix", "sendmail",
-                                         "ver",     "build", "release", "esmtp", NULL };
+    static const char *const names[] = { "version", "v",     "exim",    "postfix", "sendmail",
+                                         "ver",     "build", "release", "esmtp",   NULL };
     return is_word(word_before(text, at), names);
 }
 
@@ -96,17 +96,19 @@ static struct status find_status(struct bytes text, int code) {
 /* Numbers of three digits are many things. It is a reply code where an enhanced code of its class
  * follows, where a quote or colon comes before it and a word after, or where it is called one. */
 static bool is_reply_code(struct bytes text, size_t at) {
-    static const char *const names[] = { "code",  "error",    "status",   "smtp", "reply", "returned",
-                                         "said",  "response", "answered", "replied", "responded",
-                                         "fehler", "with",    "failed",   NULL };
+    static const char *const names[] = { "code",      "error",  "status",   "smtp",     "reply",
+                                         "returned",  "said",   "response", "answered", "replied",
+                                         "responded", "fehler", "with",     "failed",   NULL };
     struct bytes rest = bytes_skip(text, at);
     struct status status;
     size_t length = code_length(rest);
-    if (!length || code_at(rest) < 200 || (at > 0 && !is_blank(text.at[at - 1]) &&
-                                           !is_one_of(text, at - 1, "\"':;>([#<*")))
+    if (!length || code_at(rest) < 200 ||
+        (at > 0 && !is_blank(text.at[at - 1]) && !is_one_of(text, at - 1, "\"':;>([#<*")))
         return false;
     if (at == 0 || status_at(rest, length, code_at(rest), &status))
         return true;
+    if (code_at(rest) < 400) /* "died with status 255:" */
+        return false;
     size_t before = at;
     while (before > 0 && is_blank(text.at[before - 1]))
         before--;
@@ -142,7 +144,8 @@ static struct bytes last_of_chain(struct bytes text) {
 
 /* What programs write behind the reply. */
 static struct bytes without_tail(struct bytes text) {
-    static const char *const tails[] = { " (in reply to ", "', port: ", "' (port", "\" while ", NULL };
+    static const char *const tails[] = { " (in reply to ", "', port: ", "' (port", "\" while ",
+                                         NULL };
     for (size_t i = 0; tails[i]; i++) {
         ptrdiff_t at = bytes_search_nocase(text, bytes_str(tails[i]));
         if (at > 0)

@@ -87,8 +87,8 @@ static void test_traps(void **state) {
                  "recipient-unknown");
     assert_cause("RCPT", "550 5.4.1 Relay Access Denied", "relay-domain-not-hosted");
     /* what looks like an enhanced code in an address is none */
-    assert_cause("banner", "554 host 5.1.1.22 says no", "unknown");
-    assert_cause("banner", "554 [10.5.1.1] says no", "unknown");
+    assert_cause("banner", "554 host 5.1.1.22 says no", "client-denied");
+    assert_cause("banner", "554 [10.5.1.1] says no", "client-denied");
     /* names are no words */
     assert_cause("RCPT", "550 <relay-denied@x.example>: User unknown", "recipient-unknown");
     assert_cause("RCPT", "550 <spam@x.example>: User unknown", "recipient-unknown");
