@@ -1,6 +1,7 @@
 /* bounce: the order in which the readers are asked, and how what they found becomes the answer. */
 #include "bounce/internal.h"
 
+#include "base/addr.h"
 #include "base/map.h"
 #include "base/must.h"
 
@@ -221,7 +222,7 @@ static bool is_report_only(const struct bounce *b) {
     return b->count > 0;
 }
 
-/* --- reading ------------------------------------------------------------------------------------ */
+/* --- the sources -------------------------------------------------------------------------------- */
 
 /* Recipients that the header names, for texts that do not say it well: Exim, Gmail, Mail.ru. */
 static void read_failed(struct reading *r) {
@@ -358,29 +359,238 @@ static bool read_status(struct reading *r) {
     return true;
 }
 
-static bool (*const readers[])(struct reading *r) = { read_status, read_text };
+static bool read_service(struct reading *r) {
+    return read_json(r, r->text);
+}
 
-enum rc bounce_read(struct bytes message, struct arena *a, struct bounce *out) {
-    *out = (struct bounce){ .because = "nothing in it speaks of a message that was not delivered" };
+/* --- bounces inside ----------------------------------------------------------------------------- */
+
+static enum rc read_message(struct bytes message, struct arena *a, size_t forwards,
+                            struct bounce *out);
+
+/* What was found inside becomes this one's; the recipients of several are put together. */
+static void adopt(struct reading *r, const struct bounce *inner) {
+    struct bounce *out = r->out;
+    struct bounce_recipient *list =
+        ARENA_ARRAY(r->arena, out->count + inner->count + 1, struct bounce_recipient);
+    if (out->count)
+        memcpy(list, out->recipients, out->count * sizeof *list);
+    if (inner->count)
+        memcpy(list + out->count, inner->recipients, inner->count * sizeof *list);
+    if (!out->count)
+        *out = *inner;
+    else
+        out->count += inner->count;
+    out->recipients = list;
+}
+
+/* The octets of a message part: its header and body, decoded if they are encoded. */
+static struct bytes inner_message(struct reading *r, size_t i) {
+    const struct mime_part *p = &r->mime.parts[i];
+    if (p->encoding != MIME_PLAIN)
+        return mime_octets(&r->mime, i);
+    return p->body;
+}
+
+static bool is_attached(struct reading *r, size_t i) {
+    struct bytes type = r->mime.parts[i].type, value;
+    if (mime_inside(&r->mime, i))
+        return false;
+    if (bytes_equal(type, B("message/rfc822")) || bytes_equal(type, B("message/global")))
+        return true;
+    return bytes_starts(type, B("application/")) &&
+           mime_field(r->mime.parts[i].header, B("Content-Disposition"), r->arena, &value) &&
+           bytes_search_nocase(value, B(".eml")) >= 0;
+}
+
+enum { INNER = 64 }; /* bounces in one digest */
+
+static bool read_attached(struct reading *r) {
+    size_t found = 0;
+    if (r->forwards >= BOUNCE_FORWARDS || signs_of_daemon(r))
+        return false;
+    for (size_t i = 0; i < r->mime.count && found < INNER; i++) {
+        struct bounce inner;
+        if (!is_attached(r, i))
+            continue;
+        struct bytes message = inner_message(r, i);
+        if (read_message(message, r->arena, r->forwards + 1, &inner) != OK || !inner.kind)
+            continue;
+        adopt(r, &inner);
+        found++;
+    }
+    return found > 0;
+}
+
+/* Without the marks of quoting, "> " at the beginning of lines; transcripts have such marks, too. */
+static struct bytes unquote(struct bytes text, struct arena *a) {
+    struct buf b = buf_fixed(arena_alloc(a, text.len + 1), text.len + 1);
+    struct bytes rest = text, line;
+    while (bytes_split(&rest, '\n', &line)) {
+        while (line.len && (line.at[0] == '>' || line.at[0] == '|')) {
+            bool session = bytes_starts(line, B(">>> ")) && extract_verb(bytes_skip(line, 4));
+            if (session)
+                break;
+            line = bytes_skip(line, 1);
+            if (line.len && line.at[0] == ' ' && line.len > 1 && line.at[1] == '>')
+                line = bytes_skip(line, 1);
+        }
+        if (line.len && line.at[0] == ' ' && line.len > 1 && line.at[1] != ' ')
+            line = bytes_skip(line, 1);
+        buf_add(&b, line);
+        buf_char(&b, '\n');
+    }
+    return buf_bytes(&b);
+}
+
+/* Where a pasted message's header begins: "From: Mail Delivery System <...>"; text.len: nowhere. */
+static size_t find_pasted(struct bytes text) {
+    static const struct bytes begins[] = { W("From: "),    W("Return-Path: <"), W("Date: "),
+                                           W("Subject: "), W("Received: from"), W("Von: "),
+                                           W("De: "),      W("*From:*") };
+    for (size_t at = 0; at < text.len;) {
+        struct bytes rest = bytes_skip(text, at);
+        ptrdiff_t end = bytes_find(rest, '\n');
+        struct bytes line = end < 0 ? rest : bytes_first(rest, (size_t)end);
+        for (size_t i = 0; i < COUNT_OF(begins); i++)
+            if (bytes_starts_nocase(line, begins[i]))
+                return at;
+        if (end < 0)
+            break;
+        at += (size_t)end + 1;
+    }
+    return text.len;
+}
+
+static bool is_convincing(const struct bounce *b) {
+    if (b->kind == BOUNCE_NONE || !b->count)
+        return false;
+    if (strcmp(b->format, "text"))
+        return true;
+    for (size_t i = 0; i < b->count; i++)
+        if (extract_weight(b->recipients[i].text) >= 2)
+            return true;
+    return false;
+}
+
+static struct bytes all_text(struct reading *r) {
+    for (size_t i = 0; i < r->mime.count; i++)
+        if (bytes_starts(r->mime.parts[i].type, B("text/")) && !mime_inside(&r->mime, i))
+            return mime_text(&r->mime, i);
+    return BYTES_NONE;
+}
+
+/* A person has pasted or quoted a bounce into a letter. */
+static bool read_pasted(struct reading *r) {
+    if (r->forwards >= BOUNCE_FORWARDS)
+        return false;
+    struct bytes text = unquote(all_text(r), r->arena);
+    size_t at = find_pasted(text);
+    struct bounce inner;
+    if (at < text.len &&
+        read_message(bytes_skip(text, at), r->arena, r->forwards + 1, &inner) == OK &&
+        is_convincing(&inner)) {
+        *r->out = inner;
+        return true;
+    }
+    struct buf b = buf_fixed(arena_alloc(r->arena, text.len + 200), text.len + 200);
+    buf_str(&b, "From: MAILER-DAEMON\nSubject: Undeliverable\n"
+                "Content-Type: text/plain; charset=utf-8\n\n");
+    buf_add(&b, text);
+    if (read_message(buf_bytes(&b), r->arena, BOUNCE_FORWARDS, &inner) != OK ||
+        !is_convincing(&inner))
+        return false;
+    *r->out = inner;
+    return true;
+}
+
+/* --- reading ------------------------------------------------------------------------------------ */
+
+static bool (*const readers[])(struct reading *r) = {
+    read_complaint, read_disposition, read_attached, read_status,
+    read_reply,     read_text,        read_service,
+};
+
+/* What it is instead, where that can be told. */
+static const char *find_because(struct reading *r) {
+    static const struct {
+        struct bytes word;
+        const char *because;
+    } subjects[] = {
+        { W("report domain:"), "it is a DMARC report, not about one message" },
+        { W("report-domain:"), "it is a TLS report, not about one message" },
+    };
+    struct bytes subject;
+    if (mime_field(r->header, B("Subject"), r->arena, &subject))
+        for (size_t i = 0; i < COUNT_OF(subjects); i++)
+            if (bytes_search_nocase(subject, subjects[i].word) >= 0)
+                return subjects[i].because;
+    if (signs_of_daemon(r))
+        return "a mail system sent it, but it names no recipient that anything happened to";
+    return "nothing in it speaks of a message that was not delivered";
+}
+
+/* An IP address that the words name as the client's: "Client host [192.0.2.1] blocked". */
+static void find_client(struct reading *r) {
+    static const struct bytes before[] = { W("client host ["), W("client host "), W("from ip "),
+                                           W("sending ip ["),  W("your ip "),     W("ip address "),
+                                           W("ip: "),          W("ip ["),         W("ip="),
+                                           W("ip "),           W("host ["),       W("from [") };
+    for (size_t n = 0; n < r->out->count && n < 10 && !r->out->client.len; n++) {
+        struct bytes text = r->out->recipients[n].text;
+        for (size_t i = 0; i < COUNT_OF(before) && !r->out->client.len; i++) {
+            ptrdiff_t at = bytes_search_nocase(text, before[i]);
+            struct bytes host = BYTES_NONE;
+            if (at >= 0)
+                host = clean_host(bytes_skip(text, (size_t)at + before[i].len), r->arena);
+            struct addr ip;
+            if (host.len && addr_parse(host, &ip))
+                r->out->client = host;
+        }
+    }
+}
+
+static void finish(struct reading *r) {
+    struct bounce *out = r->out;
+    if (r->fields.count)
+        answer(r, &r->fields);
+    if (!out->kind)
+        out->kind = is_report_only(out) ? BOUNCE_REPORT : BOUNCE_BOUNCE;
+    out->because = NULL;
+    find_client(r);
+}
+
+static enum rc read_message(struct bytes message, struct arena *a, size_t forwards,
+                            struct bounce *out) {
+    *out = (struct bounce){ 0 };
     while (message.len && bytes_find(B("\r\n \t"), message.at[0]) >= 0)
         message = bytes_skip(message, 1);
+    struct reading r = { .arena = a, .out = out, .message = message, .forwards = forwards };
+    if (read_json(&r, message)) {
+        finish(&r);
+        return OK;
+    }
     size_t header = mime_header_length(message);
     if (!header)
         return PERM;
-    struct reading r = { .arena = a, .out = out, .message = message };
     r.header = bytes_first(message, header);
     mime_read(message, a, &r.mime);
     original_find(&r);
     r.lines = lines_read(r.text, a, &out->cut);
     original_tell(&r);
-    for (size_t i = 0; i < COUNT_OF(readers); i++) {
-        if (!readers[i](&r))
-            continue;
-        answer(&r, &r.fields);
-        out->kind = is_report_only(out) ? BOUNCE_REPORT : BOUNCE_BOUNCE;
-        out->because = NULL;
-        break;
-    }
+    bool found = false;
+    for (size_t i = 0; i < COUNT_OF(readers) && !found; i++)
+        found = readers[i](&r);
+    if (!found)
+        found = read_pasted(&r);
+    if (found)
+        finish(&r);
+    else
+        out->because = find_because(&r);
     out->cut = out->cut || r.mime.cut;
     return OK;
+}
+
+enum rc bounce_read(struct bytes message, struct arena *a, struct bounce *out) {
+    return read_message(message, a, 0, out);
 }

@@ -125,10 +125,16 @@ void transcript_read(struct reading *r);
 /* --- signs.c: what makes a message a server's ------------------------------------------------------ */
 /* Sender, subject, first words. */
 bool signs_of_bounce(const struct reading *r);
+bool signs_of_daemon(const struct reading *r); /* its From is a mail system's */
+bool signs_of_subject(const struct reading *r);
 /* "postfix" "qmail" ... by what its text says of itself, or NULL. */
 const char *signs_format(const struct reading *r);
 
 /* --- readers: true if this is theirs; they have set kind, format and recipients ------------------- */
-bool read_report(struct reading *r); /* RFC 3464 */
+bool read_report(struct reading *r);      /* RFC 3464 */
+bool read_complaint(struct reading *r);   /* ARF */
+bool read_disposition(struct reading *r); /* MDN */
+bool read_reply(struct reading *r);       /* vacation, challenge */
+bool read_json(struct reading *r, struct bytes text);
 
 #endif

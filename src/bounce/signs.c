@@ -16,7 +16,7 @@ static struct bytes field(const struct reading *r, struct bytes name) {
     return mime_field(r->header, name, r->arena, &value) ? mime_words(value, r->arena) : BYTES_NONE;
 }
 
-static bool is_daemon(const struct reading *r) {
+bool signs_of_daemon(const struct reading *r) {
     static const struct bytes senders[] = {
         W("mailer-daemon"),
         W("mailer daemon"),
@@ -50,9 +50,11 @@ static bool is_daemon(const struct reading *r) {
         W("ndr@"),
         W("message delivery"),
     };
-    struct bytes path = field(r, B("Return-Path"));
-    return has_one(field(r, B("From")), senders, COUNT_OF(senders)) ||
-           bytes_equal(bytes_trim(path), B("<>"));
+    return has_one(field(r, B("From")), senders, COUNT_OF(senders));
+}
+
+static bool is_null_path(const struct reading *r) {
+    return bytes_equal(bytes_trim(field(r, B("Return-Path"))), B("<>"));
 }
 
 static bool is_subject(struct bytes subject) {
@@ -149,6 +151,10 @@ static bool is_subject(struct bytes subject) {
         W("\xeb\xb0\x98\xec\x86\xa1"),             /* ko: returned */
     };
     return has_one(subject, words, COUNT_OF(words));
+}
+
+bool signs_of_subject(const struct reading *r) {
+    return is_subject(field(r, B("Subject")));
 }
 
 /* How programs present themselves, and what to call them. */
@@ -249,8 +255,8 @@ static bool is_phrased(const struct reading *r) {
 bool signs_of_bounce(const struct reading *r) {
     struct bytes value;
     unsigned points = 0;
-    points += is_daemon(r) ? 2 : 0;
-    points += is_subject(field(r, B("Subject"))) ? 2 : 0;
+    points += signs_of_daemon(r) || is_null_path(r) ? 2 : 0;
+    points += signs_of_subject(r) ? 2 : 0;
     points += mime_field(r->header, B("X-Failed-Recipients"), r->arena, &value) ? 4 : 0;
     points += signs_format(r) ? 2 : 0;
     points += is_phrased(r) ? 1 : 0;

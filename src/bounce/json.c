@@ -1,0 +1,221 @@
+/* json: bounces as the sending services report them, not in mail's form but in JSON, posted or mailed:
+ * a flat look at "key": value pairs is enough, wherever they stand, since every service has its own nesting.
+ * JSON inside a JSON string (Amazon SNS) is read as if it stood there. */
+#include "bounce/internal.h"
+
+#include "base/must.h"
+
+enum { JSON_LIMIT = 512 * 1024 };
+
+enum key { NO_KEY, ADDRESS, TEXT, STATUS, ACTION, HOST, SENDER, SUBJECT, MESSAGE_ID };
+
+static const struct {
+    struct bytes name;
+    enum key key;
+} keys[] = {
+    { W("emailAddress"), ADDRESS },
+    { W("email"), ADDRESS },
+    { W("recipient"), ADDRESS },
+    { W("rcpt_to"), ADDRESS },
+    { W("Recipient"), ADDRESS },
+    { W("diagnosticCode"), TEXT },
+    { W("reason"), TEXT },
+    { W("raw_reason"), TEXT },
+    { W("diag"), TEXT },
+    { W("Details"), TEXT },
+    { W("response"), TEXT },
+    { W("message"), TEXT },
+    { W("content"), TEXT },
+    { W("Description"), TEXT },
+    { W("smtp-response"), TEXT },
+    { W("status"), STATUS },
+    { W("enhanced-code"), STATUS },
+    { W("action"), ACTION },
+    { W("event"), ACTION },
+    { W("notificationType"), ACTION },
+    { W("eventType"), ACTION },
+    { W("Type"), ACTION },
+    { W("type"), ACTION },
+    { W("reportingMTA"), HOST },
+    { W("source"), SENDER },
+    { W("friendly_from"), SENDER },
+    { W("From"), SENDER },
+    { W("subject"), SUBJECT },
+    { W("Subject"), SUBJECT },
+    { W("messageId"), MESSAGE_ID },
+    { W("message-id"), MESSAGE_ID },
+    { W("smtp-id"), MESSAGE_ID },
+};
+
+static enum key find_key(struct bytes name) {
+    for (size_t i = 0; i < COUNT_OF(keys); i++)
+        if (bytes_equal(keys[i].name, name))
+            return keys[i].key;
+    return NO_KEY;
+}
+
+/* Without the backslashes of a string inside a string; line ends become blanks. */
+static struct bytes unescape(struct bytes text, struct arena *a) {
+    struct buf b = buf_fixed(arena_alloc(a, text.len + 1), text.len + 1);
+    for (size_t i = 0; i < text.len; i++) {
+        char c = text.at[i];
+        if (c != '\\' || i + 1 == text.len) {
+            buf_char(&b, c);
+            continue;
+        }
+        char next = text.at[++i];
+        if (next == 'n' || next == 'r' || next == 't')
+            buf_char(&b, ' ');
+        else if (next == 'u' && i + 4 < text.len) {
+            struct bytes html = arena_printf(a, "&#x%.4s;", text.at + i + 1);
+            size_t before = b.len;
+            mime_html(&b, html);
+            while (b.len > before && b.at[b.len - 1] == '\n')
+                buf_cut(&b, b.len - 1);
+            i += 4;
+        } else
+            buf_char(&b, next);
+    }
+    return buf_bytes(&b);
+}
+
+/* The string that begins behind the quote at `at`; *at moves behind its end. */
+static struct bytes take_string(struct bytes text, size_t *at) {
+    size_t begin = *at + 1, i = begin;
+    while (i < text.len && text.at[i] != '"')
+        i += text.at[i] == '\\' ? 2 : 1;
+    i = i < text.len ? i : text.len;
+    *at = i + 1;
+    return bytes_slice(text, begin, i);
+}
+
+struct state {
+    struct reading *r;
+    struct saying *now;
+    const char *action;
+};
+
+static const char *find_action(struct bytes value) {
+    static const struct {
+        struct bytes word;
+        const char *action;
+    } words[] = {
+        { W("complain"), "feedback" },    { W("spamreport"), "feedback" },
+        { W("spam_report"), "feedback" }, { W("defer"), "delayed" },
+        { W("delay"), "delayed" },        { W("deliver"), "delivered" },
+        { W("bounce"), "failed" },        { W("fail"), "failed" },
+        { W("reject"), "failed" },        { W("drop"), "failed" },
+        { W("undeliv"), "failed" },
+    };
+    for (size_t i = 0; i < COUNT_OF(words); i++)
+        if (bytes_search_nocase(value, words[i].word) >= 0)
+            return words[i].action;
+    return NULL;
+}
+
+static struct bytes words_of(struct bytes value, struct arena *a) {
+    struct bytes line = clean_line(value, a);
+    return bytes_starts_nocase(line, B("smtp;")) ? bytes_trim(bytes_skip(line, 5)) : line;
+}
+
+static void take_address(struct state *s, struct bytes value) {
+    if (bytes_find(value, '@') <= 0)
+        return;
+    if (!s->now || s->now->address.len)
+        s->now = saying_add(s->r, &s->r->fields);
+    if (s->now)
+        s->now->address = clean_address(value, s->r->arena);
+}
+
+static void take_text(struct state *s, struct bytes value) {
+    struct bytes text = words_of(value, s->r->arena);
+    if (!s->now)
+        s->now = saying_add(s->r, &s->r->fields);
+    if (s->now && extract_weight(text) > extract_weight(s->now->text))
+        s->now->text = text;
+}
+
+static void take(struct state *s, enum key key, struct bytes value) {
+    struct bounce *out = s->r->out;
+    switch (key) {
+    case ADDRESS:
+        take_address(s, value);
+        break;
+    case TEXT:
+        take_text(s, value);
+        break;
+    case STATUS:
+        if (s->now)
+            codes_status(value, &s->now->status);
+        break;
+    case ACTION:
+        s->action = find_action(value) ? find_action(value) : s->action;
+        break;
+    case HOST:
+        out->reporter = clean_host(value, s->r->arena);
+        break;
+    case SENDER:
+        if (!out->sender.len && bytes_find(value, '@') > 0)
+            out->sender = clean_address(value, s->r->arena);
+        break;
+    case SUBJECT:
+        out->subject = clean_line(value, s->r->arena);
+        break;
+    case MESSAGE_ID:
+        out->message_id = clean_line(value, s->r->arena);
+        break;
+    default:
+        break;
+    }
+}
+
+static void read_pairs(struct state *s, struct bytes text) {
+    struct bytes key = BYTES_NONE;
+    for (size_t at = 0; at < text.len;) {
+        char c = text.at[at];
+        if (c == '"') {
+            struct bytes string = take_string(text, &at);
+            if (key.len)
+                take(s, find_key(key), unescape(string, s->r->arena));
+            bool named =
+                at < text.len && bytes_starts(bytes_trim(bytes_slice(text, at, at + 20)), B(":"));
+            key = named && !key.len ? string : BYTES_NONE;
+            continue;
+        }
+        if (c == ',' || c == '{' || c == '[' || c == '}')
+            key = BYTES_NONE;
+        at++;
+    }
+}
+
+/* A bounce of a service's: it speaks of a recipient, and of what happened to him. */
+static bool is_report(struct bytes text) {
+    static const struct bytes words[] = { W("bouncedRecipients"), W("notificationType"),
+                                          W("\"bounce\""),        W("\\\"bounce\\\""),
+                                          W("HardBounce"),        W("SoftBounce"),
+                                          W("message_event"),     W("event-data"),
+                                          W("hard_bounce"),       W("soft_bounce"),
+                                          W("\"Bounce\""),        W("complainedRecipients"),
+                                          W("delivery-status"),   W("\"dropped\"") };
+    text = bytes_first(text, 16 * 1024);
+    for (size_t i = 0; i < COUNT_OF(words); i++)
+        if (bytes_search(text, words[i]) >= 0)
+            return true;
+    return false;
+}
+
+bool read_json(struct reading *r, struct bytes text) {
+    text = bytes_first(bytes_trim(text), JSON_LIMIT);
+    if (!text.len || (text.at[0] != '{' && text.at[0] != '[') || !is_report(text))
+        return false;
+    if (bytes_search(bytes_first(text, 4096), B("\\\"")) >= 0 &&
+        bytes_search(text, B("\"Message\"")) >= 0)
+        text = unescape(text, r->arena); /* SNS: the message is a string */
+    struct state s = { .r = r };
+    read_pairs(&s, text);
+    for (size_t i = 0; i < r->fields.count; i++)
+        if (!r->fields.list[i].action)
+            r->fields.list[i].action = s.action;
+    r->out->format = "json";
+    return r->fields.count > 0;
+}
