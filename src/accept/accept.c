@@ -5,20 +5,13 @@
 
 #include <stdlib.h>
 
-static struct ruleset *open_rules(const struct config *config) {
-    struct ruleset *r = calloc(1, sizeof(*r));
-    MUST(r);
-    r->config = config;
-    return r;
-}
-
 struct accept *accept_open(const struct accept_setup *setup, const struct config *config) {
     struct accept *a = calloc(1, sizeof(*a));
     MUST(a);
     a->setup = *setup;
     if (!a->setup.memory)
         a->setup.memory = MEMORY_DEFAULT;
-    a->rules = open_rules(config);
+    a->rules = ruleset_open(config);
     a->scratch = arena_open();
     list_init(&a->sessions);
     return a;
@@ -26,14 +19,8 @@ struct accept *accept_open(const struct accept_setup *setup, const struct config
 
 void accept_reload(struct accept *a, const struct config *config,
                    void (*release)(void *ctx, const struct config *old), void *ctx) {
-    struct ruleset *old = a->rules;
-    a->rules = open_rules(config);
-    old->release = release;
-    old->release_ctx = ctx;
-    if (old->sessions > 0)
-        return;
-    release(ctx, old->config);
-    free(old);
+    ruleset_retire(&a->rules, release, ctx);
+    a->rules = ruleset_open(config);
 }
 
 /* --- the inner door ---------------------------------------------------------------------- */
@@ -167,7 +154,7 @@ void accept_close(struct accept **ap) {
         session_free_if_done(s);
     }
     arena_close(&a->scratch);
-    free(a->rules);
+    ruleset_retire(&a->rules, NULL, NULL);
     free(a);
     *ap = NULL;
 }

@@ -44,7 +44,7 @@ static void tell_unreachable(struct session *s, const struct dns_listing *g) {
         return;
     counters_charge(c, key, rates, 1, now);
     struct event *e = event_begin("list-skipped");
-    session_event_head(e, s);
+    session_event_caller(e, s->id, &s->facts);
     event_text(e, "list", dnslist_name(g->zone));
     event_str(e, "text", g->because);
     event_end(e);
@@ -107,7 +107,7 @@ void callers_look_grey(struct session *s) {
 static void tell_tripped(struct session *s, const struct verdict *v,
                          const struct counters_watch *w) {
     struct event *e = event_begin("grant-suspended");
-    session_event_head(e, s);
+    session_event_caller(e, s->id, &s->facts);
     event_text(e, "connector", v->connector);
     event_u64(e, "senders", w->senders);
     event_u64(e, "helos", w->helos);

@@ -6,13 +6,12 @@
 #define ACCEPT_INTERNAL_H
 
 #include "accept/accept.h"
-#include "base/event.h"
 #include "base/id.h"
 #include "base/list.h"
 #include "dns/dns.h"
 #include "message/header.h"
+#include "session/session.h"
 #include "smtp/smtp.h"
-#include "sys/proxy.h"
 
 enum {
     HEADER_MAX = 256 * 1024, /* octets of a header section */
@@ -21,24 +20,13 @@ enum {
     ADDRESSED_MAX =
         256,           /* mailboxes of To and Cc in which somebody who is away looks for himself */
     SUBJECT_MAX = 800, /* octets, for an automatic answer */
-    REFERENCES_MAX = 900, /* the last of them */
-    ERRORS_MAX = 20,      /* refusals in a session before 421 */
-    SECURE_TIMEOUT = 60 * 1000,
+    REFERENCES_MAX = 900,     /* the last of them */
     ANSWER_GRACE = 30 * 1000, /* for a client to take what we wrote */
-    PROGRESS = 512,           /* octets without a reply that count as progress */
     HELO_MAX = 255,
     MEMORY_DEFAULT = 128 * 1024 * 1024,
     DRAFT_MEMORY = 128 * 1024, /* of content, before the store writes it to disk */
     SMALL_SHARE = 16 * 1024,   /* who holds less gets what is left above the bound */
     SESSION_ROOM = 512,        /* for the machine and a login, behind the session in its arena */
-};
-
-/* A configuration that sessions refer to; freed when it is not the current one and nobody does. */
-struct ruleset {
-    const struct config *config;
-    size_t sessions;
-    void (*release)(void *ctx, const struct config *old);
-    void *release_ctx;
 };
 
 struct accept {
@@ -162,19 +150,9 @@ void session_offer(struct session *s);
 struct bytes session_hostname(const struct session *s);
 void session_idle_timer(struct session *s);
 void session_bounds(struct session *s); /* from its listener */
-void session_forget_certificate(struct session *s);
-/* A refusal that accept finds without the decision. The remedy is left out where explain = brief, as
- * decide does. */
-struct refusal {
-    enum rc rc;
-    int code;
-    const char *status, *reason, *what, *remedy;
-};
-void session_why(const struct session *s, const struct refusal *r, struct why *out);
 void session_refused_event(struct session *s, const struct why *why);
 /* Answers what the machine asked with this refusal; the event tells the rules that were tried. */
 void session_refuse(struct session *s, const struct verdict *v);
-void session_event_head(struct event *e, const struct session *s);
 
 /* ask.c: runs a decision, fetches the facts it misses, and goes on with `then` (which may be called
  * before ask_decision returns). */

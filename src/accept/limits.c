@@ -156,7 +156,7 @@ void limits_reached_event(struct session *s, const struct verdict *v) {
                                  loop_now(setup->loop), &opens))
         return;
     struct event *e = event_begin("limit-reached");
-    session_event_head(e, s);
+    session_event_caller(e, s->id, &s->facts);
     event_text(e, "tenant", v->tenant);
     event_text(e, "limit", l->name);
     event_str(e, "setting", l->setting);

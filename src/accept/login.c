@@ -2,7 +2,6 @@
  * client is told, and what it means for the session. */
 #include "accept/internal.h"
 #include "flow/app_password.h"
-#include "flow/certificate.h"
 
 void login_end(struct session *s) {
     if (s->exchange)
@@ -17,99 +16,27 @@ void login_forget(struct session *s) {
 
 static void login_in(struct session *s) {
     struct why why;
-    struct event *e = event_begin("authenticated");
-    session_event_head(e, s);
-    event_text(e, "mechanism", s->facts.mechanism);
-    event_text(e, "app_password", s->facts.app_password);
-    event_end(e);
+    session_login_event(s->id, &s->facts);
     login_end(s);
     session_offer(s);
     why_set(&why, OK, 235, "2.7.0", "", "Authentication successful");
     smtp_server_answer(s->machine, OK, &why);
 }
 
-static const struct refusal wrong = {
-    PERM,
-    535,
-    "5.7.8",
-    "auth.failed",
-    "Wrong login or password",
-    "Check both (the login is the whole mail address), or have the password set anew",
-}, too_many = {
-    TEMP,
-    421,
-    "4.7.0",
-    "auth.failed",
-    "Too many failed logins: closing",
-    "Wait some minutes, then correct the password that is stored in the mail program",
-}, malformed = {
-    PERM,
-    501,
-    "5.5.2",
-    "syntax.auth",
-    "This answer does not follow the mechanism's form",
-    "Try another way to log in, or another program: this one does not speak this mechanism",
-}, down = {
-    TEMP,
-    454,
-    "4.7.0",
-    "backend.auth",
-    "Logins cannot be checked for the moment; this is our fault",
-    "Try again in some minutes",
-}, no_provider = {
-    TEMP,
-    454,
-    "4.7.0",
-    "backend.oauth",
-    "Tokens cannot be checked for the moment: their provider does not answer as it should",
-    "Try again in some minutes",
-}, bad_token = {
-    PERM,
-    535,
-    "5.7.8",
-    "auth.failed",
-    "The token is not good",
-    "Let the mail program log in at its provider again, for this mailbox and this service",
-};
-
-static bool is_token(const struct session *s) {
-    return bytes_equal_nocase(s->facts.mechanism, B("OAUTHBEARER")) ||
-           bytes_equal_nocase(s->facts.mechanism, B("XOAUTH2"));
-}
-
-static void refuse(struct session *s, const struct refusal *refusal) {
+static void refuse(struct session *s) {
     struct why why;
-    session_why(s, refusal, &why);
+    struct refusal refusal = session_login_refusal(&s->facts, &s->held, &s->because);
+    bool close = s->held.result == AUTH_REFUSED && s->held.close;
+    session_login_guessed(s->id, &s->facts, &s->held);
+    refusal_why(s->rules->config, &refusal, &why);
+    s->tried = s->held.result == AUTH_REFUSED ? s->held.login : BYTES_NONE;
     login_end(s);
-    smtp_server_answer(s->machine, refusal->rc, &why);
-}
-
-/* One address that guesses slows itself down; many at one login are somebody's work. */
-static void tell_guessed(struct session *s, const struct auth_answer *answer) {
-    struct event *e = event_begin("login-guessed");
-    session_event_head(e, s);
-    event_text(e, "login", answer->login);
-    event_u64(e, "addresses", answer->guessed_from);
-    event_str(e, "remedy",
-              "Nothing is locked: the login goes on from where it has come in lately. See that its "
-              "password is a long one");
-    event_bool(e, "alarm", true);
-    event_end(e);
-}
-
-static void refused(struct session *s, const struct auth_answer *answer) {
-    bool close = answer->close;
-    if (answer->guessed_from)
-        tell_guessed(s, answer);
-    struct refusal refusal = is_token(s) ? bad_token : wrong;
-    if (answer->told)
-        refusal.what = answer->why.text;
-    refuse(s, &refusal);
+    smtp_server_answer(s->machine, refusal.rc, &why);
     if (close && !s->gone) {
-        struct why why;
-        session_why(s, &too_many, &why);
+        refusal_why(s->rules->config, &session_too_many_logins, &why);
         session_end(s, &why);
     }
+    s->tried = s->because = BYTES_NONE;
 }
 
 /* What the keeper said, once its delay is over. */
@@ -133,18 +60,9 @@ static void answer_held(struct session *s) {
         smtp_server_challenge(s->machine, a->data);
         return;
     case AUTH_REFUSED:
-        s->tried = a->login;
-        s->because = is_token(s) && !a->told ? bytes_str(a->why.text) : BYTES_NONE;
-        refused(s, a);
-        s->tried = s->because = BYTES_NONE;
-        return;
     case AUTH_MALFORMED:
-        refuse(s, &malformed);
-        return;
     case AUTH_DOWN:
-        s->because = bytes_str(a->why.text);
-        refuse(s, bytes_equal(bytes_str(a->why.reason), B("backend.oauth")) ? &no_provider : &down);
-        s->because = BYTES_NONE;
+        refuse(s);
         return;
     }
 }
@@ -158,11 +76,7 @@ static void delay_over(void *ctx) {
 
 static void answered(void *ctx, const struct auth_answer *answer) {
     struct session *s = ctx;
-    s->held = *answer;
-    if (answer->delay_ms > 0) {
-        /* Views die with the callback, and a delayed answer is always a refusal. */
-        s->held.data = BYTES_NONE;
-        s->held.login = arena_copy(s->arena, answer->login);
+    if (session_login_hold(&s->held, answer, s->arena)) {
         timer_set(s->accept->setup.loop, &s->timer, answer->delay_ms, delay_over, s);
         return;
     }
@@ -175,24 +89,16 @@ static void allowed(struct session *s, const struct verdict *v) {
         session_refuse(s, v);
         return;
     }
-    const struct tls_info *tls = stream_tls(s->stream);
-    char memory[CERTIFICATES_MAX + 1];
-    struct buf names = buf_fixed(memory, sizeof memory);
-    facts_vouched_names(&s->facts, &names);
-    struct auth_session session = {
-        .mechanism = s->facts.mechanism,
-        .client = s->facts.client,
+    const struct login_attempt attempt = {
+        .auth = s->accept->setup.auth,
+        .facts = &s->facts,
+        .tls = stream_tls(s->stream),
         .service = B("smtp"),
-        .cb_exporter = tls ? tls->exporter : BYTES_NONE,
-        .cb_unique = tls ? tls->unique : BYTES_NONE,
-        .tls = tls != NULL,
-        .client_spki = s->facts.client_spki,
-        .client_names = buf_bytes(&names),
-        .no_plus = bytes_search(bytes_str(s->offered), B("-PLUS")) < 0,
+        .offered = bytes_str(s->offered),
         .has_initial = s->held.result == AUTH_CHALLENGE && s->held.data.at,
         .initial = s->held.data,
     };
-    s->exchange = auth_begin(s->accept->setup.auth, &session, answered, s);
+    s->exchange = session_login(&attempt, answered, s);
 }
 
 void login_auth(void *ctx, struct bytes mechanism, bool has_initial, struct bytes initial) {

@@ -11,41 +11,9 @@ static void note_progress(struct session *s);
 
 /* --- events ------------------------------------------------------------------------------ */
 
-void session_event_head(struct event *e, const struct session *s) {
-    event_str(e, "session", s->id);
-    event_text(e, "listener", s->facts.listener ? s->facts.listener->name : B("send"));
-    event_addr(e, "client", s->facts.client);
-    if (s->facts.client_told_by) {
-        event_str(e, "client_told_by", s->facts.client_told_by);
-        event_addr(e, "peer", s->facts.client_peer);
-    }
-    event_text(e, "login", s->facts.login);
-    event_text(e, "local_user", s->facts.local_user);
-}
-
-/* Why nothing let it pass, as `postern why` tells it. */
-static void add_rules(struct event *e, const struct verdict *v) {
-    char memory[600];
-    event_array(e, "rules");
-    for (size_t i = 0; i < v->rule_count; i++) {
-        struct buf b = buf_fixed(memory, sizeof(memory));
-        if (v->rules[i].matched)
-            continue;
-        buf_printf(&b, "%.*s: %.*s", BYTES_FMT(v->rules[i].name), BYTES_FMT(v->rules[i].because));
-        event_item(e, buf_bytes(&b));
-    }
-    event_array_end(e);
-}
-
-void session_why(const struct session *s, const struct refusal *r, struct why *out) {
-    bool full = s->rules->config->explain == EXPLAIN_FULL && r->remedy;
-    why_set(out, r->rc, r->code, r->status, r->reason, "%s%s%s", r->what, full ? ". " : "",
-            full ? r->remedy : "");
-}
-
 void session_refused_event(struct session *s, const struct why *why) {
     struct event *e = event_begin("refused");
-    session_event_head(e, s);
+    session_event_caller(e, s->id, &s->facts);
     event_text(e, "helo", s->facts.helo);
     if (s->facts.has_sender)
         event_text(e, "from", s->facts.sender.len ? s->facts.sender : B("<>"));
@@ -59,7 +27,7 @@ void session_refused_event(struct session *s, const struct why *why) {
     event_why(e, why);
     event_text(e, "because", s->because);
     if (s->refusing)
-        add_rules(e, s->refusing);
+        session_event_rules(e, s->refusing);
     s->refusing = NULL; /* the answer to a pipelined command may follow before it is over */
     event_end(e);
 }
@@ -70,14 +38,6 @@ void session_refuse(struct session *s, const struct verdict *v) {
 }
 
 /* --- the end ----------------------------------------------------------------------------- */
-
-static void leave_rules(struct session *s) {
-    struct ruleset *r = s->rules;
-    if (--r->sessions > 0 || r == s->accept->rules)
-        return;
-    r->release(r->release_ctx, r->config);
-    free(r);
-}
 
 void session_free_if_done(struct session *s) {
     if (!s->gone || s->committing)
@@ -92,7 +52,7 @@ void session_free_if_done(struct session *s) {
     smtp_server_close(s->machine);
     tls_server_close(&s->tls);
     buf_free(&s->proxy);
-    leave_rules(s);
+    ruleset_leave(&s->rules);
     list_remove(&a->sessions, &s->node);
     struct arena *arena = s->arena;
     arena_close(&arena); /* the session lies in it */
@@ -249,7 +209,7 @@ static void secure(void *ctx) {
     if (s->gone)
         return;
     s->securing = true;
-    timer_set(s->accept->setup.loop, &s->timer, SECURE_TIMEOUT, secure_timeout, s);
+    timer_set(s->accept->setup.loop, &s->timer, SESSION_SECURE_MS, secure_timeout, s);
     stream_start_tls_server(s->stream, s->tls,
                             config_wants_certificate(s->rules->config, s->facts.listener));
 }
@@ -267,10 +227,10 @@ static void quit(void *ctx) {
 static void refused(void *ctx, const struct why *why) {
     struct session *s = ctx;
     session_refused_event(s, why);
-    if (smtp_server_errors(s->machine) != ERRORS_MAX || why->code == 421)
+    if (smtp_server_errors(s->machine) != SESSION_ERRORS_MAX || why->code == 421)
         return;
     struct why many;
-    session_why(s,
+    refusal_why(s->rules->config,
                 &(struct refusal){ TEMP, 421, "4.7.0", "limit.errors",
                                    "Too many refusals in one session: closing",
                                    "See the first of them for what to change" },
@@ -321,51 +281,34 @@ void session_offer(struct session *s) {
 
 /* --- input ------------------------------------------------------------------------------- */
 
-static void wrong_port(struct session *s, const char *what, const char *remedy) {
-    struct event *e = event_begin("refused");
-    session_event_head(e, s);
-    event_str(e, "reason", "tls.wrong-port");
-    event_str(e, "text", what);
-    event_str(e, "remedy", remedy);
-    event_end(e);
-}
-
-/* A TLS record of type handshake where SMTP should be: a client set to "SSL" on a port that begins in
- * plain text. It cannot read our words, so they go to the log. */
-static bool is_client_hello(struct bytes data) {
-    return data.len >= 2 && data.at[0] == 0x16 && data.at[1] == 0x03;
-}
-
 static bool proxy_done(struct session *s, struct bytes *data) {
-    struct proxy_header header;
-    buf_add(&s->proxy, *data);
-    proxy_parse(buf_bytes(&s->proxy), &header);
-    if (header.kind == PROXY_INCOMPLETE && !s->proxy.full)
-        return false;
-    if (header.kind == PROXY_INCOMPLETE || header.kind == PROXY_BAD) {
-        struct event *e = event_begin("proxy-refused");
-        session_event_head(e, s);
-        event_addr(e, "peer", s->peer);
-        event_str(e, "text", "This peer is listed in proxy_protocol_from and sent no PROXY header");
-        event_end(e);
+    enum rc rc = caller_read_proxy(&s->facts, &s->proxy, data);
+    if (rc == PERM) {
+        session_no_proxy_event(s->id, &s->facts);
         session_close(s);
+    }
+    if (rc != OK)
         return false;
-    }
     s->proxy_wanted = false;
-    s->facts.client_told_by = "PROXY";
-    s->facts.client_peer = s->facts.client;
-    s->facts.client_unknown = header.kind != PROXY_CLIENT;
     /* What the peer behind the proxy may do (XCLIENT) is not what the proxy may. */
-    s->peer = (struct addr){ 0 };
-    if (header.kind == PROXY_CLIENT) {
-        s->peer = s->facts.client = header.client;
-        s->facts.local = header.server;
-        smtp_server_set_hostname(s->machine, arena_copy(s->arena, session_hostname(s)));
-    }
-    size_t before = s->proxy.len - data->len;
-    *data = bytes_skip(*data, header.length - before);
-    buf_free(&s->proxy);
+    s->peer = s->facts.client_unknown ? (struct addr){ 0 } : s->facts.client;
+    smtp_server_set_hostname(s->machine, arena_copy(s->arena, session_hostname(s)));
     return true;
+}
+
+static void refuse_hello(struct session *s) {
+    struct why why;
+    session_wrong_port_event(
+        s->id, &s->facts, "A TLS handshake came where SMTP in plain text is spoken",
+        "Set the client to STARTTLS on this port, or to port 465 for TLS from the start");
+    refusal_why(s->rules->config,
+                &(struct refusal){ TEMP, 421, "4.7.0", "tls.wrong-port",
+                                   "This port begins in plain text",
+                                   "Use STARTTLS here, or port 465" },
+                &why);
+    smtp_server_abort(s->machine, &why);
+    s->closing = true;
+    session_flush(s);
 }
 
 static void on_read(void *ctx, struct bytes data) {
@@ -383,24 +326,13 @@ static void on_read(void *ctx, struct bytes data) {
             return;
         }
     }
-    if (!s->input_seen && !stream_tls(s->stream) && is_client_hello(data)) {
-        wrong_port(
-            s, "A TLS handshake came where SMTP in plain text is spoken",
-            "Set the client to STARTTLS on this port, or to port 465 for TLS from the start");
-        struct why why;
-        session_why(s,
-                    &(struct refusal){ TEMP, 421, "4.7.0", "tls.wrong-port",
-                                       "This port begins in plain text",
-                                       "Use STARTTLS here, or port 465" },
-                    &why);
-        smtp_server_abort(s->machine, &why);
-        s->closing = true;
-        session_flush(s);
+    if (!s->input_seen && !stream_tls(s->stream) && caller_is_client_hello(data)) {
+        refuse_hello(s);
         return;
     }
     s->input_seen = true;
     s->trickle += data.len;
-    if (s->trickle >= PROGRESS)
+    if (s->trickle >= SESSION_PROGRESS)
         note_progress(s);
     smtp_server_input(s->machine, data);
     session_flush(s);
@@ -411,46 +343,20 @@ static void on_end(void *ctx, int error) {
     session_close(ctx);
 }
 
-static void note_certificate(struct session *s, const struct tls_info *info) {
-    struct facts *f = &s->facts;
-    f->client_spki = arena_copy(s->arena, info->peer_spki);
-    struct bytes *names = ARENA_ARRAY(s->arena, info->peer_name_count, struct bytes);
-    for (size_t i = 0; i < info->peer_name_count; i++)
-        names[i] = arena_copy(s->arena, info->peer_names[i]);
-    f->client_names = (struct strings){ info->peer_name_count, names };
-    struct vouch *vouches = ARENA_ARRAY(s->arena, info->vouch_count, struct vouch);
-    for (size_t i = 0; i < info->vouch_count; i++)
-        vouches[i] = (struct vouch){ arena_copy(s->arena, info->vouches[i].authority),
-                                     info->vouches[i].vouches,
-                                     arena_copy(s->arena, info->vouches[i].because) };
-    f->vouches = vouches;
-    f->vouch_count = info->vouch_count;
-}
-
-void session_forget_certificate(struct session *s) {
-    struct facts *f = &s->facts;
-    f->client_spki = BYTES_NONE;
-    f->client_names = (struct strings){ 0 };
-    f->vouches = NULL;
-    f->vouch_count = 0;
-}
-
 static void on_secured(void *ctx, enum rc rc, const struct tls_info *info, const struct why *why) {
     struct session *s = ctx;
     s->securing = false;
     if (rc != OK) {
         if (bytes_equal(bytes_str(why->reason), B("tls.wrong-port")))
-            wrong_port(s, "Plain text came where TLS begins at once",
-                       "Set the client to TLS (\"SSL\") on this port, or to STARTTLS on port 587");
-        struct event *e = event_begin("tls-failed");
-        session_event_head(e, s);
-        event_why(e, why);
-        event_end(e);
+            session_wrong_port_event(
+                s->id, &s->facts, "Plain text came where TLS begins at once",
+                "Set the client to TLS (\"SSL\") on this port, or to STARTTLS on port 587");
+        session_tls_failed_event(s->id, &s->facts, why);
         session_close(s);
         return;
     }
     s->facts.tls_version = info->version;
-    note_certificate(s, info);
+    caller_note_certificate(&s->facts, info, s->arena);
     login_forget(s); /* RFC 3207 section 4.2: nothing from before counts */
     s->facts.helo = BYTES_NONE;
     session_idle_timer(s);
@@ -529,11 +435,7 @@ static void begin(struct session *s) {
         return;
     }
     if (s->implicit && !s->tls) {
-        struct event *e = event_begin("tls-failed");
-        session_event_head(e, s);
-        event_str(e, "text", "This listener has no usable certificate");
-        event_bool(e, "alarm", true);
-        event_end(e);
+        session_tls_failed_event(s->id, &s->facts, NULL);
         session_close(s);
         return;
     }
@@ -557,11 +459,10 @@ static struct session *open_session(struct accept *a, struct stream *stream) {
     s->arena = arena;
     s->accept = a;
     s->stream = stream;
-    s->rules = a->rules;
-    s->rules->sessions++;
+    s->rules = ruleset_join(a->rules);
     s->peer = s->facts.client = stream_peer(stream);
     s->facts.local = stream_local(stream);
-    s->proxy = buf_grow(4096);
+    s->proxy = buf_grow(SESSION_PROXY_MAX);
     id_make(a->setup.seed, ++a->counter, s->id);
     list_append(&a->sessions, &s->node);
     return s;

@@ -41,8 +41,8 @@ static bool memory_is_short(const struct session *s) {
 
 static void refuse_memory(struct session *s) {
     struct why why;
-    session_why(
-        s,
+    refusal_why(
+        s->rules->config,
         &(struct refusal){ TEMP, 452, "4.3.1", "limit.memory",
                            "There is no memory for the message for the moment; this is our fault",
                            "Try again later" },
@@ -107,15 +107,11 @@ static bool take_new_rules(struct session *s) {
             return false;
     }
     struct ruleset *old = s->rules;
-    current->sessions++;
-    s->rules = current;
+    s->rules = ruleset_join(current);
     s->facts.listener = listener;
     if (listener)
         session_bounds(s);
-    if (--old->sessions == 0) {
-        old->release(old->release_ctx, old->config);
-        free(old);
-    }
+    ruleset_leave(&old);
     session_offer(s);
     return true;
 }
@@ -517,7 +513,7 @@ void transaction_content(void *ctx, struct bytes content) {
 static void accepted_event(struct session *s, const struct envelope *e, struct message_id id,
                            uint64_t size) {
     struct event *ev = event_begin("accepted");
-    session_event_head(ev, s);
+    session_event_caller(ev, s->id, &s->facts);
     event_text(ev, "message", message_id_bytes(&id));
     event_text(ev, "message_id", e->message_header_id);
     event_text(ev, "from", e->sender.len ? e->sender : B("<>"));
@@ -552,7 +548,7 @@ static void end_of_data(struct session *s, enum rc rc, const struct why *why) {
 /* What failed, with paths and errno, is for the log; the client hears whose fault it is. */
 static void not_taken(struct session *s, const struct why *why) {
     struct event *e = event_begin("not-taken");
-    session_event_head(e, s);
+    session_event_caller(e, s->id, &s->facts);
     event_text(e, "from", s->tx->envelope.sender.len ? s->tx->envelope.sender : B("<>"));
     event_why(e, why);
     event_end(e);
@@ -568,7 +564,7 @@ static void not_taken(struct session *s, const struct why *why) {
         full ? "Try again later" : "Try again in some minutes",
     };
     struct why reply;
-    session_why(s, &told, &reply);
+    refusal_why(s->rules->config, &told, &reply);
     end_of_data(s, TEMP, &reply);
 }
 
@@ -631,7 +627,8 @@ static void content_decided(struct session *s, const struct verdict *v) {
 
 static void refuse_size(struct session *s, const char *what, const char *remedy) {
     struct why why;
-    session_why(s, &(struct refusal){ PERM, 552, "5.3.4", "limit.size", what, remedy }, &why);
+    refusal_why(s->rules->config,
+                &(struct refusal){ PERM, 552, "5.3.4", "limit.size", what, remedy }, &why);
     smtp_server_answer(s->machine, PERM, &why);
 }
 

@@ -55,13 +55,13 @@ void xclient_command(void *ctx, const struct smtp_command *command) {
     s->facts.client_peer = s->peer;
     s->facts.gateway_state = FACT_UNKNOWN;
     callers_forget(s);
-    session_forget_certificate(s); /* it was the peer's own */
+    caller_forget_certificate(&s->facts); /* it was the peer's own */
     login_forget(s);
     s->facts.login = arena_copy(s->arena, command->xclient.login);
     s->facts.login_state = FACT_UNKNOWN;
     session_offer(s);
     struct event *e = event_begin("xclient");
-    session_event_head(e, s);
+    session_event_caller(e, s->id, &s->facts);
     event_addr(e, "peer", s->peer);
     event_text(e, "login", s->facts.login);
     event_end(e);

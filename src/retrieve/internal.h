@@ -5,26 +5,15 @@
 #ifndef RETRIEVE_INTERNAL_H
 #define RETRIEVE_INTERNAL_H
 
-#include "base/event.h"
 #include "base/id.h"
 #include "base/list.h"
 #include "pop3/pop3.h"
 #include "retrieve/retrieve.h"
+#include "session/session.h"
 
 enum {
-    ERRORS_MAX = 20, /* refusals in a session before it is ended */
-    SECURE_TIMEOUT = 60 * 1000,
-    PROGRESS = 512,         /* octets without a reply that count as progress */
     OFFERED = 256,          /* of the list of mechanisms */
     TOLD_ONE_BY_ONE = 1000, /* removed messages of a session that have an event each */
-};
-
-/* A configuration that sessions refer to. */
-struct ruleset {
-    const struct config *config;
-    size_t sessions;
-    void (*release)(void *ctx, const struct config *old);
-    void *release_ctx;
 };
 
 struct retrieve {
@@ -89,13 +78,6 @@ void reader_end(struct reader *s, const struct why *why);
 void reader_offer(struct reader *s);
 void reader_idle_timer(struct reader *s);
 bool reader_is_busy(const struct reader *s); /* within a message, or removing */
-struct refusal {
-    enum rc rc;
-    int code;
-    const char *status, *reason, *what, *remedy;
-};
-void reader_why(const struct reader *s, const struct refusal *r, struct why *out);
-void reader_event_head(struct event *e, const struct reader *s);
 void reader_refused_event(struct reader *s, const struct why *why);
 /* Answers what the machine asked with this refusal; the event tells the rules that were tried. */
 void reader_refuse(struct reader *s, const struct verdict *v);

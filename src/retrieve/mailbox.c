@@ -30,7 +30,7 @@ static bool open_window(struct reader *s) {
 
 static void opened_event(struct reader *s, bool window) {
     struct event *e = event_begin("mailbox-opened");
-    reader_event_head(e, s);
+    session_event_caller(e, s->id, &s->facts);
     event_text(e, "mailbox", s->facts.login_entry->address);
     event_u64(e, "messages", maildrop_count(s->drop));
     if (window)
@@ -148,7 +148,7 @@ static void message_event(struct reader *s, bool removed, uint32_t i) {
     if (!id.len)
         return; /* not one that we delivered */
     struct event *e = removed ? event_begin("removed-by-reader") : event_begin("fetched");
-    reader_event_head(e, s);
+    session_event_caller(e, s->id, &s->facts);
     event_text(e, "message", buf_bytes(&id));
     event_text(e, "mailbox", s->facts.login_entry->address);
     event_end(e);
@@ -216,7 +216,7 @@ void mailbox_update(void *ctx, struct bytes marked) {
 
 static void closed_event(struct reader *s) {
     struct event *e = event_begin("mailbox-closed");
-    reader_event_head(e, s);
+    session_event_caller(e, s->id, &s->facts);
     event_text(e, "mailbox", s->facts.login_entry->address);
     event_u64(e, "fetched", s->tally.fetched);
     event_u64(e, "octets", s->tally.octets);

@@ -5,18 +5,11 @@
 
 #include <stdlib.h>
 
-static struct ruleset *open_rules(const struct config *config) {
-    struct ruleset *r = calloc(1, sizeof(*r));
-    MUST(r);
-    r->config = config;
-    return r;
-}
-
 struct retrieve *retrieve_open(const struct retrieve_setup *setup, const struct config *config) {
     struct retrieve *r = calloc(1, sizeof(*r));
     MUST(r);
     r->setup = *setup;
-    r->rules = open_rules(config);
+    r->rules = ruleset_open(config);
     r->scratch = arena_open();
     list_init(&r->sessions);
     return r;
@@ -24,14 +17,8 @@ struct retrieve *retrieve_open(const struct retrieve_setup *setup, const struct 
 
 void retrieve_reload(struct retrieve *r, const struct config *config,
                      void (*release)(void *ctx, const struct config *old), void *ctx) {
-    struct ruleset *old = r->rules;
-    r->rules = open_rules(config);
-    old->release = release;
-    old->release_ctx = ctx;
-    if (old->sessions > 0)
-        return;
-    release(ctx, old->config);
-    free(old);
+    ruleset_retire(&r->rules, release, ctx);
+    r->rules = ruleset_open(config);
 }
 
 static void end_sessions(struct retrieve *r) {
@@ -72,6 +59,6 @@ void retrieve_close(struct retrieve **rp) {
         reader_free(s);
     }
     arena_close(&r->scratch);
-    free(r->rules);
+    ruleset_retire(&r->rules, NULL, NULL);
     free(r);
 }

@@ -3,49 +3,15 @@
 #include "retrieve/internal.h"
 
 #include "base/must.h"
-#include "sys/proxy.h"
-
-#include <stdlib.h>
 
 static void begin(struct reader *s);
 static void note_progress(struct reader *s);
 
 /* --- events ------------------------------------------------------------------------------ */
 
-void reader_event_head(struct event *e, const struct reader *s) {
-    event_str(e, "session", s->id);
-    event_text(e, "listener", s->facts.listener->name);
-    event_addr(e, "client", s->facts.client);
-    if (s->facts.client_told_by) {
-        event_str(e, "client_told_by", s->facts.client_told_by);
-        event_addr(e, "peer", s->facts.client_peer);
-    }
-    event_text(e, "login", s->facts.login);
-}
-
-/* Why nothing let it pass, as `postern why` tells it. */
-static void add_rules(struct event *e, const struct verdict *v) {
-    char memory[600];
-    event_array(e, "rules");
-    for (size_t i = 0; i < v->rule_count; i++) {
-        struct buf b = buf_fixed(memory, sizeof(memory));
-        if (v->rules[i].matched)
-            continue;
-        buf_printf(&b, "%.*s: %.*s", BYTES_FMT(v->rules[i].name), BYTES_FMT(v->rules[i].because));
-        event_item(e, buf_bytes(&b));
-    }
-    event_array_end(e);
-}
-
-void reader_why(const struct reader *s, const struct refusal *r, struct why *out) {
-    bool full = s->rules->config->explain == EXPLAIN_FULL && r->remedy;
-    why_set(out, r->rc, r->code, r->status, r->reason, "%s%s%s", r->what, full ? ". " : "",
-            full ? r->remedy : "");
-}
-
 void reader_refused_event(struct reader *s, const struct why *why) {
     struct event *e = event_begin("refused");
-    reader_event_head(e, s);
+    session_event_caller(e, s->id, &s->facts);
     if (s->tried.len) {
         event_text(e, "login_tried", s->tried);
         event_text(e, "mechanism", s->facts.mechanism);
@@ -53,7 +19,7 @@ void reader_refused_event(struct reader *s, const struct why *why) {
     event_why(e, why);
     event_text(e, "because", s->because);
     if (s->refusing)
-        add_rules(e, s->refusing);
+        session_event_rules(e, s->refusing);
     s->refusing = NULL;
     event_end(e);
 }
@@ -65,14 +31,6 @@ void reader_refuse(struct reader *s, const struct verdict *v) {
 }
 
 /* --- the end ----------------------------------------------------------------------------- */
-
-static void leave_rules(struct reader *s) {
-    struct ruleset *r = s->rules;
-    if (--r->sessions > 0 || r == s->stage->rules)
-        return;
-    r->release(r->release_ctx, r->config);
-    free(r);
-}
 
 static void cancel_services(struct reader *s) {
     reader_auth_end(s);
@@ -91,7 +49,7 @@ void reader_free(struct reader *s) {
     pop3_server_close(s->machine);
     tls_server_close(&s->tls);
     buf_free(&s->proxy);
-    leave_rules(s);
+    ruleset_leave(&s->rules);
     list_remove(&r->sessions, &s->node);
     struct arena *arena = s->arena;
     arena_close(&arena); /* the session lies in it */
@@ -260,7 +218,7 @@ static void secure(void *ctx) {
     if (s->gone)
         return;
     s->securing = true;
-    timer_set(s->stage->setup.loop, &s->timer, SECURE_TIMEOUT, secure_timeout, s);
+    timer_set(s->stage->setup.loop, &s->timer, SESSION_SECURE_MS, secure_timeout, s);
     stream_start_tls_server(s->stream, s->tls,
                             config_wants_certificate(s->rules->config, s->facts.listener));
 }
@@ -275,14 +233,14 @@ static void quit(void *ctx) {
 static void refused(void *ctx, const struct why *why) {
     struct reader *s = ctx;
     reader_refused_event(s, why);
-    if (pop3_server_errors(s->machine) != ERRORS_MAX || why->code == 421)
+    if (pop3_server_errors(s->machine) != SESSION_ERRORS_MAX || why->code == 421)
         return;
     struct why many;
-    reader_why(s,
-               &(struct refusal){ TEMP, 421, "4.7.0", "limit.errors",
-                                  "Too many refusals in one session: closing",
-                                  "See the first of them for what to change" },
-               &many);
+    refusal_why(s->rules->config,
+                &(struct refusal){ TEMP, 421, "4.7.0", "limit.errors",
+                                   "Too many refusals in one session: closing",
+                                   "See the first of them for what to change" },
+                &many);
     reader_end(s, &many);
 }
 
@@ -329,62 +287,25 @@ void reader_offer(struct reader *s) {
 
 /* --- input ------------------------------------------------------------------------------- */
 
-static void wrong_port(struct reader *s, const char *what, const char *remedy) {
-    struct event *e = event_begin("refused");
-    reader_event_head(e, s);
-    event_str(e, "reason", "tls.wrong-port");
-    event_str(e, "text", what);
-    event_str(e, "remedy", remedy);
-    event_end(e);
-}
-
-/* A TLS record of type handshake where POP3 should be. It cannot read our words, so they go to the
- * log. */
-static bool is_client_hello(struct bytes data) {
-    return data.len >= 2 && data.at[0] == 0x16 && data.at[1] == 0x03;
-}
-
-static void refuse_proxy(struct reader *s) {
-    struct event *e = event_begin("proxy-refused");
-    reader_event_head(e, s);
-    event_addr(e, "peer", s->facts.client);
-    event_str(e, "text", "This peer is listed in proxy_protocol_from and sent no PROXY header");
-    event_end(e);
-    reader_close(s);
-}
-
 static bool proxy_done(struct reader *s, struct bytes *data) {
-    struct proxy_header header;
-    buf_add(&s->proxy, *data);
-    proxy_parse(buf_bytes(&s->proxy), &header);
-    if (header.kind == PROXY_INCOMPLETE && !s->proxy.full)
-        return false;
-    if (header.kind == PROXY_INCOMPLETE || header.kind == PROXY_BAD) {
-        refuse_proxy(s);
-        return false;
+    enum rc rc = caller_read_proxy(&s->facts, &s->proxy, data);
+    if (rc == PERM) {
+        session_no_proxy_event(s->id, &s->facts);
+        reader_close(s);
     }
-    s->proxy_wanted = false;
-    s->facts.client_told_by = "PROXY";
-    s->facts.client_peer = s->facts.client;
-    s->facts.client_unknown = header.kind != PROXY_CLIENT;
-    if (header.kind == PROXY_CLIENT) {
-        s->facts.client = header.client;
-        s->facts.local = header.server;
-    }
-    size_t before = s->proxy.len - data->len;
-    *data = bytes_skip(*data, header.length - before);
-    buf_free(&s->proxy);
-    return true;
+    s->proxy_wanted = rc != OK;
+    return rc == OK;
 }
 
 static void refuse_hello(struct reader *s) {
     struct why why;
-    wrong_port(s, "A TLS handshake came where POP3 in plain text is spoken",
-               "Set the client to STARTTLS on this port, or to port 995 for TLS from the start");
-    reader_why(s,
-               &(struct refusal){ TEMP, 421, "4.7.0", "tls.wrong-port",
-                                  "This port begins in plain text", "Use STLS here, or port 995" },
-               &why);
+    session_wrong_port_event(
+        s->id, &s->facts, "A TLS handshake came where POP3 in plain text is spoken",
+        "Set the client to STARTTLS on this port, or to port 995 for TLS from the start");
+    refusal_why(s->rules->config,
+                &(struct refusal){ TEMP, 421, "4.7.0", "tls.wrong-port",
+                                   "This port begins in plain text", "Use STLS here, or port 995" },
+                &why);
     pop3_server_abort(s->machine, &why);
     s->closing = true;
     reader_pump(s);
@@ -406,13 +327,13 @@ static void on_read(void *ctx, struct bytes data) {
     struct reader *s = ctx;
     if (s->gone || (s->proxy_wanted && behind_proxy(s, &data)))
         return;
-    if (!s->input_seen && !stream_tls(s->stream) && is_client_hello(data)) {
+    if (!s->input_seen && !stream_tls(s->stream) && caller_is_client_hello(data)) {
         refuse_hello(s);
         return;
     }
     s->input_seen = true;
     s->trickle += data.len;
-    if (s->trickle >= PROGRESS)
+    if (s->trickle >= SESSION_PROGRESS)
         note_progress(s);
     pop3_server_input(s->machine, data);
     reader_pump(s);
@@ -425,30 +346,11 @@ static void on_end(void *ctx, int error) {
 
 static void tls_failed(struct reader *s, const struct why *why) {
     if (bytes_equal(bytes_str(why->reason), B("tls.wrong-port")))
-        wrong_port(s, "Plain text came where TLS begins at once",
-                   "Set the client to TLS (\"SSL\") on this port, or to STARTTLS on port 110");
-    struct event *e = event_begin("tls-failed");
-    reader_event_head(e, s);
-    event_why(e, why);
-    event_end(e);
+        session_wrong_port_event(
+            s->id, &s->facts, "Plain text came where TLS begins at once",
+            "Set the client to TLS (\"SSL\") on this port, or to STARTTLS on port 110");
+    session_tls_failed_event(s->id, &s->facts, why);
     reader_close(s);
-}
-
-/* For EXTERNAL: no grant goes by a certificate here. */
-static void note_certificate(struct reader *s, const struct tls_info *info) {
-    struct facts *f = &s->facts;
-    struct bytes *names = ARENA_ARRAY(s->arena, info->peer_name_count, struct bytes);
-    struct vouch *vouches = ARENA_ARRAY(s->arena, info->vouch_count, struct vouch);
-    for (size_t i = 0; i < info->peer_name_count; i++)
-        names[i] = arena_copy(s->arena, info->peer_names[i]);
-    for (size_t i = 0; i < info->vouch_count; i++)
-        vouches[i] = (struct vouch){ arena_copy(s->arena, info->vouches[i].authority),
-                                     info->vouches[i].vouches,
-                                     arena_copy(s->arena, info->vouches[i].because) };
-    f->client_spki = arena_copy(s->arena, info->peer_spki);
-    f->client_names = (struct strings){ info->peer_name_count, names };
-    f->vouches = vouches;
-    f->vouch_count = info->vouch_count;
 }
 
 static void on_secured(void *ctx, enum rc rc, const struct tls_info *info, const struct why *why) {
@@ -459,7 +361,7 @@ static void on_secured(void *ctx, enum rc rc, const struct tls_info *info, const
         return;
     }
     s->facts.tls_version = info->version;
-    note_certificate(s, info);
+    caller_note_certificate(&s->facts, info, s->arena); /* for EXTERNAL: no grant goes by it here */
     reader_idle_timer(s);
     reader_offer(s);
     if (s->started)
@@ -499,11 +401,7 @@ static void greet(struct reader *s) {
 }
 
 static void no_certificate(struct reader *s) {
-    struct event *e = event_begin("tls-failed");
-    reader_event_head(e, s);
-    event_str(e, "text", "This listener has no usable certificate");
-    event_bool(e, "alarm", true);
-    event_end(e);
+    session_tls_failed_event(s->id, &s->facts, NULL);
     reader_close(s);
 }
 
@@ -529,11 +427,10 @@ static struct reader *open_reader(struct retrieve *r, struct stream *stream) {
     s->arena = arena;
     s->stage = r;
     s->stream = stream;
-    s->rules = r->rules;
-    s->rules->sessions++;
+    s->rules = ruleset_join(r->rules);
     s->facts.client = stream_peer(stream);
     s->facts.local = stream_local(stream);
-    s->proxy = buf_grow(4096);
+    s->proxy = buf_grow(SESSION_PROXY_MAX);
     id_make(r->setup.seed, ++r->counter, s->id);
     list_append(&r->sessions, &s->node);
     return s;
