@@ -48,7 +48,7 @@ EVENT_TABLES = {
 EVENT_BY_HAND = re.compile(r'\\"event\\":\\"([a-z-]+)')
 
 COMMAND_ROW = re.compile(r'\{\s*"([a-z]+)",\s*cmd_\w+,')
-OPTION = re.compile(r'(?:\.name\s*=\s*|\bTEXT\(|\bEACH\(|\{\s*)"(--?[A-Za-z0-9][a-z0-9-]*)"')
+OPTION = re.compile(r'(?:\.name\s*=\s*|\bTEXT\(|\bEACH\(|\bFLAG\(|\{\s*)"(--?[A-Za-z0-9][a-z0-9-]*)"')
 ACTION = re.compile(r'\{\s*"([a-z][a-z-]*)",\s*(?:"[^"]*"|\w+),\s*"')
 SENDMAIL_FLAG = re.compile(r"\{ '([A-Za-z])', (?:ALONE|WITH_VALUE|ATTACHED), take_\w+ \}")
 

@@ -3,7 +3,7 @@
 
 _postern_words() {
 	case $1 in
-		'') echo 'serve check why user alias group grants pop queue trace send explain blocklist relaytest --help --version' ;;
+		'') echo 'serve check why user alias group grants pop queue trace send explain doctor blocklist relaytest --help --version' ;;
 		serve) echo '-c --help' ;;
 		check) echo '-c --live --json --help' ;;
 		why) echo '-c --client --proxy --local --listener --tls --user --app-password --mechanism --certificate --local-user --popped --listed --retried --helo
@@ -23,6 +23,11 @@ _postern_words() {
 		trace) echo '-c --as --password-stdin --json --help' ;;
 		blocklist) echo '--only --with --mx --all --list --lists --dns --timeout --json --help' ;;
 		explain) echo 'list --json --each --list --rules --command --step --host --to --code --help' ;;
+		doctor) echo '--server -s --port -p --ports --socket --mx --all-mx -4 -6 --source --local-interface -li --helo --ehlo --from
+			-f --to -t --tls -tls --tls-on-connect -tlsc --tls-name --ca --user -au --auth-user --auth -a --password-stdin
+			--password-file --password-env --token-file -ap --allow-plain --send --header --body --attach --data
+			--quit-after -q --pipeline --xclient --proxy-protocol --lmtp --no-probes --foreign --hosted --no-tls-look
+			--timeout --time --dns --json --verbose -v --quiet --help' ;;
 		relaytest) echo '--to --from --send-to --seen-in --listen --wait --messages --port --name --domain --helo --source --tls --no-tls --lmtp
 			-4 -6 --pause --timeout --deadline --connections --dns --verbose --json --help' ;;
 		send) echo '-c --from --name --header-recipients --notify --return --envid --verbose --help' ;;

@@ -606,6 +606,7 @@ static void on_stage(void *ctx, enum smtp_stage stage, size_t index, const struc
         if (reply->code >= 300)
             refused_session(c, stage, reply);
         break;
+    case SMTP_STAGE_XCLIENT: /* never sent */
     case SMTP_STAGE_QUIT:
     case SMTP_STAGES:
         break;

@@ -22,8 +22,8 @@ typedef enum client_state replier(struct smtp_client *c, const struct smtp_reply
 
 static actor begin_ehlo, begin_helo, begin_clear, begin_quit, begin_empty;
 static actor turn_ready, turn_secure, turn_challenge, turn_content;
-static replier on_banner, on_ehlo, on_helo, on_starttls, on_auth, on_mail, on_rcpt, on_data,
-    on_content, on_end, on_empty, on_drain, on_clear, on_rset, on_quit;
+static replier on_banner, on_ehlo, on_helo, on_starttls, on_xclient, on_auth, on_mail, on_rcpt,
+    on_data, on_content, on_end, on_empty, on_drain, on_clear, on_rset, on_quit;
 
 static const struct {
     enum smtp_stage stage;
@@ -38,6 +38,7 @@ static const struct {
     [READY] = { SMTP_STAGE_RSET, 0, NULL, NULL, turn_ready },
     [HALTED] = { SMTP_STAGE_QUIT, 0, NULL, NULL, NULL },
     [STARTTLS] = { SMTP_STAGE_STARTTLS, FINAL, NULL, on_starttls, NULL },
+    [XCLIENT] = { SMTP_STAGE_XCLIENT, FINAL, NULL, on_xclient, NULL },
     [SECURING] = { SMTP_STAGE_STARTTLS, 0, NULL, NULL, turn_secure },
     [AUTH] = { SMTP_STAGE_AUTH, FINAL | C3, NULL, on_auth, NULL },
     [CHALLENGED] = { SMTP_STAGE_AUTH, 0, NULL, NULL, turn_challenge },
@@ -58,10 +59,15 @@ static const struct {
     const char *name;
     int64_t timeout; /* seconds */
 } stages[SMTP_STAGES] = {
-    [SMTP_STAGE_BANNER] = { "banner", 300 },     [SMTP_STAGE_EHLO] = { "EHLO", 300 },
-    [SMTP_STAGE_STARTTLS] = { "STARTTLS", 120 }, [SMTP_STAGE_AUTH] = { "AUTH", 180 },
-    [SMTP_STAGE_MAIL] = { "MAIL", 300 },         [SMTP_STAGE_RCPT] = { "RCPT", 300 },
-    [SMTP_STAGE_DATA] = { "DATA", 120 },         [SMTP_STAGE_END_OF_DATA] = { "end of data", 600 },
+    [SMTP_STAGE_BANNER] = { "banner", 300 },
+    [SMTP_STAGE_EHLO] = { "EHLO", 300 },
+    [SMTP_STAGE_STARTTLS] = { "STARTTLS", 120 },
+    [SMTP_STAGE_AUTH] = { "AUTH", 180 },
+    [SMTP_STAGE_XCLIENT] = { "XCLIENT", 300 },
+    [SMTP_STAGE_MAIL] = { "MAIL", 300 },
+    [SMTP_STAGE_RCPT] = { "RCPT", 300 },
+    [SMTP_STAGE_DATA] = { "DATA", 120 },
+    [SMTP_STAGE_END_OF_DATA] = { "end of data", 600 },
     [SMTP_STAGE_RSET] = { "RSET", 20 }, /* a dead connection is found sooner by opening another */
     [SMTP_STAGE_QUIT] = { "QUIT", 5 },  /* nobody waits for it */
 };
@@ -140,6 +146,14 @@ static enum client_state on_helo(struct smtp_client *c, const struct smtp_reply 
 static enum client_state on_starttls(struct smtp_client *c, const struct smtp_reply *reply) {
     report(c, SMTP_STAGE_STARTTLS, 0, reply);
     return is_positive(reply) ? SECURING : READY;
+}
+
+/* The session begins anew, but for its greeting. */
+static enum client_state on_xclient(struct smtp_client *c, const struct smtp_reply *reply) {
+    if (is_positive(reply))
+        c->peer = (struct smtp_peer){ 0 };
+    report(c, SMTP_STAGE_XCLIENT, 0, reply);
+    return is_positive(reply) ? EHLO : READY;
 }
 
 static void turn_ready(struct smtp_client *c) {
@@ -550,6 +564,14 @@ void smtp_client_secured(struct smtp_client *c) {
     MUST(c->state == SECURING);
     c->peer = (struct smtp_peer){ 0 };
     enter(c, EHLO);
+    run(c, BYTES_NONE);
+}
+
+void smtp_client_xclient(struct smtp_client *c, struct bytes attributes) {
+    MUST(c->state == READY);
+    client_write_xclient(c, attributes);
+    expect(c, 1);
+    enter(c, XCLIENT);
     run(c, BYTES_NONE);
 }
 

@@ -27,6 +27,7 @@ enum smtp_stage {
     SMTP_STAGE_BANNER,
     SMTP_STAGE_EHLO, /* HELO is tried by the machine when EHLO is refused with 5xx other than 521 */
     SMTP_STAGE_STARTTLS,
+    SMTP_STAGE_XCLIENT,
     SMTP_STAGE_AUTH,
     SMTP_STAGE_MAIL,
     SMTP_STAGE_RCPT,
@@ -45,7 +46,8 @@ int64_t smtp_stage_timeout(enum smtp_stage s);
 struct smtp_peer {
     struct bytes name;
     bool extended; /* answered EHLO, not HELO */
-    bool pipelining, eightbit, smtputf8, chunking, dsn, starttls, enhanced, requiretls, binarymime;
+    bool xclient, pipelining, eightbit, smtputf8, chunking, dsn, starttls, enhanced, requiretls,
+        binarymime;
     bool has_size;
     uint64_t size;               /* 0: no limit told */
     struct bytes auth;           /* mechanisms, upper case, blank separated */
@@ -91,6 +93,9 @@ void smtp_client_starttls(struct smtp_client *c);
 void smtp_client_secured(struct smtp_client *c);
 void smtp_client_auth(struct smtp_client *c, struct bytes mechanism, bool has_initial,
                       struct bytes initial);
+/* Postfix's XCLIENT: whom the server is to take us for ("ADDR=192.0.2.1 NAME=host.example"); where it is
+ * taken, EHLO is said again. */
+void smtp_client_xclient(struct smtp_client *c, struct bytes attributes);
 void smtp_client_auth_response(struct smtp_client *c, struct bytes response);
 void smtp_client_auth_cancel(struct smtp_client *c);
 

@@ -13,6 +13,7 @@ enum client_state {
     READY,  /* the driver's turn */
     HALTED, /* refused before any mail: nothing is left but QUIT */
     STARTTLS,
+    XCLIENT,
     SECURING, /* the driver does the handshake */
     AUTH,
     CHALLENGED, /* the driver computes a response */
@@ -61,6 +62,7 @@ struct smtp_client {
 
 /* client_wire.c: all end their line. */
 void client_write_ehlo(struct smtp_client *c, const char *verb);
+void client_write_xclient(struct smtp_client *c, struct bytes attributes);
 void client_write_mail(struct smtp_client *c);
 void client_write_rcpt(struct smtp_client *c, size_t index);
 /* False when the initial response does not go with it (RFC 4954 section 4: the line may not get

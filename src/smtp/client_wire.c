@@ -28,6 +28,12 @@ void client_write_ehlo(struct smtp_client *c, const char *verb) {
     end_line(&c->output);
 }
 
+void client_write_xclient(struct smtp_client *c, struct bytes attributes) {
+    buf_str(&c->output, "XCLIENT ");
+    add_clean(&c->output, attributes);
+    end_line(&c->output);
+}
+
 void client_write_mail(struct smtp_client *c) {
     static const char *const ret[] = { "", "FULL", "HDRS" };
     const struct smtp_client_mail *m = &c->mail;
@@ -193,6 +199,7 @@ static const struct {
     size_t flag; /* in smtp_peer, or 0 */
     void (*read)(struct smtp_client *c, struct bytes words);
 } keywords[] = {
+    { "XCLIENT", offsetof(struct smtp_peer, xclient), NULL },
     { "PIPELINING", offsetof(struct smtp_peer, pipelining), NULL },
     { "8BITMIME", offsetof(struct smtp_peer, eightbit), NULL },
     { "SMTPUTF8", offsetof(struct smtp_peer, smtputf8), NULL },

@@ -33,7 +33,36 @@ struct tls_info {
      * tls-unique, empty in 1.3. */
     struct bytes exporter;
     struct bytes unique;
+    const struct tls_look
+        *look; /* of a server's certificates, for who asked (tls_want.look); or NULL */
 };
+
+/* What there is to say of a server's certificates, each thing apart from the others. */
+struct tls_sent { /* a certificate as it came (DER), and its SubjectPublicKeyInfo */
+    struct bytes certificate, spki;
+};
+struct tls_look {
+    struct bytes subject, issuer; /* "CN = mail.example.com" */
+    size_t name_count;            /* of hosts and addresses */
+    const struct bytes *names;
+    int64_t not_before, not_after; /* wall ms; of the first certificate */
+    bool early, late;              /* one that was sent is not valid yet, or no longer */
+    bool name_ok;                  /* it carries tls_want.name */
+    bool chain_ok;                 /* it leads to a root, dates and names aside */
+    bool self_signed;
+    struct bytes chain_error; /* why it does not, in OpenSSL's words */
+    struct bytes key;         /* "RSA" */
+    int key_bits;
+    struct bytes signature; /* "RSA-SHA256" */
+    size_t sent_count;
+    const struct tls_sent *sent; /* the server's own first */
+};
+/* Does the server's own certificate carry this name or address? */
+bool tls_look_has_name(const struct tls_look *l, struct bytes name);
+/* Is this the certificate (selector 0) or key (1), whole (type 0) or as its SHA-256 (1) or SHA-512 (2), of
+ * RFC 6698 section 2.1? */
+bool tls_sent_matches(const struct tls_sent *s, unsigned selector, unsigned type,
+                      struct bytes data);
 
 /* --- server side ------------------------------------------------------------------------ */
 struct tls_server;
@@ -95,7 +124,9 @@ void tls_client_close(struct tls_client **t);
 struct tls_want {
     struct bytes name; /* SNI and the name the certificate must carry */
     bool verify;       /* fail the handshake unless the chain and name hold */
-    int minimum;       /* 12 or 13; 0: 12 */
+    int minimum;       /* 12 or 13; 0: 12. For looking alone: 10, 11 */
+    int maximum;       /* 10 to 13; 0: any */
+    bool look;         /* collect tls_info.look */
 };
 
 #endif

@@ -33,6 +33,8 @@ struct tls_engine {
     bool failed;
     bool verify;   /* a client that insists */
     bool nameless; /* a client whose wanted name cannot be one */
+    bool look;     /* a client that wants to know all about the certificates */
+    char *wanted;  /* by that one: the name */
 };
 
 struct details {
@@ -139,18 +141,34 @@ static bool want_name(SSL *ssl, struct bytes name) {
     return SSL_set_tlsext_host_name(ssl, text) > 0 && SSL_set1_host(ssl, text) > 0;
 }
 
+static int version_of(int number) {
+    static const int versions[] = { TLS1_VERSION, TLS1_1_VERSION, TLS1_2_VERSION, TLS1_3_VERSION };
+    MUST(number >= 10 && number <= 13);
+    return versions[number - 10];
+}
+
+/* Before TLS 1.2 all there is was signed with SHA-1 or MD5, which OpenSSL allows at its lowest level. */
+static int level_for(const struct tls_want *want) {
+    return want->minimum == 10 || want->minimum == 11 ? 0 : 1;
+}
+
 struct tls_engine *tls_engine_client(struct tls_client *t, const struct tls_want *want) {
     struct tls_engine *e = make(t->ctx);
     e->client = t;
     t->uses++;
     e->verify = want->verify;
     e->nameless = !want_name(e->ssl, want->name);
-    if (want->minimum >= 13)
-        SSL_set_min_proto_version(e->ssl, TLS1_3_VERSION);
+    e->look = want->look;
+    if (want->look)
+        e->wanted = strndup(want->name.at ? want->name.at : "", want->name.len);
+    if (want->minimum)
+        SSL_set_min_proto_version(e->ssl, version_of(want->minimum));
+    if (want->maximum)
+        SSL_set_max_proto_version(e->ssl, version_of(want->maximum));
     if (want->verify)
         SSL_set_verify(e->ssl, SSL_VERIFY_PEER, NULL);
     else
-        SSL_set_security_level(e->ssl, 1); /* weak is better than plain (RFC 7435) */
+        SSL_set_security_level(e->ssl, level_for(want)); /* weak is better than plain (RFC 7435) */
     SSL_set_connect_state(e->ssl);
     ERR_clear_error();
     return e;
@@ -167,6 +185,7 @@ void tls_engine_close(struct tls_engine **e) {
     if (own->details)
         arena_close(&own->details->arena);
     free(own->details);
+    free(own->wanted);
     free(own);
     *e = NULL;
 }
@@ -190,6 +209,11 @@ static void note_peer(struct tls_engine *e, struct details *d) {
     tls_not_after(peer, &d->info.peer_not_after);
     if (e->server)
         note_client(e, d, peer);
+    if (e->look) {
+        d->arena = arena_open();
+        d->info.look =
+            tls_look_at(e->ssl, bytes_str(e->wanted), (int64_t)time(NULL) * 1000, d->arena);
+    }
     long result = SSL_get_verify_result(e->ssl);
     d->info.peer_trusted = result == X509_V_OK && !e->nameless;
     if (e->nameless)

@@ -49,6 +49,8 @@ int tls_seal(SSL *ssl, void *server);
 /* Of a connection whose client showed a certificate; memory from a. */
 size_t tls_vouches(SSL *ssl, const struct tls_server *t, int64_t wall_ms, struct arena *a,
                    const struct tls_vouch **out);
+/* tls_look.c. Of a connection whose server showed a certificate. */
+const struct tls_look *tls_look_at(SSL *ssl, struct bytes name, int64_t wall_ms, struct arena *a);
 size_t tls_names(X509 *certificate, struct arena *a, const struct bytes **out);
 
 #endif
