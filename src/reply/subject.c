@@ -188,6 +188,7 @@ static const struct {
     { "after starttls", "STARTTLS" },
     { "after initial connection", "banner" },
     { "initial server greeting", "banner" },
+    { "refused to talk to me", "banner" },
     { "protocol greeting", "banner" },
     { "during mail from", "MAIL" },
     { "during rcpt to", "RCPT" },
