@@ -148,6 +148,9 @@ static const struct listener *login_listener(const struct config *c) {
 static int take_proxy(struct answer *w) {
     struct facts *f = &w->facts;
     const struct listener *l = f->listener;
+    /* Without a header's word a listed peer is nobody: its own address never counts. */
+    if (!w->q->proxy.len && l && networks_have(l->proxy_protocol_from, f->client))
+        f->client_unknown = true;
     if (!w->q->proxy.len)
         return OPTIONS_GO_ON;
     if (!addr_parse(w->q->proxy, &f->client_peer))

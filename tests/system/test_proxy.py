@@ -82,6 +82,7 @@ def test_trace_says_whose_address_counts(t):
     assert [r["because"] for r in why["rules"] if r["rule"] == "client"] == [f"{HOTEL} counts: {FILTER} told it by XCLIENT"], why
     why = server.why(client=BALANCER, **ways)
     assert any("proxy_protocol_from" in r["rule"] and not r["matched"] for r in why["rules"]), why
+    assert why["reason"] == "relay.no-grant" and not any(BALANCER in c["change"] for c in why["changes"]), why
     done = server.run("why", "--client", HOTEL, "--proxy", "127.0.9.99", "--from", "a@b.example", "--to", "b@c.example")
     assert done.returncode == 64 and "no such peer" in done.stderr, done
 
