@@ -306,6 +306,9 @@ static bool read_text(struct reading *r) {
     r->out->format = signs_format(r);
     if (!r->out->format)
         r->out->format = "text";
+    if (signs_of_delay(r))
+        for (size_t i = 0; i < r->fields.count; i++)
+            r->fields.list[i].action = "delayed";
     return r->fields.count > 0;
 }
 
@@ -427,6 +430,7 @@ static struct bytes unquote(struct bytes text, struct arena *a) {
     struct buf b = buf_fixed(arena_alloc(a, text.len + 1), text.len + 1);
     struct bytes rest = text, line;
     while (bytes_split(&rest, '\n', &line)) {
+        const char *begin = line.at;
         while (line.len && (line.at[0] == '>' || line.at[0] == '|')) {
             bool session = bytes_starts(line, B(">>> ")) && extract_verb(bytes_skip(line, 4));
             if (session)
@@ -435,7 +439,7 @@ static struct bytes unquote(struct bytes text, struct arena *a) {
             if (line.len && line.at[0] == ' ' && line.len > 1 && line.at[1] == '>')
                 line = bytes_skip(line, 1);
         }
-        if (line.len && line.at[0] == ' ' && line.len > 1 && line.at[1] != ' ')
+        if (bytes_starts(line, B(" ")) && line.at != begin)
             line = bytes_skip(line, 1);
         buf_add(&b, line);
         buf_char(&b, '\n');

@@ -185,6 +185,7 @@ static const struct bytes before_host[] = {
     W("remote-mta: dns;"),
     W("remote system: dns;"),
     W("smtp server <"),
+    W("server at "),
     W(" by "),
     W("host "),
     W("server "),
@@ -227,6 +228,18 @@ static struct bytes host_that_dislikes(struct bytes passage) {
             begin--;
         struct bytes host = host_at(bytes_slice(passage, begin, (size_t)at));
         if (host.len)
+            return host;
+    }
+    return BYTES_NONE;
+}
+
+/* A line that is a host's name and nothing else: Exchange writes it over what the host said. */
+static struct bytes host_line(struct bytes passage) {
+    struct bytes rest = passage, line;
+    while (bytes_split(&rest, '\n', &line)) {
+        line = bytes_trim(line);
+        struct bytes host = host_at(line);
+        if (host.len && host.len == line.len && ascii_is_alpha(host.at[host.len - 1]) && rest.len)
             return host;
     }
     return BYTES_NONE;
@@ -437,7 +450,8 @@ void extract_words(struct bytes passage, struct arena *a, struct extract *out) {
     passage = bytes_first(passage, (size_t)4 * BOUNCE_TEXT);
     *out = (struct extract){ .command = extract_command(passage) };
     struct bytes flat = clean_line(passage, a);
-    out->host = clean_host(find_host(flat), a);
+    struct bytes host = find_host(flat);
+    out->host = clean_host(host.len ? host : host_line(passage), a);
     find_alias(flat, a, out);
     struct bytes text = without_alias(passage);
     size_t begin = words_begin(text);

@@ -127,6 +127,7 @@ void transcript_read(struct reading *r);
 bool signs_of_bounce(const struct reading *r);
 bool signs_of_daemon(const struct reading *r); /* its From is a mail system's */
 bool signs_of_subject(const struct reading *r);
+bool signs_of_delay(const struct reading *r); /* it is still being tried */
 /* "postfix" "qmail" ... by what its text says of itself, or NULL. */
 const char *signs_format(const struct reading *r);
 

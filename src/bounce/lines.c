@@ -21,12 +21,21 @@ static bool is_reply(struct bytes text) {
            ascii_is_digit(text.at[2]) && (text.len == 3 || text.at[3] == ' ' || text.at[3] == '-');
 }
 
+/* MDaemon and others log the session: "Fri 2026-11-20 09:30:00: [1:1] <-- 250 OK". */
+static struct bytes without_stamp(struct bytes text) {
+    struct bytes begin = bytes_first(text, 64);
+    ptrdiff_t got = bytes_search(begin, B(" <-- ")), sent = bytes_search(begin, B(" --> "));
+    ptrdiff_t at = got > 0 ? got : sent;
+    return at > 0 ? bytes_skip(text, (size_t)at + 1) : text;
+}
+
 /* ">>> RCPT TO:<x>" and "<<< 550 x"; what is marked and is neither is text. */
 static void find_mark(struct line *l) {
+    struct bytes text = without_stamp(l->text);
     for (size_t i = 0; i < COUNT_OF(marks); i++) {
-        if (!bytes_starts_nocase(l->text, marks[i].begins))
+        if (!bytes_starts_nocase(text, marks[i].begins))
             continue;
-        struct bytes rest = bytes_trim(bytes_skip(l->text, marks[i].begins.len));
+        struct bytes rest = bytes_trim(bytes_skip(text, marks[i].begins.len));
         bool got = is_reply(rest);
         if (!got && !extract_verb(rest))
             continue;

@@ -25,11 +25,11 @@ static bool is_marker(struct bytes line) {
         W("returned message"),        W("undelivered message"),     W("unsent message"),
         W("message header"),          W("message text follows"),    W("header of the original"),
         W("headers of the original"), W("included is a copy"),      W("your message follows"),
-        W("message follows"),         W("headers follow"),          W("original mail"),
-        W("ursprüngliche nachricht"), W("mensaje original"),        W("messaggio originale"),
-        W("message d'origine"),       W("message original"),        W("mensagem original"),
-        W("body of message"),         W("message non-deliverable"), W("non-delivered message"),
-        W("bounced message"),         W("failed message"),          W("rejected message"),
+        W("original mail"),           W("ursprüngliche nachricht"), W("mensaje original"),
+        W("messaggio originale"),     W("message d'origine"),       W("message original"),
+        W("mensagem original"),       W("body of message"),         W("message non-deliverable"),
+        W("non-delivered message"),   W("bounced message"),         W("failed message"),
+        W("rejected message"),
     };
     static const struct bytes closing[] = {
         W("follow"),   W("below"),    W("---"),     W("==="), W("***"),     W("attached"),
@@ -37,6 +37,10 @@ static bool is_marker(struct bytes line) {
     };
     if (line.len > 120 || !has_one(line, things, COUNT_OF(things)))
         return false;
+    if (bytes_equal_nocase(line, B("Message headers follow.")) ||
+        bytes_equal_nocase(line, B("Message headers follow:")) ||
+        bytes_equal_nocase(line, B("Message follows.")))
+        return true;
     return has_one(line, whole, COUNT_OF(whole)) && has_one(line, closing, COUNT_OF(closing));
 }
 

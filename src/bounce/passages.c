@@ -90,7 +90,11 @@ static bool find_head(const struct line *l, bool begins, struct place *p) {
     bool bracket = l->text.at[p->begin] == '<' ||
                    (p->begin && bytes_find(B("(["), l->text.at[p->begin - 1]) >= 0) ||
                    bytes_ends_nocase(before, B("<mailto:"));
-    return is_before_head(before, bracket) && is_after_head(bytes_skip(l->text, p->end), begins);
+    struct bytes after = bytes_skip(l->text, p->end);
+    bool named = bytes_trim(before).len > 1 && bytes_ends_nocase(before, B("("));
+    if (named && bytes_trim(after).len > 2) /* "User ann (ann@example.com) not listed" */
+        return false;
+    return is_before_head(before, bracket) && is_after_head(after, begins);
 }
 
 /* "Recipient address: <x>" */
@@ -139,6 +143,8 @@ static enum rank find_keyed(const struct line *l, struct place *p) {
         return NONE;
     struct bytes before = bytes_first(l->text, p->begin);
     ptrdiff_t colon = bytes_find(before, ':');
+    if (colon < 0)
+        colon = bytes_search(before, B("\xef\xbc\x9a")); /* full width */
     if (starts_with_one(text, strong, COUNT_OF(strong)) && colon > 0 &&
         bytes_search_nocase(before, B("sender")) < 0)
         return KEYED;
@@ -312,6 +318,11 @@ static bool has_words(struct bytes text) {
     return letters >= 3;
 }
 
+/* It only leads to what stands in the next paragraph: "because:". */
+static bool is_lead(struct bytes text) {
+    return !has_words(text) || text.at[text.len - 1] == ':';
+}
+
 /* The first paragraph, and those behind it up to the first with a reply in it. */
 static struct bytes find_passage(const struct walk *w, size_t m) {
     size_t end = passage_end(w, m), i = w->list[m].line + 1;
@@ -320,10 +331,32 @@ static struct bytes find_passage(const struct walk *w, size_t m) {
         if (i < end && w->r->lines.at[i].kind != LINE_EMPTY)
             continue;
         struct bytes all = span(w, w->list[m].rest, i);
-        if (!has_words(first))
+        if (is_lead(first))
             first = all;
         if (extract_weight(all) >= 2)
             return all;
+    }
+    return first;
+}
+
+/* Nothing stands under it before the next rule: what stands under that, if it is for all. */
+static struct bytes find_section(const struct walk *w, size_t m) {
+    size_t i = passage_end(w, m), from;
+    struct bytes first = BYTES_NONE;
+    if (m + 1 < w->count && w->list[m + 1].line < i + 1) /* one of a list: the last has it */
+        return first;
+    while (i < w->r->lines.count && (m + 1 == w->count || w->list[m + 1].line > i)) {
+        if (w->r->lines.at[i].kind != LINE_TEXT || w->r->lines.at[i].session) {
+            i++;
+            continue;
+        }
+        for (from = i; i < w->r->lines.count && w->r->lines.at[i].kind == LINE_TEXT; i++)
+            ;
+        struct bytes text = span(w, w->r->lines.at[from].text.at, i);
+        if (!has_words(first))
+            first = text;
+        if (extract_weight(text) >= 2)
+            return text;
     }
     return first;
 }
@@ -341,20 +374,32 @@ static struct bytes without_lead(struct bytes passage) {
     return passage;
 }
 
-/* A sentence says it as a whole where there is no reply: from the beginning of its paragraph. */
-static struct bytes whole_sentence(const struct walk *w, size_t m, struct bytes passage) {
-    size_t first = w->list[m].line;
-    if (w->list[m].rank != SENTENCE || extract_weight(passage) >= 2)
-        return passage;
-    size_t end = first + 1;
+static struct bytes paragraph(const struct walk *w, size_t line) {
+    size_t first = line, end = line + 1;
     while (first && w->r->lines.at[first - 1].kind == LINE_TEXT)
         first--;
     while (end < w->r->lines.count && w->r->lines.at[end].kind == LINE_TEXT)
         end++;
-    struct bytes all = span(w, w->r->lines.at[first].text.at, end);
+    return span(w, w->r->lines.at[first].text.at, end);
+}
+
+/* A sentence says it as a whole where there is no reply: from the beginning of its paragraph. */
+static struct bytes whole_sentence(const struct walk *w, size_t m, struct bytes passage) {
+    if (w->list[m].rank != SENTENCE || extract_weight(passage) >= 2)
+        return passage;
+    struct bytes all = paragraph(w, w->list[m].line);
     const char *stop = passage.at ? passage.at + passage.len : NULL;
     bool inside = stop && stop <= all.at + all.len;
     return inside || !has_words(passage) ? all : passage;
+}
+
+/* "Unknown user: ann@example.com" is key and words in one. */
+static bool says_why(struct bytes line) {
+    static const struct bytes words[] = { W("unknown"),   W("exceed"),    W("invalid"),
+                                          W("unable"),    W("fail"),      W("undeliver"),
+                                          W("could not"), W("not found"), W("disabled"),
+                                          W("full"),      W("rejected") };
+    return has_one(line, words, COUNT_OF(words));
 }
 
 static void tell(struct walk *w, size_t m) {
@@ -363,12 +408,20 @@ static void tell(struct walk *w, size_t m) {
     if (!s)
         return;
     struct bytes passage = whole_sentence(w, m, without_lead(find_passage(w, m)));
+    if (!has_words(passage) && w->list[m].rank == HEAD)
+        passage = find_section(w, m);
+    if (!has_words(passage) && says_why(w->r->lines.at[w->list[m].line].text))
+        passage = w->r->lines.at[w->list[m].line].text;
     extract_words(passage, w->r->arena, &e);
     s->address = w->list[m].address;
     s->original = e.original;
     s->text = e.text;
     s->host = e.host;
     s->command = e.command;
+    if (!s->host.len && w->list[m].rank == SENTENCE) {
+        extract_words(paragraph(w, w->list[m].line), w->r->arena, &e);
+        s->host = e.host;
+    }
 }
 
 /* The passage about an address often names it again. */
@@ -382,7 +435,7 @@ static void find_sentences(struct walk *w) {
     struct place p;
     for (size_t i = 0; i < w->r->lines.count; i++) {
         const struct line *l = &w->r->lines.at[i];
-        if (l->kind != LINE_TEXT || bytes_find(l->text, '@') < 0)
+        if (l->kind != LINE_TEXT || l->session || bytes_find(l->text, '@') < 0)
             continue;
         /* A sentence begins a line or two before. */
         size_t first = i > 0 && w->r->lines.at[i - 1].kind == LINE_TEXT ? i - 1 : i;
@@ -393,6 +446,27 @@ static void find_sentences(struct walk *w) {
             struct mention *m = add(w, SENTENCE, i, &p);
             if (m)
                 m->rest = text.at + p.end;
+        }
+    }
+}
+
+/* A reply before the first address is about all of them. */
+static void find_free(struct walk *w) {
+    size_t end = w->count ? w->list[0].line : w->r->lines.count;
+    for (size_t i = 0; i < end; i++) {
+        const struct line *l = &w->r->lines.at[i];
+        if (l->kind != LINE_TEXT || l->session || !codes_begin(l->text) ||
+            extract_weight(l->text) < 2 || l->text.at[0] == '2')
+            continue;
+        struct extract e;
+        size_t from = i;
+        while (i < end && w->r->lines.at[i].kind == LINE_TEXT)
+            i++;
+        extract_words(span(w, w->r->lines.at[from].text.at, i), w->r->arena, &e);
+        struct saying *s = saying_add(w->r, &w->r->words);
+        if (s) {
+            s->text = e.text;
+            s->command = e.command;
         }
     }
 }
@@ -417,6 +491,7 @@ void passages_read(struct reading *r) {
             for (size_t i = 0; i < count; i++)
                 w.list[i] = weak[i];
     }
+    find_free(&w);
     for (size_t m = 0; m < w.count; m++)
         if (!strong || w.list[m].rank <= KEYED)
             tell(&w, m);

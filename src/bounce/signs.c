@@ -252,13 +252,56 @@ static bool is_phrased(const struct reading *r) {
     return has_one(bytes_first(r->text, 16 * 1024), words, COUNT_OF(words));
 }
 
+static bool is_quoting(const struct reading *r) {
+    size_t quoted = 0;
+    for (size_t i = 0; i < r->lines.count && quoted < 3; i++)
+        quoted += bytes_starts(r->lines.at[i].text, B("> "));
+    return quoted >= 3;
+}
+
 bool signs_of_bounce(const struct reading *r) {
     struct bytes value;
     unsigned points = 0;
-    points += signs_of_daemon(r) || is_null_path(r) ? 2 : 0;
+    bool daemon = signs_of_daemon(r) || is_null_path(r);
+    points += daemon ? 2 : 0;
     points += signs_of_subject(r) ? 2 : 0;
     points += mime_field(r->header, B("X-Failed-Recipients"), r->arena, &value) ? 4 : 0;
+    if (!points || (!daemon && is_quoting(r)))
+        return false; /* a person's letter with a bounce in it is read in another way */
     points += signs_format(r) ? 2 : 0;
     points += is_phrased(r) ? 1 : 0;
     return points >= 3;
+}
+
+bool signs_of_delay(const struct reading *r) {
+    static const struct bytes subjects[] = { W("delayed"), W("delay)"), W("warning: message"),
+                                             W("warning: could not send"),
+                                             W("still being retried") };
+    static const struct bytes words[] = {
+        W("has not yet been delivered"),
+        W("not yet been delivered"),
+        W("will keep trying"),
+        W("delivery attempts will continue"),
+        W("will be retried"),
+        W("will continue to try"),
+        W("server will continue trying"),
+        W("do not need to resend"),
+        W("no need to resend"),
+        W("will retry"),
+        W("is only a warning"),
+        W("warning message only"),
+        W("will try again"),
+        W("delivery is delayed"),
+        W("delivery has been delayed"),
+    };
+    static const struct bytes over[] = {
+        W("giving up"),       W("given up"),        W("will be deleted from queue"),
+        W("permanent error"), W("permanent fatal"), W("failed permanently"),
+        W("no further")
+    };
+    struct bytes text = bytes_first(r->text, 16 * 1024);
+    if (has_one(text, over, COUNT_OF(over)))
+        return false;
+    return has_one(field(r, B("Subject")), subjects, COUNT_OF(subjects)) ||
+           has_one(text, words, COUNT_OF(words));
 }

@@ -117,6 +117,15 @@ static void deferred(struct reading *r, const struct session *s, const struct li
     add(r, s, recipient, text, false);
 }
 
+/* Courier: "mx.example.com [192.0.2.1]:" stands over what was said to it. */
+static void named_above(struct reading *r, struct session *s, struct bytes text) {
+    if (text.at[text.len - 1] != ':' || bytes_find(text, '[') < 0)
+        return;
+    struct bytes host = clean_host(text, r->arena);
+    if (bytes_find(host, '.') > 0)
+        s->host = host;
+}
+
 /* A LINE_TEXT inside a session that begins with a code is the reporter's own. */
 static void take_line(struct reading *r, struct session *s, size_t *i) {
     const struct line *l = &r->lines.at[*i];
@@ -127,6 +136,8 @@ static void take_line(struct reading *r, struct session *s, size_t *i) {
         s->recipient = BYTES_NONE;
         return;
     }
+    if (l->kind != LINE_TEXT && *i && r->lines.at[*i - 1].kind == LINE_TEXT)
+        named_above(r, s, r->lines.at[*i - 1].text);
     if (l->kind == LINE_SENT) {
         sent(r, s, l);
         return;
