@@ -13,7 +13,8 @@
 enum {
     FAREWELL_MS = 2000,      /* for the answer to QUIT, where all went well */
     SHORT_FAREWELL_MS = 500, /* and where not */
-    FLOOD = 256 * 1024,      /* octets after the end */
+    ANSWER_TO_QUIT = 8192,   /* octets after the end that may be one */
+    FLOOD = 256 * 1024,      /* and with which it is cut off */
     OCTETS_A_MS = 16,        /* the least pace of a message on its way out */
 };
 
@@ -585,8 +586,9 @@ static void on_read(void *ctx, struct bytes data) {
     if (c->seen.first_octet_ms < 0)
         c->seen.first_octet_ms = now - c->began;
     wirelog_got(&c->log, now, data);
-    if (c->over && (c->after_end += data.len) > FLOOD) {
-        c->seen.flooded = true;
+    c->after_end += c->over ? data.len : 0;
+    c->seen.flooded |= c->after_end > ANSWER_TO_QUIT;
+    if (c->after_end > FLOOD) {
         stream_hold(c->stream);
         end_soon(c);
         return;

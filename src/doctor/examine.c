@@ -228,6 +228,5 @@ void examine(struct loop *l, struct dns *dns, const struct examine_want *want,
     tls_certificate_findings(e);
     if (!want->no_tls_look)
         tls_probe(e);
-    probes_run(e);
     verdict_make(e);
 }

@@ -3,6 +3,7 @@
 #define DOCTOR_EXAMINE_PARTS_H
 
 #include "doctor/examine.h"
+#include "doctor/settle.h"
 
 enum { HOSTS_MAX = 16, ADDRESSES_MAX = 8, SPOTS_MAX = 64 };
 
@@ -45,8 +46,11 @@ struct examination {
     struct bytes sender;
     struct conversation_seen seen;
     enum step blamed; /* by a finding, where the conversation blames none */
-    /* facts.c */
+    /* examine.c */
     bool mx_known, is_mx; /* of the first recipient's domain */
+    /* probes.c */
+    struct bytes refused, hosted; /* recipients: that was refused; that the server hosts */
+    bool other_port_takes;
 };
 
 /* "mail.example.com [192.0.2.1]:25" */
@@ -77,7 +81,9 @@ void session_findings(struct examination *e);
 void tls_probe(struct examination *e);
 void tls_certificate_findings(struct examination *e);
 /* probes.c */
-void probes_run(struct examination *e);
+/* What they settle stays as it is where they settle nothing. */
+void probes_run(struct examination *e, const char *words_cause, double confidence,
+                struct settled *out);
 /* verdict.c */
 void verdict_make(struct examination *e);
 void verdict_of_fault(struct examination *e, enum step step, enum how how, const char *reason,

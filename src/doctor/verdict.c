@@ -284,47 +284,36 @@ static bool is_submission(const struct examination *e) {
     return e->want->login || e->address.port == 587 || e->address.port == 465;
 }
 
-static void explain_words(struct examination *e, enum step step) {
-    struct verdict *v = &e->out->verdict;
+static const struct reply_meaning *explain(const struct examination *e, enum step step) {
     const struct said *said = &e->seen.said[step];
     const struct reply_facts facts = {
         .code = said->code,
         .status = said->status,
         .text = said->text,
         .command = step == STEP_XCLIENT ? "EHLO" : step_name(step),
-        .ours_is_client = true,
         .submission = is_submission(e),
         .logged_in = e->seen.logged_in,
-        .mx = !e->mx_known ? REPLY_MX_UNKNOWN
-              : e->is_mx   ? REPLY_MX_YES
-                           : REPLY_MX_NO,
+        /* At MAIL it knows no recipient yet. */
+        .mx = !e->mx_known || step == STEP_MAIL ? REPLY_MX_UNKNOWN
+              : e->is_mx                        ? REPLY_MX_YES
+                                                : REPLY_MX_NO,
         .host = e->host,
         .banner = e->seen.said[STEP_BANNER].text,
         .sender_domain = address_domain(e->sender),
         .recipient = e->recipient_count ? e->recipients[0] : BYTES_NONE,
     };
-    const struct reply_meaning *m = reply_explain(&facts);
-    bool is_vague = !strcmp(m->cause, "unknown") || !strcmp(m->cause, "policy");
-    const char *instead = is_vague ? vague_cause(step, said->code) : NULL;
-    v->code = said->code;
-    v->status = said->status;
-    v->words = said->text;
-    v->family = m->family;
-    v->permanent = m->permanent;
-    v->confidence = m->confidence;
-    v->rule = m->rule;
-    if (instead) {
-        take_cause(e, instead);
-        return;
-    }
+    return reply_explain(&facts);
+}
+
+/* The meaning lives no longer than until the next question. */
+static void take_meaning(struct examination *e, const struct reply_meaning *m) {
+    struct verdict *v = &e->out->verdict;
     v->who = m->who;
     v->explanation = arena_copy(e->arena, bytes_str(m->explanation));
     for (size_t i = 0; m->fixes && m->fixes[i]; i++)
         add_fix(v, arena_copy(e->arena, bytes_str(m->fixes[i])));
     take_cause(e, m->cause);
 }
-
-/* --- logins that were not tried -------------------------------------------------------------------------------- */
 
 static const struct spot *login_elsewhere(const struct examination *e) {
     for (size_t i = 0; i < e->spot_count; i++) {
@@ -336,6 +325,76 @@ static const struct spot *login_elsewhere(const struct examination *e) {
     }
     return NULL;
 }
+
+static void fix_first(struct verdict *v, struct bytes fix) {
+    size_t last = v->fixes < COUNT_OF(v->fix) ? v->fixes++ : v->fixes - 1;
+    memmove(v->fix + 1, v->fix, last * sizeof *v->fix);
+    v->fix[0] = fix;
+}
+
+/* What the live facts add to the general advice. */
+static void advise(struct examination *e) {
+    static const char *const logins[] = { "relay-not-authorised", "auth-required", NULL };
+    struct verdict *v = &e->out->verdict;
+    struct bytes offered = e->seen.secure.auth.len ? e->seen.secure.auth : e->seen.plain.auth;
+    const struct spot *other = login_elsewhere(e);
+    bool wants_login = false;
+    for (size_t i = 0; logins[i]; i++)
+        wants_login |= v->cause && !strcmp(v->cause, logins[i]);
+    if (e->other_port_takes) {
+        fix_first(v, B("Use the other port: there the same was taken."));
+    } else if (wants_login && !e->want->login && offered.len) {
+        fix_first(v, arena_printf(e->arena,
+                                  "Log in: this server offers %.*s here. Try it with --user.",
+                                  BYTES_FMT(offered)));
+    } else if (wants_login && !e->want->login && other) {
+        fix_first(
+            v, arena_printf(e->arena,
+                            "Log in at port %u of the same server. Try it with --port %u --user.",
+                            other->address.port, other->address.port));
+    }
+}
+
+static void take_settled(struct examination *e, const struct settled *s) {
+    struct verdict *v = &e->out->verdict;
+    v->because = bytes_str(s->because);
+    if (s->confidence > v->confidence)
+        v->confidence = s->confidence;
+    if (!s->cause || !strcmp(s->cause, v->cause))
+        return;
+    v->who = NULL;
+    v->explanation = BYTES_NONE;
+    v->fixes = 0;
+    v->rule = "probes";
+    v->confidence = s->confidence;
+    take_cause(e, s->cause);
+}
+
+static void explain_words(struct examination *e, enum step step) {
+    struct verdict *v = &e->out->verdict;
+    const struct said *said = &e->seen.said[step];
+    const struct reply_meaning *m = explain(e, step);
+    bool is_vague = !strcmp(m->cause, "unknown") || !strcmp(m->cause, "policy");
+    const char *instead = is_vague ? vague_cause(step, said->code) : NULL;
+    struct settled settled = { 0 };
+    v->code = said->code;
+    v->status = said->status;
+    v->words = said->text;
+    v->family = m->family;
+    v->permanent = m->permanent;
+    v->confidence = m->confidence;
+    v->rule = m->rule;
+    if (instead)
+        take_cause(e, instead);
+    else
+        take_meaning(e, m);
+    probes_run(e, v->cause, v->confidence, &settled);
+    if (settled.because)
+        take_settled(e, &settled);
+    advise(e);
+}
+
+/* --- logins that were not tried -------------------------------------------------------------------------------- */
 
 /* Whose fault it is that there was no login: the connection's, or the server's. */
 static void no_login(struct examination *e) {

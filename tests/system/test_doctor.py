@@ -1,0 +1,283 @@
+"""`postern doctor` against a scripted server that fails in every way at every step: it blames the right step, with the right
+exit code and cause; it ends in time, sends no mail, and gives no password away."""
+import json
+import os
+import re
+import socket
+import ssl
+import subprocess
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+from failing_server import (Authority, Failing, by_argument, by_login, by_sender, close, drip, forever, raw, reply_then, reset,
+                            silent, slow)
+from harness import options
+from world import *
+
+PASSWORD = "Tr0ub4dor-and-3"
+LOGIN = ("alice@example.com", PASSWORD)
+ZONES = {
+    "example.com": {"MX": ["10 mail.example.com"]},
+    "mail.example.com": {"A": ["127.0.0.1"]},
+    "example.net": {"MX": ["10 mail.example.net"]},
+    "mail.example.net": {"A": ["127.0.0.9"]},
+    "example.org": {"MX": ["10 mail.example.net"]},
+    "nowhere.example": {"MX": ["0 ."]},
+    "noaddress.example": {"MX": ["10 gone.noaddress.example"]},
+    "hangs.example": "hang",
+}
+ENV = {**os.environ, "DOCTOR_PASSWORD": PASSWORD, "ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0"}
+PROBES = "probes"  # in a case's words: with the conversations that tell causes apart
+LOOK = "look"      # with those that look at TLS
+
+
+def doctor(t, *words, code=None, build="sanitized"):
+    """(exit code, JSON, all that was written)"""
+    done = subprocess.run([f"{t.builds[build]}/src/bin/postern", "doctor", "--json", "--dns", t.dns.where, *map(str, words)], env=ENV,
+                          text=True, capture_output=True, timeout=100, stdin=subprocess.DEVNULL)
+    assert "Sanitizer" not in done.stderr and "runtime error" not in done.stderr, done.stderr
+    if code is not None:
+        assert done.returncode == code, (done.returncode, done.stdout, done.stderr)
+    return done.returncode, json.loads(done.stdout) if done.stdout else None, done.stdout + done.stderr
+
+
+def closed_port():
+    with socket.create_server(("127.0.0.1", 0)) as s:
+        return s.getsockname()[1]
+
+
+def full_backlog():
+    """A port that nobody answers at: what comes waits for an accept that never comes."""
+    server = socket.socket()
+    server.bind(("127.0.0.1", 0))
+    server.listen(0)
+    waiting = []
+    for _ in range(4):
+        one = socket.socket()
+        one.setblocking(False)
+        one.connect_ex(server.getsockname())
+        waiting.append(one)
+    return server, waiting
+
+
+# name: (script, words, step, exit, causes). {port} is where the script is played; the target is mail.example.com:{port} if
+# no other is named.
+def cases(a):
+    fine = {"tls": a.pair()}
+    to = "--to bob@example.com"
+    foreign = "--to bob@example.org"
+    login = "--user alice@example.com --password-env DOCTOR_PASSWORD"
+    log_in = {"tls": a.pair(), "login": LOGIN}
+    quick = "--timeout 2"
+    tls = lambda **how: {"tls": a.context(**how)}
+    return {
+        # --- nothing is wrong
+        "fine": (fine, f"{to} {LOOK}", None, 0, None),
+        "fine-login": ({**log_in, "auth-after-tls": True}, f"{to} {login}", None, 0, None),
+        "fine-cram": ({**log_in, "mechanisms": "CRAM-MD5"}, f"{to} {login}", None, 0, None),
+        "fine-send": (fine, f"{to} --send", None, 0, None),
+        "fine-implicit": ({**fine, "implicit": True}, f"{to} --tls-on-connect", None, 0, None),
+        "fine-slow-banner": ({**fine, "banner": slow("220-mail.example.com\n220 wait", 1.2)}, to, None, 0, None),
+        # --- names and connections
+        "dns-unknown": ({}, "nosuch.example", "DNS", 2, "host-unknown"),
+        "dns-null-mx": ({}, "bob@nowhere.example", "DNS", 2, "domain-takes-no-mail"),
+        "dns-mx-without-address": ({}, "bob@noaddress.example", "DNS", 2, "host-unknown"),
+        "dns-silent": ({}, "mail.hangs.example --time 6", "DNS", 2, "timeout"),
+        "dns-no-ipv6": ({}, "mail.example.com:{port} -6", "DNS", 2, "host-unknown"),
+        "connect-refused": ("closed", "", "connect", 2, "unreachable"),
+        "connect-refused-ipv6": ("closed", "[::1]:{port}", "connect", 2, "unreachable"),
+        "connect-filtered": ("full", quick, "connect", 2, "timeout"),
+        "connect-source": (fine, "--source 192.0.2.77", "connect", 2, "unreachable"),
+        # --- the greeting
+        "banner-closed": ({"banner": close}, "", "banner", 21, "unreachable"),
+        "banner-reset": ({"banner": reset}, "", "banner", 21, "unreachable"),
+        "banner-silent": ({"banner": silent}, quick, "banner", 21, "timeout"),
+        "banner-554": ({"banner": "554 5.7.1 No SMTP service here for you"}, "", "banner", 21, "client-denied"),
+        "banner-554-listed": ({"banner": "554 5.7.1 Service unavailable; Client host [127.0.0.1] blocked using bl.example.net"}, "",
+                              "banner", 21, "blocklisted"),
+        "banner-421-many": ({"banner": "421 4.7.0 mail.example.com Error: too many connections from 127.0.0.1"}, "", "banner", 21,
+                            "rate-limited"),
+        "banner-421-closed": ({"banner": reply_then("421 4.3.2 Service shutting down", close)}, "", "banner", 21, None),
+        "banner-ssh": ({"banner": "SSH-2.0-OpenSSH_9.2p1"}, "", "banner", 21, "syntax"),
+        "banner-http": ({"banner": "HTTP/1.1 400 Bad Request\nConnection: close\n"}, "", "banner", 21, "syntax"),
+        "banner-binary": ({"banner": raw(bytes(range(256)) * 4 + b"\n", close)}, "", "banner", 21, "syntax"),
+        "banner-endless-lines": ({"banner": forever(b"220-mail.example.com hello\r\n")}, "", "banner", 21, "syntax"),
+        "banner-endless-line": ({"banner": forever(b"x" * 65536)}, "", "banner", 21, "syntax"),
+        "banner-drip": ({"banner": drip("220 mail.example.com ESMTP" * 9)}, quick, "banner", 21, "timeout"),
+        "banner-code-changes": ({"banner": "220-mail.example.com\n554 no"}, "", "banner", 21, "syntax"),
+        "banner-tls-port": ({**fine, "implicit": True}, quick, "banner", 21, "timeout"),
+        "banner-too-soon": ({"banner": "220 mail.example.com\n250 ok"}, "", "EHLO", 22, "syntax"),
+        # --- EHLO
+        "ehlo-refused": ({"EHLO": "550 5.7.1 Access denied", "HELO": "550 5.7.1 Access denied"}, "", "EHLO", 22, "client-denied"),
+        "ehlo-name": ({"EHLO": "504 5.5.2 <x>: Helo command rejected: need fully-qualified hostname",
+                       "HELO": "504 5.5.2 <x>: Helo command rejected: need fully-qualified hostname"}, "", "EHLO", 22, None),
+        "ehlo-421": ({"EHLO": "421 4.3.2 Try later"}, "", "EHLO", 22, None),
+        "ehlo-521": ({"EHLO": "521 5.3.2 This host takes no mail"}, "", "EHLO", 22, None),
+        "ehlo-closed": ({"EHLO": close}, "", "EHLO", 22, "server-fault"),
+        "ehlo-silent": ({"EHLO": silent}, quick, "EHLO", 22, "timeout"),
+        "ehlo-nonsense": ({"EHLO": "what do you want"}, "", "EHLO", 22, "syntax"),
+        "ehlo-endless": ({"EHLO": forever(b"250-X-MORE\r\n")}, "", "EHLO", 22, "syntax"),
+        "ehlo-megabyte": ({"EHLO": raw(b"250-" + b"y" * 1000000 + b"\r\n250 ok\r\n", silent)}, quick, "EHLO", 22, "syntax"),
+        "ehlo-after-tls": ({"tls": a.pair(), "EHLO": lambda c: close(c) if c.tls else c.reply("250-x\n250 STARTTLS")}, "", "EHLO", 22,
+                           "server-fault"),
+        # --- STARTTLS and the certificate
+        "tls-not-offered": ({}, f"--tls require {to}", "STARTTLS", 29, "tls-failed"),
+        "tls-not-offered-login": ({"login": LOGIN}, f"{login} {to}", "STARTTLS", 29, "tls-failed"),
+        "tls-refused": ({**fine, "STARTTLS": "454 4.7.0 TLS not available due to local problem"}, to, "STARTTLS", 29, "tls-failed"),
+        "tls-refused-require": ({**fine, "STARTTLS": "554 5.7.3 no"}, f"{to} -tls", "STARTTLS", 29, "tls-failed"),
+        "tls-closed": ({**fine, "STARTTLS": reply_then("220 go", close)}, to, "STARTTLS", 29, "tls-failed"),
+        "tls-reset": ({**fine, "STARTTLS": reply_then("220 go", reset)}, to, "STARTTLS", 29, "tls-failed"),
+        "tls-silent": ({**fine, "STARTTLS": reply_then("220 go", silent)}, f"{to} {quick}", "STARTTLS", 29, "tls-failed"),
+        "tls-garbage": ({**fine, "STARTTLS": reply_then("220 go", lambda c: raw(b"\x16garbage" * 99, silent)(c))}, f"{to} {quick}", "STARTTLS",
+                        29, "tls-failed"),
+        "tls-plain-behind": ({**fine, "STARTTLS": reply_then("220 go\n250 injected", silent)}, f"{to} {quick}", "STARTTLS", 29,
+                             "tls-failed"),
+        "tls-plain-port": ({}, "--tls-on-connect", "STARTTLS", 29, "tls-failed"),
+        "tls-old": (tls(maximum=ssl.TLSVersion.TLSv1_1), f"{to} {LOOK}", "STARTTLS", 29, "tls-failed"),
+        "tls-expired": ({"tls": a.pair(days=(-90, -3))}, to, "STARTTLS", 29, "tls-failed"),
+        "tls-early": ({"tls": a.pair(days=(3, 90))}, to, "STARTTLS", 29, "tls-failed"),
+        "tls-name": ({"tls": a.pair(names=("other.example.com",))}, to, "STARTTLS", 29, "tls-failed"),
+        "tls-self-signed": ({"tls": a.pair(self_signed=True)}, to, "STARTTLS", 29, "tls-failed"),
+        "tls-chain": ({"tls": a.pair(whole=False)}, to, "STARTTLS", 29, "tls-failed"),
+        "tls-expired-verify": ({"tls": a.pair(days=(-90, -3))}, f"{to} --tls verify", "STARTTLS", 29, "tls-failed"),
+        "tls-bad-login": ({"tls": a.pair(self_signed=True), "login": LOGIN}, f"{login} {to}", "STARTTLS", 29, "tls-failed"),
+        # --- AUTH
+        "auth-wrong": ({**log_in, "login": ("alice@example.com", "other")}, login, "AUTH", 28, "auth-failed"),
+        "auth-disabled": ({**log_in, "AUTH": "535 5.7.139 Authentication unsuccessful, SmtpClientAuthentication is disabled for the Tenant"},
+                          login, "AUTH", 28, "auth-disabled"),
+        "auth-not-offered": (fine, login, "AUTH", 28, "auth-mechanism"),
+        "auth-after-tls": ({**log_in, "auth-after-tls": True}, f"{login} --tls off", "AUTH", 28, "tls-required"),
+        "auth-unknown-mechanism": ({**log_in, "mechanisms": "GSSAPI NTLM"}, login, "AUTH", 28, "auth-mechanism"),
+        "auth-other-mechanism": ({**log_in, "mechanisms": "PLAIN"}, f"{login} --auth CRAM-MD5", "AUTH", 28, "auth-mechanism"),
+        "auth-454": ({**log_in, "AUTH": "454 4.7.0 Temporary authentication failure"}, login, "AUTH", 28, None),
+        "auth-closed": ({**log_in, "AUTH": close}, login, "AUTH", 28, "server-fault"),
+        "auth-silent": ({**log_in, "AUTH": silent}, f"{login} {quick}", "AUTH", 28, "timeout"),
+        "auth-false-proof": ({**log_in, "mechanisms": "SCRAM-SHA-256", "AUTH": "235 2.7.0 Never mind"}, login, "AUTH", 28, "auth-failed"),
+        "auth-endless-challenges": ({**log_in, "mechanisms": "LOGIN", "AUTH": forever(b"334 VXNlcm5hbWU6\r\n", 0.01)}, login, "AUTH", 28, None),
+        # --- MAIL
+        "mail-blocked": ({**fine, "MAIL": "550 5.7.1 Sender address rejected: blocked"}, to, "MAIL", 23, "sender-blocked"),
+        "mail-login": ({**fine, "MAIL": "530 5.7.0 Authentication required"}, to, "MAIL", 23, "auth-required"),
+        "mail-tls": ({"tls": a.pair(), "MAIL": "530 5.7.0 Must issue a STARTTLS command first"}, f"{to} --tls off", "MAIL", 23, "tls-required"),
+        "mail-domain": ({**fine, "MAIL": "450 4.1.8 <x@nosuch.example>: Sender address rejected: Domain not found"},
+                        f"{to} -f x@nosuch.example", "MAIL", 23, "sender-domain-invalid"),
+        "mail-size": ({**fine, "MAIL": "552 5.3.4 Message size exceeds fixed limit"}, f"{to} --send", "MAIL", 23, "too-big"),
+        "mail-full": ({**fine, "MAIL": "452 4.3.1 Insufficient system storage"}, to, "MAIL", 23, "system-full"),
+        "mail-not-yours": ({**log_in, "MAIL": "553 5.7.1 <carol@example.com>: Sender address rejected: not owned by user alice@example.com"},
+                           f"{to} {login} -f carol@example.com", "MAIL", 23, "sender-not-permitted"),
+        "mail-closed": ({**fine, "MAIL": close}, to, "MAIL", 23, "server-fault"),
+        "mail-354": ({**fine, "MAIL": "354 go on"}, to, "MAIL", 23, "syntax"),
+        # --- RCPT
+        "rcpt-relay": ({**fine, "RCPT": "550 5.7.1 Unable to relay"}, foreign, "RCPT", 24, "relay-not-authorised"),
+        "rcpt-relay-451": ({**fine, "RCPT": "451 4.7.1 Relaying temporarily denied"}, foreign, "RCPT", 24, "relay-not-authorised"),
+        "rcpt-unknown": ({**fine, "RCPT": "550 5.1.1 <bob@example.com>: Recipient address rejected: User unknown"}, to, "RCPT", 24,
+                         "recipient-unknown"),
+        "rcpt-not-hosted": ({**fine, "RCPT": "554 5.7.1 <bob@example.com>: Relay access denied"}, f"{to} {PROBES}", "RCPT", 24,
+                            "relay-domain-not-hosted"),
+        "rcpt-disguise": ({**fine, "RCPT": by_argument({"example.com": "250 ok"}, "550 5.1.1 Invalid recipient")}, f"{foreign} {PROBES}",
+                          "RCPT", 24, "relay-not-authorised"),
+        "rcpt-vague-sender": ({**fine, "RCPT": by_sender({"<>": "250 ok"}, "550 Administrative prohibition")},
+                              f"{to} -f x@example.net {PROBES}", "RCPT", 24, "sender-blocked"),
+        "rcpt-own-sender": ({**fine, "RCPT": by_sender({"@example.com": "550 5.7.1 Access denied"}, "250 ok")},
+                            f"{to} -f alice@example.com {PROBES}", "RCPT", 24, "auth-required"),
+        "rcpt-all": ({**fine, "RCPT": "554 5.7.1 Transaction failed"}, f"{to} -f x@example.net --hosted carol@example.com {PROBES}", "RCPT", 24,
+                     "client-denied"),
+        "rcpt-login-sender": ({**log_in, "RCPT": by_sender({"alice@": "250 ok"}, "550 5.7.1 Not permitted")},
+                              f"{foreign} {login} -f x@example.net {PROBES}", "RCPT", 24, "sender-not-permitted"),
+        "rcpt-login-in-vain": ({**log_in, "RCPT": "550 5.7.1 Relaying denied"}, f"{foreign} {login} {PROBES}", "RCPT", 24,
+                               "relay-not-authorised"),
+        "rcpt-login-missing": ({**log_in, "RCPT": by_login("250 ok", "530 5.7.1 Client was not authenticated")}, f"{foreign} {PROBES}",
+                               "RCPT", 24, "auth-required"),
+        "rcpt-grey": ({**fine, "RCPT": "451 4.7.1 Greylisting in action, please come back later"}, to, "RCPT", 24, "greylisted"),
+        "rcpt-full": ({**fine, "RCPT": "452 4.2.2 The email account that you tried to reach is over quota"}, to, "RCPT", 24, "mailbox-full"),
+        "rcpt-listed": ({**fine, "RCPT": "554 5.7.1 Service unavailable; Client host [192.0.2.1] blocked using zen.example.net"}, to,
+                        "RCPT", 24, "blocklisted"),
+        "rcpt-many": ({**fine, "RCPT": "452 4.5.3 Too many recipients"}, to, "RCPT", 24, "too-many-recipients"),
+        "rcpt-one-of-two": ({**fine, "RCPT": by_argument({"carol": "550 5.1.1 User unknown"}, "250 ok")}, f"{to},carol@example.com", "RCPT",
+                            24, "recipient-unknown"),
+        "rcpt-closed": ({**fine, "RCPT": close}, to, "RCPT", 24, "server-fault"),
+        "rcpt-silent": ({**fine, "RCPT": silent}, f"{to} {quick}", "RCPT", 24, "timeout"),
+        "rcpt-421": ({**fine, "RCPT": reply_then("421 4.7.0 Too many errors", close)}, to, "RCPT", 24, None),
+        "rcpt-pipelined": ({**fine, "RCPT": "550 5.7.1 Relaying denied"}, f"{foreign} --pipeline", "RCPT", 24, "relay-not-authorised"),
+        # --- DATA, the final dot, QUIT
+        "data-refused": ({**fine, "DATA": "554 5.5.1 Error: no valid recipients"}, f"{to} --send", "DATA", 25, None),
+        "data-closed": ({**fine, "DATA": close}, f"{to} --send", "DATA", 25, "server-fault"),
+        "data-silent": ({**fine, "DATA": silent}, f"{to} --send {quick}", "DATA", 25, "timeout"),
+        "data-250": ({**fine, "DATA": "250 ok"}, f"{to} --send", "DATA", 25, "syntax"),
+        "end-spam": ({**fine, "end": "550 5.7.1 Message rejected as spam"}, f"{to} --send", "end", 26, "spam-content"),
+        "end-virus": ({**fine, "end": "554 5.7.1 Virus found: Eicar-Test-Signature"}, f"{to} --send", "end", 26, "virus"),
+        "end-dmarc": ({**fine, "end": "550 5.7.26 Unauthenticated email from example.net is not accepted due to domain's DMARC policy"},
+                      f"{to} --send", "end", 26, "dmarc-failed"),
+        "end-closed": ({**fine, "end": close}, f"{to} --send", "end", 26, "server-fault"),
+        "end-451": ({**fine, "end": "451 4.3.0 Temporary queue file write failure"}, f"{to} --send", "end", 26, None),
+        "quit-refused": ({**fine, "QUIT": "500 5.5.1 What?"}, to, "QUIT", 27, None),
+        "quit-closed": ({**fine, "QUIT": close}, to, None, 0, None),
+        "quit-silent": ({**fine, "QUIT": silent}, to, None, 0, None),
+        "quit-flood": ({**fine, "QUIT": forever(b"250 more\r\n" * 1000)}, to, None, 0, None),
+        "rset-refused": ({**fine, "RSET": "500 5.5.1 What?"}, to, None, 0, None),
+        "helo-only": ({"EHLO": "502 5.5.1 What?"}, to, None, 0, None),
+        # --- XCLIENT, PROXY
+        "xclient-refused": ({**fine, "extra": ["XCLIENT NAME ADDR"], "XCLIENT": "550 5.7.0 insufficient authorization"},
+                            f"{to} --xclient ADDR=192.0.2.1", "XCLIENT", 33, None),
+        "xclient-fine": ({**fine, "extra": ["XCLIENT NAME ADDR"]}, f"{to} --xclient ADDR=192.0.2.1", None, 0, None),
+    }
+
+
+# What the findings must say besides.
+FINDINGS = {
+    "tls-expired": "tls.expired", "tls-early": "tls.early", "tls-name": "tls.name", "tls-self-signed": "tls.self-signed",
+    "tls-chain": "tls.chain", "tls-refused": "tls.refused", "tls-not-offered-login": "tls.not-offered", "tls-expired-verify": "tls.expired",
+    "quit-flood": "quit.flood", "helo-only": "ehlo.helo-only", "auth-wrong": "auth.refused", "fine-send": "data.accepted",
+    "rcpt-one-of-two": "rcpt.refused", "auth-after-tls": "tls.starttls",
+}
+
+
+def play(t, authority, name, case):
+    script, words, step, code, cause = case
+    server = None
+    if script == "closed":
+        port = closed_port()
+    elif script == "full":
+        held = full_backlog()
+        port = held[0].getsockname()[1]
+    else:
+        server = Failing(script)
+        port = server.port
+    given = [w.replace("{port}", str(port)) for w in words.split()]
+    more = [] if LOOK in given else ["--no-tls-look"]
+    more += [] if PROBES in given else ["--no-probes"]
+    given = [w for w in given if w not in (LOOK, PROBES)]
+    target = [] if given and (given[0][0] != "-") else [f"mail.example.com:{port}"]
+    began = time.monotonic()
+    got, result, text = doctor(t, *target, *given, *more, "--ca", authority.file)
+    wrong = []
+    if result["blamed_step"] != step or result["exit"] != code or got != code:
+        wrong.append(f"blames {result['blamed_step']} ({got}), not {step} ({code})")
+    if cause and result["cause"] != cause:
+        wrong.append(f"cause {result['cause']} (rule {result['rule']}), not {cause}")
+    if code > 1 and not (result["cause"] and result["who"] and result["fix"] and result["explanation"]):
+        wrong.append("says too little")
+    if name in FINDINGS and not any(f["id"] == FINDINGS[name] for f in result["findings"]):
+        wrong.append(f"no finding {FINDINGS[name]}")
+    if PASSWORD in text or re.search(r"[\x00-\x08\x0b-\x1f]", text):
+        wrong.append("a password, or a control octet, came through")
+    if time.monotonic() - began > 45:
+        wrong.append(f"took {time.monotonic() - began:.0f} s")
+    if server:
+        sent = len(server.messages)
+        if sent != ("--send" in given and code == 0):
+            wrong.append(f"{sent} messages were sent")
+        server.close()
+    return [f"{name}: {w}: {result['words'][:200]}" for w in wrong]
+
+
+@options(seconds=150)
+def test_doctor_blames_the_right_step(t):
+    t.zones(ZONES)
+    authority = Authority(t.folder)
+    table = cases(authority)
+    assert len(table) > 90
+    chosen = os.environ.get("DOCTOR_CASES", "").split()
+    rows = [(name, case) for name, case in table.items() if not chosen or name in chosen]
+    with ThreadPoolExecutor(8) as pool:
+        wrong = [w for found in pool.map(lambda row: play(t, authority, *row), rows) for w in found]
+    assert not wrong, "\n" + "\n".join(wrong)
