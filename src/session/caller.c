@@ -33,9 +33,9 @@ void caller_note_certificate(struct facts *f, const struct tls_info *info, struc
     for (size_t i = 0; i < info->peer_name_count; i++)
         names[i] = arena_copy(a, info->peer_names[i]);
     for (size_t i = 0; i < info->vouch_count; i++)
-        vouches[i] = (struct vouch){ arena_copy(a, info->vouches[i].authority),
-                                     info->vouches[i].vouches,
-                                     arena_copy(a, info->vouches[i].because) };
+        vouches[i] =
+            (struct vouch){ arena_copy(a, info->vouches[i].authority), info->vouches[i].vouches,
+                            arena_copy(a, info->vouches[i].because) };
     f->client_spki = arena_copy(a, info->peer_spki);
     f->client_names = (struct strings){ info->peer_name_count, names };
     f->vouches = vouches;

@@ -53,7 +53,8 @@ static bool is_token(const struct facts *f) {
            bytes_equal_nocase(f->mechanism, B("XOAUTH2"));
 }
 
-struct auth_exchange *session_login(const struct login_attempt *l, auth_answered *on_answer, void *ctx) {
+struct auth_exchange *session_login(const struct login_attempt *l, auth_answered *on_answer,
+                                    void *ctx) {
     const struct facts *f = l->facts;
     const struct tls_info *tls = l->tls;
     char memory[CERTIFICATES_MAX + 1];
@@ -75,7 +76,8 @@ struct auth_exchange *session_login(const struct login_attempt *l, auth_answered
     return auth_begin(l->auth, &session, on_answer, ctx);
 }
 
-bool session_login_hold(struct auth_answer *held, const struct auth_answer *answer, struct arena *a) {
+bool session_login_hold(struct auth_answer *held, const struct auth_answer *answer,
+                        struct arena *a) {
     *held = *answer;
     if (answer->delay_ms <= 0)
         return false;
@@ -106,7 +108,8 @@ struct refusal session_login_refusal(const struct facts *f, const struct auth_an
     return bytes_equal(bytes_str(answer->why.reason), B("backend.oauth")) ? no_provider : down;
 }
 
-void session_login_guessed(const char *id, const struct facts *f, const struct auth_answer *answer) {
+void session_login_guessed(const char *id, const struct facts *f,
+                           const struct auth_answer *answer) {
     if (answer->result != AUTH_REFUSED || !answer->guessed_from)
         return;
     struct event *e = event_begin("login-guessed");

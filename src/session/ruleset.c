@@ -32,7 +32,8 @@ void ruleset_leave(struct ruleset **rp) {
     end_unless_used(r);
 }
 
-void ruleset_retire(struct ruleset **rp, void (*release)(void *ctx, const struct config *old), void *ctx) {
+void ruleset_retire(struct ruleset **rp, void (*release)(void *ctx, const struct config *old),
+                    void *ctx) {
     struct ruleset *r = *rp;
     *rp = NULL;
     r->retired = true;

@@ -31,7 +31,8 @@ struct ruleset *ruleset_join(struct ruleset *r);
 /* It may be freed by this. */
 void ruleset_leave(struct ruleset **r);
 /* Nobody joins it any more: released now, or when the last one leaves. */
-void ruleset_retire(struct ruleset **r, void (*release)(void *ctx, const struct config *old), void *ctx);
+void ruleset_retire(struct ruleset **r, void (*release)(void *ctx, const struct config *old),
+                    void *ctx);
 
 /* --- refusal.c: a refusal that is found without the decision. The remedy is left out where explain = brief,
  * as decide does. */
@@ -75,9 +76,11 @@ struct login_attempt {
     bool has_initial;
     struct bytes initial;
 };
-struct auth_exchange *session_login(const struct login_attempt *l, auth_answered *on_answer, void *ctx);
+struct auth_exchange *session_login(const struct login_attempt *l, auth_answered *on_answer,
+                                    void *ctx);
 /* Keeps an answer past its callback while its delay runs; true when there is a delay. */
-bool session_login_hold(struct auth_answer *held, const struct auth_answer *answer, struct arena *a);
+bool session_login_hold(struct auth_answer *held, const struct auth_answer *answer,
+                        struct arena *a);
 /* What the client is told of an answer that is REFUSED, MALFORMED or DOWN (its words may be the
  * answer's), and what only the log is told of it. */
 struct refusal session_login_refusal(const struct facts *f, const struct auth_answer *answer,

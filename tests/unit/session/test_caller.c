@@ -70,7 +70,9 @@ static void test_certificate_is_kept(void **state) {
     struct facts f = { 0 };
     char name[] = "mail.example.com", key[32] = "k";
     struct bytes names[] = { bytes_str(name) };
-    struct tls_info info = { .peer_spki = bytes_of(key, sizeof key), .peer_name_count = 1, .peer_names = names };
+    struct tls_info info = { .peer_spki = bytes_of(key, sizeof key),
+                             .peer_name_count = 1,
+                             .peer_names = names };
     caller_note_certificate(&f, &info, a);
     memset(name, 'x', sizeof name - 1);
     memset(key, 'x', sizeof key);
@@ -92,8 +94,8 @@ static void test_client_hello(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_proxy_in_pieces),     cmocka_unit_test(test_proxy_unknown),
-        cmocka_unit_test(test_no_proxy),            cmocka_unit_test(test_certificate_is_kept),
+        cmocka_unit_test(test_proxy_in_pieces), cmocka_unit_test(test_proxy_unknown),
+        cmocka_unit_test(test_no_proxy),        cmocka_unit_test(test_certificate_is_kept),
         cmocka_unit_test(test_client_hello),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

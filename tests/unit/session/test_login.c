@@ -11,7 +11,8 @@
 
 #include <cmocka.h>
 
-static struct refusal told(const char *mechanism, struct auth_answer answer, struct bytes *because) {
+static struct refusal told(const char *mechanism, struct auth_answer answer,
+                           struct bytes *because) {
     struct facts f = { .mechanism = bytes_str(mechanism) };
     static struct auth_answer kept; /* words of a refusal may be the answer's */
     kept = answer;
@@ -76,7 +77,8 @@ static void test_hold(void **state) {
     (void)state;
     struct arena *a = arena_open();
     char login[] = "anna@example.com";
-    struct auth_answer held, answer = { .result = AUTH_REFUSED, .login = bytes_str(login), .data = B("x") };
+    struct auth_answer held,
+        answer = { .result = AUTH_REFUSED, .login = bytes_str(login), .data = B("x") };
     assert_false(session_login_hold(&held, &answer, a));
     assert_int_equal(held.data.len, 1);
     answer.delay_ms = 5;
@@ -89,8 +91,11 @@ static void test_hold(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_password), cmocka_unit_test(test_token), cmocka_unit_test(test_faults_are_ours),
-        cmocka_unit_test(test_brief),    cmocka_unit_test(test_hold),
+        cmocka_unit_test(test_password),
+        cmocka_unit_test(test_token),
+        cmocka_unit_test(test_faults_are_ours),
+        cmocka_unit_test(test_brief),
+        cmocka_unit_test(test_hold),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
