@@ -22,7 +22,7 @@ _postern_words() {
 			--password-stdin --json --help' ;;
 		trace) echo '-c --as --password-stdin --json --help' ;;
 		blocklist) echo '--only --with --mx --all --list --lists --dns --timeout --json --help' ;;
-		explain) echo 'list --json --each --list --rules --command --step --host --to --code --help' ;;
+		explain) echo 'list --json --each --list --rules --command --step --host --to --code --live --client --from --dns --help' ;;
 		doctor) echo '--server -s --port -p --ports --socket --mx --all-mx -4 -6 --source --local-interface -li --helo --ehlo --from
 			-f --to -t --tls -tls --tls-on-connect -tlsc --tls-name --ca --user -au --auth-user --auth -a --password-stdin
 			--password-file --password-env --token-file -ap --allow-plain --send --header --body --attach --data

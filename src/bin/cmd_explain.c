@@ -4,6 +4,7 @@
 #include "base/must.h"
 #include "bin/commands.h"
 #include "bin/explain.h"
+#include "bin/lookup.h"
 #include "bin/options.h"
 #include "sys/files.h"
 
@@ -24,9 +25,10 @@ struct given {
     const struct options *options;
     struct bytes words[WORDS_MAX];
     size_t count;
-    bool json, each, list;
+    bool json, each, list, live;
     struct bytes rules, command, code;
     struct explain_hints hints;
+    struct explain_live_want network;
 };
 
 /* --- names -------------------------------------------------------------------------------------------------- */
@@ -122,6 +124,10 @@ static int show_text(const struct given *g, struct bytes text) {
         arena_close(&a);
         return no_such_name(g->options, g->words[0]);
     }
+    struct why why;
+    if (g->live && e.count && e.kind != EXPLAIN_NO_BOUNCE &&
+        explain_live(&e, &g->network, a, &why) != OK)
+        fprintf(stderr, "postern explain: --live: %s\n", why.text);
     if (g->json)
         explain_json(&e, &b);
     else
@@ -145,9 +151,12 @@ static bool all_are_files(const struct given *g) {
 static int run_files(const struct given *g) {
     if (g->count == 1 && bytes_equal(g->words[0], B("-")) && isatty(STDIN_FILENO))
         fprintf(stderr, "Paste the bounce, reply or lines of a log; end with Ctrl-D.\n");
-    const struct explain_batch batch = {
-        .paths = g->words, .count = g->count, .json = g->json, .each = g->each, .hints = g->hints
-    };
+    const struct explain_batch batch = { .paths = g->words,
+                                         .count = g->count,
+                                         .json = g->json,
+                                         .each = g->each,
+                                         .hints = g->hints,
+                                         .live = g->live ? &g->network : NULL };
     return explain_run(&batch);
 }
 
@@ -169,7 +178,7 @@ static int explain(const struct given *g, struct bytes text) {
         return run_files(g);
     if (g->count == 1 && looks_like_path(text))
         return options_misuse(g->options, "there is no file %.*s", BYTES_FMT(text));
-    r = reason_of_reply(text);
+    r = g->live ? NULL : reason_of_reply(text);
     return r ? show_reason(r, g->json) : show_text(g, text);
 }
 
@@ -200,6 +209,12 @@ static int take_hints(struct given *g) {
             g->options,
             "--command %.*s: one of connect banner EHLO STARTTLS AUTH MAIL RCPT DATA end DNS",
             BYTES_FMT(g->command));
+    struct addr client;
+    if (g->network.client.len && !addr_parse(g->network.client, &client))
+        return options_misuse(g->options, "--client %.*s is no address",
+                              BYTES_FMT(g->network.client));
+    if ((g->network.client.len || g->network.from.len || g->network.dns.len) && !g->live)
+        return options_misuse(g->options, "--client, --from and --dns are for --live");
     if (!g->code.len)
         return EX_OK;
     if (!bytes_to_u64(g->code, 599, &code) || code < 200)
@@ -236,6 +251,18 @@ int cmd_explain(int argc, char **argv) {
           .help = "the server that said it",
           .text = &g.hints.host },
         { .name = "--to", .value = "ADDRESS", .help = "the recipient", .text = &g.hints.to },
+        { .name = "--live",
+          .help = "ask the network too: MX, login, blocklists, SPF, DKIM, DMARC; sends no mail",
+          .flag = &g.live },
+        { .name = "--client",
+          .value = "IP",
+          .help = "with --live: the address that the message came from",
+          .text = &g.network.client },
+        { .name = "--from",
+          .value = "ADDRESS",
+          .help = "with --live: the sender",
+          .text = &g.network.from },
+        { .name = "--dns", .value = "SERVER", .help = LOOKUP_DNS_HELP, .text = &g.network.dns },
         { .name = "--code",
           .value = "CODE",
           .help = "the reply's code, when the text does not have it",

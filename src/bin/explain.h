@@ -7,6 +7,7 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "bounce/bounce.h"
+#include "doctor/finding.h"
 #include "reply/knowledge.h"
 #include "reply/reasons.h"
 
@@ -42,8 +43,9 @@ struct explained {
     size_t number;       /* of the message in its mbox; 0: it is in none */
     struct bounce bounce;
     size_t count;
-    struct explain_answer *answers; /* one for each of bounce.recipients */
-    const struct reason *reason;    /* EXPLAIN_REASON: the id that was asked for */
+    struct explain_answer *answers;  /* one for each of bounce.recipients */
+    const struct reason *reason;     /* EXPLAIN_REASON: the id that was asked for */
+    const struct finding_list *live; /* what the network says; NULL: it was not asked */
 };
 
 /* Finds out by itself what it is given: a message, a part of one, lines of a log, a reply. Never fails. */
@@ -53,6 +55,17 @@ void explain_read(struct bytes input, const struct explain_hints *hints, struct 
 void explain_message(struct bytes message, struct arena *a, struct explained *out);
 /* Does it begin like a message? */
 bool explain_is_message(struct bytes input);
+
+/* --live: asks the network about what was read, and the rules again with what it says. Nothing that the
+ * network does or does not is a failure: that stands in the findings. PERM or TEMP and why when there
+ * is no resolver to ask. Takes EXPLAIN_LIVE_MS at most. */
+struct explain_live_want {
+    struct bytes dns;    /* as --dns has it */
+    struct bytes client; /* the address that the message came from; empty: as the bounce says */
+    struct bytes from;   /* the sender; empty: as the bounce says */
+};
+enum rc explain_live(struct explained *e, const struct explain_live_want *want, struct arena *a,
+                     struct why *why);
 
 /* For people. Nothing in it can move a terminal's cursor. */
 void explain_text(const struct explained *e, struct buf *out);
@@ -78,6 +91,7 @@ struct explain_batch {
     size_t count;
     bool json, each;
     struct explain_hints hints;
+    const struct explain_live_want *live; /* NULL: without; of many messages the first ones only */
 };
 int explain_run(const struct explain_batch *batch);
 

@@ -12,7 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { ROWS_MAX = 512, BAR = 30, BAR_EVERY_MS = 200 };
+enum { LIVE_MAX = 20, ROWS_MAX = 512, BAR = 30, BAR_EVERY_MS = 200 };
 
 /* A line of the table. */
 struct row {
@@ -25,7 +25,7 @@ struct run {
     struct arena *
         arenas[2]; /* of the message at hand, and of the first, which is kept until there are two */
     struct explained first;
-    size_t messages, kinds[EXPLAIN_NO_BOUNCE + 1];
+    size_t messages, live, kinds[EXPLAIN_NO_BOUNCE + 1];
     struct row rows[ROWS_MAX];
     size_t row_count;
     struct buf out;
@@ -146,6 +146,20 @@ static void tell(struct run *r, const struct explained *e) {
     print_out(r);
 }
 
+/* The network is asked about a message alone, and about the first ones of those that are told one by one. */
+static void ask_network(struct run *r, struct explained *e, struct arena *a) {
+    struct why why;
+    if (!r->batch->live || e->kind == EXPLAIN_NO_BOUNCE || !e->count)
+        return;
+    hide_bar(r);
+    if (++r->live == LIVE_MAX + 1)
+        fprintf(stderr,
+                "postern explain: --live: the network was asked about the first %d messages\n",
+                LIVE_MAX);
+    if (r->live <= LIVE_MAX && explain_live(e, r->batch->live, a, &why) != OK)
+        fprintf(stderr, "postern explain: --live: %s\n", why.text);
+}
+
 /* The first is kept back: one message alone is told in full. */
 static void take(struct run *r, const struct explained *e) {
     bool hold = !r->batch->json && !r->batch->each;
@@ -184,6 +198,8 @@ static int read_file(struct run *r, struct mail_file file, bool named) {
         e.bounce.cut |= reader.cut;
         e.source = named ? file.path : BYTES_NONE;
         e.number = reader.mbox ? reader.number : 0;
+        if (r->batch->json || r->batch->each)
+            ask_network(r, &e, a);
         take(r, &e);
         r->octets = before + reader.octets;
         show_bar(r);
@@ -195,6 +211,7 @@ static int read_file(struct run *r, struct mail_file file, bool named) {
 static int finish(struct run *r) {
     bool alone = r->messages == 1 && !r->batch->json && !r->batch->each;
     if (alone) {
+        ask_network(r, &r->first, r->arenas[0]);
         explain_text(&r->first, &r->out);
         print_out(r);
     } else if (!r->batch->json && !r->batch->each) {

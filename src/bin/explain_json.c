@@ -116,5 +116,10 @@ void explain_json(const struct explained *e, struct buf *out) {
             buf_char(out, ',');
         answer(out, &e->answers[i]);
     }
-    buf_str(out, "]}");
+    buf_char(out, ']');
+    if (e->live) {
+        name(out, "live");
+        finding_list_json(e->live, out);
+    }
+    buf_char(out, '}');
 }

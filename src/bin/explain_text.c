@@ -268,5 +268,9 @@ void explain_text(const struct explained *e, struct buf *out) {
             out,
             "\n  There was more than is read of one message: some recipients may be missing.\n");
     of_the_message(out, &e->bounce);
+    if (e->live) {
+        buf_str(out, "\nWhat the network says:\n");
+        finding_list_text(e->live, out, true, EXPLAIN_WIDTH);
+    }
     arena_close(&a);
 }

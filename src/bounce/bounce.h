@@ -44,6 +44,7 @@ struct bounce {
     struct bytes reporter; /* the reporting MTA */
     struct bytes sender, subject, message_id,
         date;            /* of the original message, as far as it is there */
+    struct bytes header; /* of the original message as it stands, 64 KiB at most; may be empty */
     struct bytes client; /* IP that the refused message came from, as text, when anybody says it */
     bool cut;            /* limits were hit: there is more than was read */
     size_t count;

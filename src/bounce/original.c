@@ -215,6 +215,7 @@ static struct bytes tell_address(struct reading *r, struct bytes name) {
 
 void original_tell(struct reading *r) {
     struct bounce *out = r->out;
+    out->header = arena_copy(r->arena, bytes_first(r->original_header, (size_t)64 * 1024));
     if (!out->sender.len)
         out->sender = tell_address(r, B("Return-Path"));
     if (!out->sender.len)

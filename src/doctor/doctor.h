@@ -44,6 +44,8 @@ struct probe_seen {
     struct bytes banner; /* its first line, without the code */
     bool extended;       /* it knows EHLO */
     bool starttls;       /* offered */
+    struct bytes auth_plain,
+        auth; /* mechanisms it offered before TLS, and at last; empty: no AUTH */
     bool secured, trusted;
     struct bytes protocol, cipher;
     int64_t not_after; /* of its certificate, wall ms; 0: none */

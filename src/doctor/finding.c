@@ -112,6 +112,11 @@ void finding_fix(struct finding_list *l, struct finding *f, const char *format, 
     va_end(args);
 }
 
+void finding_copy(struct finding_list *l, const struct finding *from) {
+    struct finding *f = add(l, from->severity, from->id, from->step);
+    *f = *from;
+}
+
 const struct finding *finding_find(const struct finding_list *l, const char *id) {
     for (size_t i = 0; i < l->count; i++)
         if (!strcmp(l->list[i]->id, id))

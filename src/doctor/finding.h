@@ -55,6 +55,8 @@ void finding_means(struct finding_list *l, struct finding *f, const char *format
 /* One more thing to do; after FINDING_FIXES no more are taken. */
 void finding_fix(struct finding_list *l, struct finding *f, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+/* Adds one of another list's of the same arena. */
+void finding_copy(struct finding_list *l, const struct finding *from);
 /* The first of this id, or NULL. */
 const struct finding *finding_find(const struct finding_list *l, const char *id);
 

@@ -224,6 +224,9 @@ static void on_ready(void *ctx) {
         return;
     seen->extended = peer->extended;
     seen->starttls |= peer->starttls;
+    seen->auth = arena_copy(p->arena, peer->auth);
+    if (!seen->secured)
+        seen->auth_plain = seen->auth;
     if (!seen->secured && p->want.tls != PROBE_TLS_OFF && peer->starttls && !p->tls_refused)
         smtp_client_starttls(p->client);
     else if (!seen->secured && tls_is_a_must(p))
