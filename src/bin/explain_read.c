@@ -3,6 +3,7 @@
 #include "bin/explain.h"
 
 #include "base/must.h"
+#include "bounce/log.h"
 #include "bounce/words.h"
 #include "message/header.h"
 
@@ -197,6 +198,12 @@ void explain_read(struct bytes input, const struct explain_hints *hints, struct 
     *out = (struct explained){ .kind = EXPLAIN_NO_BOUNCE };
     if (explain_is_message(input)) {
         explain_message(input, a, out);
+        return;
+    }
+    if (log_read(input, a, &out->bounce) == OK) {
+        out->kind = EXPLAIN_LOG;
+        take_hints(&out->bounce, hints, a);
+        classify(out, a);
         return;
     }
     read_words(input, hints, a, out);

@@ -177,6 +177,8 @@ static const struct {
     { "message recipient", "RCPT" },
     { "recipients was rejected", "RCPT" },
     { "recipient was rejected", "RCPT" },
+    { "the recipient \"", "RCPT" },
+    { "the sender address ", "MAIL" },
     { "rejected recipient", "RCPT" },
     { "rejected one or more recipients", "RCPT" },
     { "rejected one of the recipients", "RCPT" },

@@ -9,19 +9,19 @@
 
 #include <string.h>
 
-enum { PENDING_MAX = 128, MARK_MAX = 120 };
+enum { PENDING_MAX = 128, MARK_MAX = 120, STEP_WITHIN = 8192 };
 
 struct reading {
     struct arena *arena;
     struct bounce_recipient *list;
-    size_t count;
+    size_t count, max;
     bool cut;
 };
 
 static struct bounce_recipient *add(struct reading *r) {
     static struct bounce_recipient spare;
     spare = (struct bounce_recipient){ 0 };
-    if (r->count == WORDS_RECIPIENTS) {
+    if (r->count == r->max) {
         r->cut = true;
         return &spare;
     }
@@ -261,7 +261,8 @@ static size_t quoted_end(struct bytes text, size_t from, char quote) {
 /* {'a@example.com': (550, b'5.7.1 ...'), ...}: each (code, b'words') is one. */
 static bool read_python(struct reading *r, struct bytes text) {
     size_t before = 0;
-    for (size_t i = 0; i + 8 < text.len; i++) {
+    const char *step = NULL;
+    for (size_t i = 0; i + 8 < text.len && !r->cut; i++) {
         int code = text.at[i] == '(' ? spoken_code(text, i + 1) : 0;
         if (!code || char_at(text, i + 4) != ',')
             continue;
@@ -278,7 +279,9 @@ static bool read_python(struct reading *r, struct bytes text) {
                          BYTES_FMT(bytes_first(bytes_slice(text, at + 1, end), SPOKEN_TEXT)));
         spoken_reply(one, said, r->arena);
         one->action = action_of(one);
-        one->command = spoken_step(bytes_first(text, i));
+        if (!before) /* the exception's name stands before the first */
+            step = spoken_step(bytes_slice(text, i > STEP_WITHIN ? i - STEP_WITHIN : 0, i));
+        one->command = step;
         one->address =
             spoken_clean(spoken_address(bytes_slice(text, before, i)), SPOKEN_ADDRESS, r->arena);
         before = i = end;
@@ -457,12 +460,16 @@ static int likelihood(struct bytes text, size_t at) {
     return points;
 }
 
-/* The place of the code that most looks like a reply's; -1: there is none. */
+/* The place of the code that most looks like a reply's, or of the first that cannot be anything else; -1:
+ * there is none. */
 static ptrdiff_t best_code(struct bytes text) {
+    enum { CERTAIN = 7 };
     ptrdiff_t best = -1;
     int most = 0;
     for (size_t i = 0; i + 3 <= text.len; i++) {
         int points = likelihood(text, i);
+        if (points >= CERTAIN)
+            return (ptrdiff_t)i;
         if (points > most) {
             most = points;
             best = (ptrdiff_t)i;
@@ -602,7 +609,7 @@ static void complete(struct reading *r, struct bounce_recipient *one, struct byt
                      struct bytes said) {
     if (!one->code)
         one->code = code_of_name(all);
-    one->command = spoken_step(all);
+    one->command = spoken_step(bytes_first(all, STEP_WITHIN));
     one->host = spoken_clean(host_beside(all), SPOKEN_NAME, r->arena);
     struct bytes address = recipient_in(said, one->command);
     if (!address.len && said.len < all.len)
@@ -644,9 +651,11 @@ enum rc words_read(struct bytes text, struct arena *a, struct bounce *out) {
                     { read_python, "python" },
                     { read_replies, "reply" },
                     { read_prose, NULL } };
-    struct reading r = { .arena = a,
-                         .list = ARENA_ARRAY(a, WORDS_RECIPIENTS, struct bounce_recipient),
-                         .cut = text.len > WORDS_TEXT };
+    /* A reply takes three octets at least. */
+    size_t most = text.len / 3 + 1;
+    struct reading r = { .arena = a, .cut = text.len > WORDS_TEXT };
+    r.max = most < WORDS_RECIPIENTS ? most : WORDS_RECIPIENTS;
+    r.list = ARENA_ARRAY(a, r.max, struct bounce_recipient);
     text = bytes_trim(bytes_first(text, WORDS_TEXT));
     *out =
         (struct bounce){ .recipients = r.list, .because = "there is no reply of a server in it" };

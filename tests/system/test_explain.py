@@ -161,6 +161,31 @@ def test_explain_a_conversation(t):
     assert [(r["command"], r["cause"]) for r in told(t, "-", text=pipelined)["recipients"]] == [("MAIL", "auth-required")]
 
 
+# --- logs -----------------------------------------------------------------------------------------------
+
+MAILLOG = """Nov 20 09:30:00 mail postfix/qmgr[1]: 4F0B2A1: from=<alice@example.com>, size=2000, nrcpt=2 (queue active)
+Nov 20 09:30:01 mail postfix/smtp[2]: 4F0B2A1: to=<bob@fabrikam.com>, relay=mx.fabrikam.com[192.0.2.7]:25, delay=1, dsn=5.1.1, status=bounced (host mx.fabrikam.com[192.0.2.7] said: 550 5.1.1 <bob@fabrikam.com>: User unknown (in reply to RCPT TO command))
+Nov 20 09:30:01 mail postfix/smtp[2]: 4F0B2A1: to=<eve@adatum.com>, relay=mx.adatum.com[192.0.2.8]:25, delay=1, dsn=2.0.0, status=sent (250 ok)
+Nov 20 09:30:02 mail postfix/smtpd[3]: NOQUEUE: reject: RCPT from unknown[203.0.113.9]: 554 5.7.1 <x@adatum.com>: Relay access denied; from=<a@example.com> to=<x@adatum.com> proto=ESMTP helo=<x>
+"""
+
+
+def test_explain_lines_of_logs(t):
+    answer = told(t, "-", text=MAILLOG)
+    assert (answer["kind"], answer["format"], answer["reporter"]) == ("log", "postfix", "mail"), answer
+    assert [(r["address"], r["command"], r["cause"]) for r in answer["recipients"]] == [
+        ("bob@fabrikam.com", "RCPT", "recipient-unknown"), ("x@adatum.com", "RCPT", "relay-not-authorised")]
+    one = told(t, MAILLOG.splitlines()[1])
+    assert one["recipients"][0]["host"] == "mx.fabrikam.com" and one["kind"] == "log", one
+    path = t.folder / "mail.log"
+    path.write_text(MAILLOG)
+    text = explain(t, path).stdout
+    assert text.startswith("mx.fabrikam.com refused bob@fabrikam.com at the recipient") and "mail refused x@adatum.com" in text, text
+    exim = ("2026-11-20 09:30:00 1tDxyz-000001-Ab ** bob@fabrikam.com R=dnslookup T=remote_smtp H=mx.fabrikam.com [192.0.2.7]: SMTP error from "
+            "remote mail server after RCPT TO:<bob@fabrikam.com>: 550 5.1.1 No such user")
+    assert told(t, *exim.split())["recipients"][0]["cause"] == "recipient-unknown"
+
+
 # --- messages -------------------------------------------------------------------------------------------
 
 BOUNCE = """From: MAILER-DAEMON@mail.contoso.com (Mail Delivery System)
