@@ -127,8 +127,8 @@ static const struct saying *find_shared(const struct sayings *s) {
 
 /* Of a reply of several lines, the fields often have the first alone. */
 static const struct saying *find_longer(const struct sayings *s, struct bytes text) {
-    enum { LOOK = 20 };
-    for (size_t i = 0; i < s->count && i < LOOK && text.len > 10; i++)
+    enum { FIRST = 20 };
+    for (size_t i = 0; i < s->count && i < FIRST && text.len > 10; i++)
         if (s->list[i].text.len > text.len && bytes_starts_nocase(s->list[i].text, text))
             return &s->list[i];
     return NULL;
@@ -303,13 +303,15 @@ static bool read_text(struct reading *r) {
     unite(&r->fields, r->arena);
     join(r, &r->fields, &r->session);
     join(r, &r->fields, &r->words);
+    if (!r->fields.count)
+        return false;
     r->out->format = signs_format(r);
     if (!r->out->format)
         r->out->format = "text";
     if (signs_of_delay(r))
         for (size_t i = 0; i < r->fields.count; i++)
             r->fields.list[i].action = "delayed";
-    return r->fields.count > 0;
+    return true;
 }
 
 /* Dovecot and Cyrus: "Your message to <ann> was automatically rejected:", and why, in the text alone. */
@@ -564,6 +566,8 @@ static void finish(struct reading *r) {
     find_client(r);
 }
 
+enum { LOOK = 16 * 1024 }; /* octets of a text in which its kind shows */
+
 static enum rc read_message(struct bytes message, struct arena *a, size_t forwards,
                             struct bounce *out) {
     *out = (struct bounce){ 0 };
@@ -580,6 +584,7 @@ static enum rc read_message(struct bytes message, struct arena *a, size_t forwar
     r.header = bytes_first(message, header);
     mime_read(message, a, &r.mime);
     original_find(&r);
+    r.low = arena_lower(a, bytes_first(r.text, LOOK));
     r.lines = lines_read(r.text, a, &out->cut);
     original_tell(&r);
     bool found = false;

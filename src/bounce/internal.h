@@ -51,6 +51,7 @@ struct reading {
     struct bytes header;          /* of the whole */
     struct bytes original_header; /* of the message that it speaks of, as far as it is there */
     struct bytes text;            /* for people, without the original message */
+    struct bytes low;             /* its beginning in lower case */
     struct lines lines;           /* of that */
     size_t forwards;              /* messages around this one */
     struct sayings fields, words, session;

@@ -5,6 +5,11 @@
 
 #include "base/must.h"
 
+enum {
+    PASSAGE = 60,    /* lines about one recipient */
+    SENTENCES = 2000 /* addresses in running text that are asked whether they are recipients */
+};
+
 enum rank {
     NONE,
     HEAD,     /* "<ann@example.com>: host x said ..." */
@@ -18,6 +23,16 @@ struct mention {
     size_t line;
     struct bytes address;
     const char *rest; /* where the passage about it begins, in r->text */
+};
+
+struct walk {
+    struct reading *r;
+    struct mention *list;
+    size_t count, room;
+    bool in_passage; /* lines since the last mention are words about it */
+    size_t indent;   /* of the first head */
+    size_t asked;    /* addresses in running text that have been looked at */
+    size_t best[WEAK + 1];
 };
 
 /* --- one line ----------------------------------------------------------------------------------- */
@@ -152,7 +167,7 @@ static enum rank find_keyed(const struct line *l, struct place *p) {
 }
 
 /* A sentence that says that this address could not be reached. */
-static bool find_sentence(struct bytes text, size_t from, struct place *p) {
+static bool find_sentence(struct walk *w, struct bytes text, size_t from, struct place *p) {
     static const struct bytes about[] = {
         W("deliver"),
         W("recipient"),
@@ -195,7 +210,7 @@ static bool find_sentence(struct bytes text, size_t from, struct place *p) {
                                           W("write to"),   W("report"),   W("help"),
                                           W("message-id"), W("from:"),    W("id "),
                                           W("id:"),        W("id="),      W("forward") };
-    while (address_find(text, from, p)) {
+    while (w->asked++ < SENTENCES && address_find(text, from, p)) {
         from = p->end;
         struct bytes near = bytes_slice(text, p->begin > 24 ? p->begin - 24 : 0, p->begin);
         struct bytes before = bytes_slice(text, p->begin > 160 ? p->begin - 160 : 0, p->begin);
@@ -230,15 +245,6 @@ static bool is_about_sender(const struct reading *r, size_t i) {
     return has_one(tail, words, COUNT_OF(words)) && !recipients &&
            bytes_search_nocase(tail, B("deliver")) < 0;
 }
-
-struct walk {
-    struct reading *r;
-    struct mention *list;
-    size_t count, room;
-    bool in_passage; /* lines since the last mention are words about it */
-    size_t indent;   /* of the first head */
-    size_t best[WEAK + 1];
-};
 
 static struct mention *add(struct walk *w, enum rank rank, size_t line, const struct place *p) {
     if (w->count == w->room)
@@ -297,8 +303,8 @@ static bool is_mention(const struct walk *w, size_t m, size_t line) {
 
 /* The end of the passage of mention m: the line of the next one, or a rule. */
 static size_t passage_end(const struct walk *w, size_t m) {
-    size_t i = w->list[m].line + 1;
-    while (i < w->r->lines.count && !is_mention(w, m + 1, i) &&
+    size_t i = w->list[m].line + 1, last = i + PASSAGE;
+    while (i < last && i < w->r->lines.count && !is_mention(w, m + 1, i) &&
            w->r->lines.at[i].kind != LINE_RULE && !w->r->lines.at[i].session)
         i++;
     return i;
@@ -345,12 +351,14 @@ static struct bytes find_section(const struct walk *w, size_t m) {
     struct bytes first = BYTES_NONE;
     if (m + 1 < w->count && w->list[m + 1].line < i + 1) /* one of a list: the last has it */
         return first;
-    while (i < w->r->lines.count && (m + 1 == w->count || w->list[m + 1].line > i)) {
+    size_t last = i + PASSAGE;
+    while (i < last && i < w->r->lines.count && (m + 1 == w->count || w->list[m + 1].line > i)) {
         if (w->r->lines.at[i].kind != LINE_TEXT || w->r->lines.at[i].session) {
             i++;
             continue;
         }
-        for (from = i; i < w->r->lines.count && w->r->lines.at[i].kind == LINE_TEXT; i++)
+        for (from = i; i < last && i < w->r->lines.count && w->r->lines.at[i].kind == LINE_TEXT;
+             i++)
             ;
         struct bytes text = span(w, w->r->lines.at[from].text.at, i);
         if (!has_words(first))
@@ -376,9 +384,9 @@ static struct bytes without_lead(struct bytes passage) {
 
 static struct bytes paragraph(const struct walk *w, size_t line) {
     size_t first = line, end = line + 1;
-    while (first && w->r->lines.at[first - 1].kind == LINE_TEXT)
+    while (first && line - first < PASSAGE && w->r->lines.at[first - 1].kind == LINE_TEXT)
         first--;
-    while (end < w->r->lines.count && w->r->lines.at[end].kind == LINE_TEXT)
+    while (end < w->r->lines.count && end - line < PASSAGE && w->r->lines.at[end].kind == LINE_TEXT)
         end++;
     return span(w, w->r->lines.at[first].text.at, end);
 }
@@ -442,7 +450,7 @@ static void find_sentences(struct walk *w) {
         const char *from = w->r->lines.at[first].text.at;
         struct bytes text = bytes_of(from, (size_t)(l->text.at - from) + l->text.len);
         size_t at = (size_t)(l->text.at - from);
-        if (find_sentence(text, at, &p) && !is_last(w, &p)) {
+        if (find_sentence(w, text, at, &p) && !is_last(w, &p)) {
             struct mention *m = add(w, SENTENCE, i, &p);
             if (m)
                 m->rest = text.at + p.end;

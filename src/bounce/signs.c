@@ -11,6 +11,14 @@ static bool has_one(struct bytes text, const struct bytes *words, size_t count) 
     return false;
 }
 
+/* The same, of words and a text in lower case. */
+static bool has_low(struct bytes low, const struct bytes *words, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        if (bytes_search(low, words[i]) >= 0)
+            return true;
+    return false;
+}
+
 static struct bytes field(const struct reading *r, struct bytes name) {
     struct bytes value;
     return mime_field(r->header, name, r->arena, &value) ? mime_words(value, r->arena) : BYTES_NONE;
@@ -198,9 +206,8 @@ static const struct {
 };
 
 const char *signs_format(const struct reading *r) {
-    struct bytes text = bytes_first(r->text, 16 * 1024);
     for (size_t i = 0; i < COUNT_OF(phrases); i++)
-        if (bytes_search_nocase(text, phrases[i].phrase) >= 0)
+        if (bytes_search(r->low, phrases[i].phrase) >= 0)
             return phrases[i].format;
     return NULL;
 }
@@ -249,7 +256,7 @@ static bool is_phrased(const struct reading *r) {
         W("n\xc3\xa3o p\xc3\xb4"
           "de"),
     };
-    return has_one(bytes_first(r->text, 16 * 1024), words, COUNT_OF(words));
+    return has_low(r->low, words, COUNT_OF(words));
 }
 
 static bool is_quoting(const struct reading *r) {
@@ -299,9 +306,8 @@ bool signs_of_delay(const struct reading *r) {
         W("permanent error"), W("permanent fatal"), W("failed permanently"),
         W("no further")
     };
-    struct bytes text = bytes_first(r->text, 16 * 1024);
-    if (has_one(text, over, COUNT_OF(over)))
+    if (has_low(r->low, over, COUNT_OF(over)))
         return false;
     return has_one(field(r, B("Subject")), subjects, COUNT_OF(subjects)) ||
-           has_one(text, words, COUNT_OF(words));
+           has_low(r->low, words, COUNT_OF(words));
 }

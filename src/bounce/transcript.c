@@ -19,7 +19,8 @@ static struct bytes talking_to(struct reading *r, struct bytes text) {
 
 /* A reply of several lines, joined. Moves *i to its last line. */
 static struct bytes whole_reply(struct reading *r, size_t *i) {
-    struct buf b = buf_fixed(arena_alloc(r->arena, BOUNCE_TEXT + 1), BOUNCE_TEXT + 1);
+    char memory[BOUNCE_TEXT + 1];
+    struct buf b = buf_fixed(memory, sizeof memory);
     const struct line *l = &r->lines.at[*i];
     buf_add(&b, bytes_first(l->text, BOUNCE_TEXT));
     for (size_t n = *i + 1; n < r->lines.count; n++) {

@@ -89,6 +89,7 @@ bool mime_field(struct bytes header, struct bytes name, struct arena *a, struct 
 struct open {
     struct bytes boundary; /* empty: never matches */
     size_t part;           /* the multipart */
+    size_t parts;          /* when it was last closed */
 };
 
 struct walk {
@@ -286,7 +287,9 @@ static void walk_delimiters(struct walk *w, size_t at) {
             continue;
         }
         size_t part = w->stack[open - 1].part;
-        end_parts(w, part + 1, at);
+        if (w->stack[open - 1].parts != w->m->count) /* else all have ended already */
+            end_parts(w, part + 1, at);
+        w->stack[open - 1].parts = w->m->count;
         w->opened = open;
         at += line.len;
         if (close)
@@ -360,7 +363,9 @@ struct bytes mime_octets(struct mime *m, size_t part) {
         [MIME_QP] = mime_unqp,
         [MIME_UU] = mime_unuu,
     };
-    const struct mime_part *p = &m->parts[part];
+    struct mime_part *p = &m->parts[part];
+    if (p->octets.at)
+        return p->octets;
     if (p->encoding == MIME_PLAIN) {
         if (p->body.len > MIME_TEXT)
             m->cut = true;
@@ -369,7 +374,8 @@ struct bytes mime_octets(struct mime *m, size_t part) {
     struct buf b = room_for(m, p->body.len);
     decode[p->encoding](&b, bytes_first(p->body, (size_t)MIME_TEXT * 3));
     spend(m, &b);
-    return buf_bytes(&b);
+    p->octets = buf_bytes(&b);
+    return p->octets;
 }
 
 /* LF ends lines; other controls than tab are left out, NUL and form feed are blanks. */
@@ -406,23 +412,30 @@ static void unflow(struct buf *out, struct bytes text, bool delsp) {
     }
 }
 
-struct bytes mime_text(struct mime *m, size_t part) {
+static struct bytes read_text(struct mime *m, size_t part) {
     struct bytes octets = mime_octets(m, part);
-    const struct mime_part p = m->parts[part];
+    const struct mime_part *p = &m->parts[part];
+    bool html = bytes_equal(p->type, B("text/html"));
     struct buf wide = room_for(m, octets.len * 3);
-    mime_utf8(&wide, p.charset, octets);
+    mime_utf8(&wide, p->charset, octets);
     spend(m, &wide);
     struct buf lines = room_for(m, wide.len);
     clean(&lines, buf_bytes(&wide));
     spend(m, &lines);
-    if (bytes_equal(p.type, B("text/html")) || p.flowed) {
-        struct buf other = room_for(m, lines.len * 2);
-        if (p.flowed && !bytes_equal(p.type, B("text/html")))
-            unflow(&other, buf_bytes(&lines), p.delsp);
-        else
-            mime_html(&other, buf_bytes(&lines));
-        spend(m, &other);
-        return buf_bytes(&other);
-    }
-    return buf_bytes(&lines);
+    if (!html && !p->flowed)
+        return buf_bytes(&lines);
+    struct buf other = room_for(m, lines.len * 2);
+    if (html)
+        mime_html(&other, buf_bytes(&lines));
+    else
+        unflow(&other, buf_bytes(&lines), p->delsp);
+    spend(m, &other);
+    return buf_bytes(&other);
+}
+
+struct bytes mime_text(struct mime *m, size_t part) {
+    struct mime_part *p = &m->parts[part];
+    if (!p->text.at)
+        p->text = read_text(m, part);
+    return p->text;
 }

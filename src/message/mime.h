@@ -20,8 +20,8 @@ enum {
     MIME_DEPTH = 16,            /* containers in each other */
     MIME_PARTS = 300,           /* of a message, all levels together */
     MIME_HEADER = 256 * 1024,   /* octets of one header section that are looked at */
-    MIME_TEXT = 256 * 1024,     /* octets of one part's text */
-    MIME_DECODED = 2048 * 1024, /* octets decoded in all */
+    MIME_TEXT = 1024 * 1024,    /* octets of one part's text */
+    MIME_DECODED = 6144 * 1024, /* octets decoded in all */
 };
 
 enum mime_encoding { MIME_PLAIN, MIME_BASE64, MIME_QP, MIME_UU };
@@ -36,6 +36,7 @@ struct mime_part {
     bool message;       /* its header is a message's: part 0, and those inside message/rfc822 */
     size_t parent;      /* of part 0: itself */
     unsigned depth;
+    struct bytes octets, text; /* as mime_octets and mime_text have given them */
 };
 struct mime {
     struct arena *arena;
