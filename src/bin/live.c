@@ -181,6 +181,7 @@ void live_check(struct config *c, struct arena *a, struct config_findings *findi
     live_servers_begin(&l);
     live_oauth_begin(&l);
     live_names_begin(&l);
+    live_lists_begin(&l);
     timer_set(l.loop, &last, LIVE_MS + 2000, out_of_time, &l);
     if (--l.open > 0)
         loop_run(l.loop);
@@ -188,6 +189,7 @@ void live_check(struct config *c, struct arena *a, struct config_findings *findi
     live_servers_end(&l);
     live_oauth_end(&l);
     live_names_end(&l);
+    live_lists_end(&l);
     lookup_close(&lookup);
     tls_client_close(&l.tls);
     loop_close(&l.loop);

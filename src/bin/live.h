@@ -2,7 +2,7 @@
  * its certificates, the DNS about this host. Nothing is ever sent but greetings and a login.
  *
  * live.c runs it, live_oauth.c asks token providers, live_servers.c knows which servers there are and what their answers mean,
- * live_names.c what the DNS should say of us. All look at once, and all of it ends within
+ * live_names.c what the DNS should say of us, live_lists.c what blocklists say. All look at once, and all of it ends within
  * LIVE_MS. */
 #ifndef BIN_LIVE_H
 #define BIN_LIVE_H
@@ -29,6 +29,7 @@ struct live {
     size_t open;            /* looks not yet over */
     struct list servers, names;
     struct live_oauth *oauth;
+    struct live_lists *lists;
     struct config_findings findings;
     size_t room;
 };
@@ -53,5 +54,7 @@ void live_oauth_begin(struct live *l);
 void live_oauth_end(struct live *l);
 void live_names_begin(struct live *l);
 void live_names_end(struct live *l);
+void live_lists_begin(struct live *l);
+void live_lists_end(struct live *l);
 
 #endif

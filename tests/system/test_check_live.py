@@ -196,6 +196,26 @@ def test_live_names(t):
     assert not [f for f in json.loads(done.stdout)["findings"] if f["id"].startswith("live.")], done.stdout
 
 
+def test_live_blocklists(t):
+    """Our own address and our domain on lists; one that lists the world, and one that hardly anybody heeds, are nothing."""
+    from harness import need_root
+    from test_blocklist import list_zone
+    need_root()
+    subprocess.run([tool("ip"), "address", "add", "8.8.4.4/32", "dev", "lo"], check=True)
+    own = "4.4.8.8"
+    zones = {**HERE, f"{own}.in-addr.arpa": {"PTR": ["mail.proseware.com"]}, "mail.proseware.com": {"A": ["8.8.4.4"]},
+             **list_zone("zen.spamhaus.org", [(own, ["127.0.0.3"])]),
+             **list_zone("dnsbl-3.uceprotect.net", [(own, ["127.0.0.2"])]),
+             **list_zone("bl.spamcop.net", [(own, ["127.0.0.2"])], world=True),
+             "dbltest.com.dbl.spamhaus.org": {"A": ["127.0.1.2"]}, "proseware.com.dbl.spamhaus.org": {"A": ["127.0.1.104"]}}
+    found, said = looked(t, 'route "out" { to = {"*"} via = {"smtp://127.0.0.30:2525"} source_address = "8.8.4.4" tls = off }\n', 1, zones)
+    texts = {f["setting"]: f["text"] for f in found["live.blocklist"]}
+    assert set(texts) == {"route out: source_address", "domain proseware.com"}, texts
+    assert "8.8.4.4 is on the blocklist Spamhaus ZEN (zen.spamhaus.org): CSS" in texts["route out: source_address"], texts
+    assert "abused for phishing" in texts["domain proseware.com"] and all(f["severity"] == "warning" for f in found["live.blocklist"])
+    assert "blocklists: " in said, said
+
+
 def test_live_no_dns(t):
     t.zones(HERE).silent = True
     server = t.server(OURS, start=False)
