@@ -402,8 +402,8 @@ static const char *const endings[] = {
     ", responseCode:",
     " .Please check the message recipients",
     "\n  code:",
-    "Bitte pr\xc3\xbc"
-    "fen Sie",
+    ("Bitte pr\xc3\xbc"
+     "fen Sie"), /* the parentheses tell clang that it is one */
 };
 
 /* How much of the text from here on is the server's. */
