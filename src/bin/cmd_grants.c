@@ -66,9 +66,7 @@ static int ask(struct grants_command *g) {
     return !asked ? EX_UNAVAILABLE : g->failed ? 1 : EX_OK;
 }
 
-static const struct {
-    const char *name, *arguments, *sentence;
-} actions[] = {
+static const struct options_action actions[] = {
     { "list", "", "addresses whose grants are suspended, since when" },
     { "resume", "[ADDRESS]", "let an address relay again" },
 };
@@ -100,29 +98,10 @@ static int run(struct grants_command *g, size_t at, int argc, char **argv) {
     return ask(g);
 }
 
-static void help_all(FILE *to) {
-    fprintf(to, "usage: postern grants ACTION [options]\n\n");
-    for (size_t i = 0; i < COUNT_OF(actions); i++)
-        fprintf(to, "  %-6s %-18s %s\n", actions[i].name, actions[i].arguments,
-                actions[i].sentence);
-    fprintf(to, "\npostern grants ACTION --help lists the options. Manual: postern-grants(1)\n");
-}
-
 int cmd_grants(int argc, char **argv) {
     static struct grants_command g = { 0 };
-    const char *names[COUNT_OF(actions)];
+    int code;
     g.file = SETTINGS_FILE;
-    if (argc < 2 || !strcmp(argv[1], "--help") || !strcmp(argv[1], "-h")) {
-        help_all(argc < 2 ? stderr : stdout);
-        return argc < 2 ? EX_USAGE : 0;
-    }
-    for (size_t i = 0; i < COUNT_OF(actions); i++) {
-        names[i] = actions[i].name;
-        if (!strcmp(argv[1], names[i]))
-            return run(&g, i, argc - 1, argv + 1);
-    }
-    const char *nearest = options_nearest(bytes_str(argv[1]), names, COUNT_OF(names));
-    fprintf(stderr, "postern grants: there is no action '%s'%s%s%s\n", argv[1],
-            nearest ? "; did you mean '" : "", nearest ? nearest : "", nearest ? "'?" : "");
-    return EX_USAGE;
+    size_t at = options_take_action("grants", actions, COUNT_OF(actions), argc, argv, &code);
+    return at == COUNT_OF(actions) ? code : run(&g, at, argc - 1, argv + 1);
 }

@@ -90,13 +90,10 @@ static int ask(struct pop_command *p) {
 
 /* --- the command line ------------------------------------------------------------------------- */
 
-static const struct {
-    const char *name, *arguments, *sentence;
-    size_t min;
-} actions[] = {
-    { "open", "LOGIN ADDRESS", "let the login send from this address for a while", 2 },
-    { "close", "[LOGIN] [ADDRESS]", "end what is open for a login, an address, or a pair", 0 },
-    { "list", "[LOGIN] [ADDRESS]", "what is open, until when at most", 0 },
+static const struct options_action actions[] = {
+    { "open", "LOGIN ADDRESS", "let the login send from this address for a while" },
+    { "close", "[LOGIN] [ADDRESS]", "end what is open for a login, an address, or a pair" },
+    { "list", "[LOGIN] [ADDRESS]", "what is open, until when at most" },
 };
 
 /* An address is known by its form, so the order does not matter. */
@@ -118,6 +115,7 @@ static int run(struct pop_command *p, size_t at, int argc, char **argv) {
         { .name = "--all", .help = "with close: all windows", .flag = &p->all },
         { .name = "--json", .help = "one JSON object a line", .flag = &p->json },
     };
+    const bool opens = !strcmp(actions[at].name, "open");
     char name[32];
     snprintf(name, sizeof name, "pop %s", actions[at].name);
     const struct options o = {
@@ -127,7 +125,7 @@ static int run(struct pop_command *p, size_t at, int argc, char **argv) {
         .rows = rows,
         .row_count = COUNT_OF(rows),
         .args = p->words,
-        .args_min = actions[at].min,
+        .args_min = opens ? WORDS : 0,
         .args_max = WORDS,
         .arg_count = &p->word_count,
     };
@@ -135,7 +133,7 @@ static int run(struct pop_command *p, size_t at, int argc, char **argv) {
     if (code != OPTIONS_GO_ON)
         return code;
     p->action = actions[at].name;
-    if (!take_words(p) || (actions[at].min == 2 && !p->address.len))
+    if (!take_words(p) || (opens && !p->address.len))
         return options_misuse(&o, "expected one login and one IP address: %s",
                               actions[at].arguments);
     if (!strcmp(p->action, "close") && !p->word_count && !p->all)
@@ -143,29 +141,10 @@ static int run(struct pop_command *p, size_t at, int argc, char **argv) {
     return ask(p);
 }
 
-static void help_all(FILE *to) {
-    fprintf(to, "usage: postern pop ACTION [options]\n\n");
-    for (size_t i = 0; i < COUNT_OF(actions); i++)
-        fprintf(to, "  %-6s %-18s %s\n", actions[i].name, actions[i].arguments,
-                actions[i].sentence);
-    fprintf(to, "\npostern pop ACTION --help lists the options. Manual: postern-pop(1)\n");
-}
-
 int cmd_pop(int argc, char **argv) {
     static struct pop_command p = { 0 };
-    const char *names[COUNT_OF(actions)];
+    int code;
     p.file = SETTINGS_FILE;
-    if (argc < 2 || !strcmp(argv[1], "--help") || !strcmp(argv[1], "-h")) {
-        help_all(argc < 2 ? stderr : stdout);
-        return argc < 2 ? EX_USAGE : 0;
-    }
-    for (size_t i = 0; i < COUNT_OF(actions); i++) {
-        names[i] = actions[i].name;
-        if (!strcmp(argv[1], names[i]))
-            return run(&p, i, argc - 1, argv + 1);
-    }
-    const char *nearest = options_nearest(bytes_str(argv[1]), names, COUNT_OF(names));
-    fprintf(stderr, "postern pop: there is no action '%s'%s%s%s\n", argv[1],
-            nearest ? "; did you mean '" : "", nearest ? nearest : "", nearest ? "'?" : "");
-    return EX_USAGE;
+    size_t at = options_take_action("pop", actions, COUNT_OF(actions), argc, argv, &code);
+    return at == COUNT_OF(actions) ? code : run(&p, at, argc - 1, argv + 1);
 }

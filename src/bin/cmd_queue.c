@@ -316,27 +316,20 @@ static int order(struct queue_command *q) {
 
 /* --- the command line -------------------------------------------------------------------- */
 
-static const struct {
-    const char *name;
-    int (*run)(struct queue_command *q);
-    const char *sentence;
-} subcommands[] = {
-    { "list", list, "list what waits" },
-    { "show", show, "one or more messages with all recipients and replies" },
-    { "retry", order, "try now" },
-    { "hold", order, "stop trying until released" },
-    { "release", order, "try held ones again" },
-    { "bounce", order, "give up and tell the sender" },
-    { "remove", order, "give up without telling anybody" },
-    { "stats", stats, "how much waits, in which state" },
+static const struct options_action actions[] = {
+    { "list", "", "list what waits" },
+    { "show", "ID ...", "one or more messages with all recipients and replies" },
+    { "retry", "[ID ...]", "try now" },
+    { "hold", "[ID ...]", "stop trying until released" },
+    { "release", "[ID ...]", "try held ones again" },
+    { "bounce", "[ID ...]", "give up and tell the sender" },
+    { "remove", "[ID ...]", "give up without telling anybody" },
+    { "stats", "", "how much waits, in which state" },
 };
-
-static void help_all(FILE *to) {
-    fprintf(to, "usage: postern queue SUBCOMMAND [options] [ID ...]\n\n");
-    for (size_t i = 0; i < COUNT_OF(subcommands); i++)
-        fprintf(to, "  %-8s %s\n", subcommands[i].name, subcommands[i].sentence);
-    fprintf(to, "\npostern queue SUBCOMMAND --help lists the options\n");
-}
+/* In the same order. */
+static int (*const runs[COUNT_OF(actions)])(struct queue_command *q) = {
+    list, show, order, order, order, order, order, stats,
+};
 
 static int run(struct queue_command *q, size_t at, int argc, char **argv) {
     const struct option_row rows[] = {
@@ -376,11 +369,11 @@ static int run(struct queue_command *q, size_t at, int argc, char **argv) {
         { .name = "--json", .help = "one JSON object a line", .flag = &q->json },
     };
     char name[32];
-    snprintf(name, sizeof(name), "queue %s", subcommands[at].name);
+    snprintf(name, sizeof(name), "queue %s", actions[at].name);
     const struct options o = {
         .command = name,
-        .arguments = "[ID ...]",
-        .sentence = subcommands[at].sentence,
+        .arguments = actions[at].arguments,
+        .sentence = actions[at].sentence,
         .rows = rows,
         .row_count = COUNT_OF(rows),
         .args = q->ids,
@@ -393,12 +386,12 @@ static int run(struct queue_command *q, size_t at, int argc, char **argv) {
     q->config = settings_find("queue", q->file);
     if (!q->config)
         return EX_CONFIG;
-    q->order = subcommands[at].name;
+    q->order = actions[at].name;
     rc = q->as.len
              ? password_read("postern queue", q->from_stdin, false, q->password, &q->password_len)
              : EX_OK;
     if (rc == EX_OK)
-        rc = subcommands[at].run(q);
+        rc = runs[at](q);
     explicit_bzero(q->password, sizeof q->password);
     config_close(&q->config);
     return rc;
@@ -406,23 +399,13 @@ static int run(struct queue_command *q, size_t at, int argc, char **argv) {
 
 int cmd_queue(int argc, char **argv) {
     static struct queue_command q = { 0 };
+    int code;
     q.file = SETTINGS_FILE;
-    if (argc < 2 || !strcmp(argv[1], "--help") || !strcmp(argv[1], "-h")) {
-        help_all(argc < 2 ? stderr : stdout);
-        return argc < 2 ? EX_USAGE : 0;
-    }
-    const char *names[COUNT_OF(subcommands)];
-    for (size_t i = 0; i < COUNT_OF(subcommands); i++) {
-        names[i] = subcommands[i].name;
-        if (strcmp(argv[1], names[i]))
-            continue;
-        q.arena = arena_open();
-        int rc = run(&q, i, argc - 1, argv + 1);
-        arena_close(&q.arena);
-        return rc;
-    }
-    const char *nearest = options_nearest(bytes_str(argv[1]), names, COUNT_OF(names));
-    fprintf(stderr, "postern queue: there is no subcommand '%s'%s%s%s\n", argv[1],
-            nearest ? "; did you mean '" : "", nearest ? nearest : "", nearest ? "'?" : "");
-    return EX_USAGE;
+    size_t at = options_take_action("queue", actions, COUNT_OF(actions), argc, argv, &code);
+    if (at == COUNT_OF(actions))
+        return code;
+    q.arena = arena_open();
+    code = run(&q, at, argc - 1, argv + 1);
+    arena_close(&q.arena);
+    return code;
 }

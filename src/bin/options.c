@@ -243,3 +243,37 @@ int options_take_json(const struct options *o, struct bytes object, struct arena
     json_decref(json);
     return code;
 }
+
+/* --- actions --------------------------------------------------------------------------------- */
+
+enum { ACTIONS_MAX = 32 };
+
+static void help_actions(FILE *to, const char *command, const struct options_action *rows,
+                         size_t count) {
+    fprintf(to, "usage: postern %s ACTION [options]\n\n", command);
+    for (size_t i = 0; i < count; i++)
+        fprintf(to, "  %-8s %-19s %s\n", rows[i].name, rows[i].arguments, rows[i].sentence);
+    fprintf(to, "\npostern %s ACTION --help lists the options. Manual: postern-%s(1)\n", command,
+            command);
+}
+
+size_t options_take_action(const char *command, const struct options_action *rows, size_t count,
+                           int argc, char **argv, int *code_out) {
+    const char *names[ACTIONS_MAX];
+    MUST(count <= ACTIONS_MAX);
+    if (argc < 2 || !strcmp(argv[1], "--help") || !strcmp(argv[1], "-h")) {
+        help_actions(argc < 2 ? stderr : stdout, command, rows, count);
+        *code_out = argc < 2 ? EX_USAGE : 0;
+        return count;
+    }
+    for (size_t i = 0; i < count; i++) {
+        names[i] = rows[i].name;
+        if (!strcmp(argv[1], names[i]))
+            return i;
+    }
+    const char *nearest = options_nearest(bytes_str(argv[1]), names, count);
+    fprintf(stderr, "postern %s: there is no action '%s'%s%s%s\n", command, argv[1],
+            nearest ? "; did you mean '" : "", nearest ? nearest : "", nearest ? "'?" : "");
+    *code_out = EX_USAGE;
+    return count;
+}

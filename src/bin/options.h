@@ -59,6 +59,13 @@ int options_misuse(const struct options *o, const char *format, ...)
  * long options without their dashes (or with _ for -), values texts, numbers, lists, and true for
  * flags. OPTIONS_GO_ON or 64. Views live as long as the arena. */
 int options_take_json(const struct options *o, struct bytes object, struct arena *a);
+/* Commands of several actions, "postern pop ACTION": the row that argv[1] names. Or COUNT, and *code_out says how to
+ * exit: help was printed, or what is wrong. */
+struct options_action {
+    const char *name, *arguments, *sentence;
+};
+size_t options_take_action(const char *command, const struct options_action *rows, size_t count,
+                           int argc, char **argv, int *code_out);
 /* The word of `words` that `given` was most likely meant to be, or NULL: for subcommands too. */
 const char *options_nearest(struct bytes given, const char *const *words, size_t count);
 

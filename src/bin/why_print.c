@@ -1,7 +1,6 @@
 /* why_print: what `postern why` says, for people and for scripts. */
 #include "bin/why_run.h"
 
-
 /* --- what is said ------------------------------------------------------------------------------------ */
 
 static const char *word(const struct verdict *v) {
