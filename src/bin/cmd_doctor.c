@@ -408,10 +408,21 @@ static int take_simple(struct doctor *d) {
     return OPTIONS_GO_ON;
 }
 
+static int take_targets(struct doctor *d) {
+    const struct typed *t = &d->typed;
+    const char *wrong = t->server.len ? examine_wrong_target(t->server, d->arena) : NULL;
+    if (wrong)
+        return options_misuse(d->options, "--server %.*s: %s", BYTES_FMT(t->server), wrong);
+    for (size_t i = 0; i < t->target_count; i++)
+        if ((wrong = examine_wrong_target(t->targets[i], d->arena)))
+            return options_misuse(d->options, "%.*s: %s", BYTES_FMT(t->targets[i]), wrong);
+    return OPTIONS_GO_ON;
+}
+
 static int take_all(struct doctor *d) {
     static int (*const takers[])(struct doctor * d) = {
-        take_simple, take_ports,  take_tls,   take_until, take_recipients,
-        take_sender, take_source, take_proxy, take_login, take_message,
+        take_simple, take_targets, take_ports, take_tls,   take_until,   take_recipients,
+        take_sender, take_source,  take_proxy, take_login, take_message,
     };
     int code = OPTIONS_GO_ON;
     for (size_t i = 0; i < COUNT_OF(takers) && code == OPTIONS_GO_ON; i++)
@@ -529,7 +540,8 @@ int cmd_doctor(int argc, char **argv) {
              "other ports to look at (25,587,465,2525 when none is named), or none", ports),
         TEXT("--socket", "PATH", "a unix socket instead of a host", socket),
         FLAG("--mx", "the name is a domain: look at its MX hosts", mx),
-        FLAG("--all-mx", "look at every port of all of them", all_mx),
+        FLAG("--all-mx", "have the conversation with each of them, and look at their ports",
+             all_mx),
         FLAG("-4", "IPv4 only", four),
         FLAG("-6", "IPv6 only", six),
         TEXT("--source", "ADDRESS", "connect from this address of this computer", source),

@@ -256,8 +256,6 @@ static void on_auth(struct conversation *c, const struct smtp_reply *reply) {
 static void on_mail(struct conversation *c, const struct smtp_reply *reply) {
     if (reply->code >= 300)
         note_refusal(c, STEP_MAIL);
-    else if (c->want.until == STEP_MAIL)
-        finish(c, STEP_NONE, HOW_FINE);
 }
 
 static void on_rcpt(struct conversation *c, const struct smtp_reply *reply) {
@@ -509,7 +507,7 @@ static void say_starttls(struct conversation *c) {
 }
 
 static bool mail_due(const struct conversation *c) {
-    return c->want.mail && !c->mail_done && c->want.recipient_count;
+    return c->want.mail && !c->mail_done;
 }
 
 static void say_mail(struct conversation *c) {
@@ -523,6 +521,8 @@ static void say_mail(struct conversation *c) {
         .rcpts = c->rcpts,
         .probe = !c->want.send,
     };
+    if (c->want.until == STEP_MAIL)
+        mail.count = 0;
     for (size_t i = 0; i < mail.count; i++)
         mail.smtputf8 |= !bytes_is_ascii(c->rcpts[i].mailbox);
     c->mail_done = true;

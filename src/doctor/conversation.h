@@ -37,7 +37,7 @@ struct conversation_want { /* views live until on_seen */
     struct bytes xclient;         /* attributes */
     bool login;
     struct login_want auth;
-    bool mail; /* MAIL, RCPT */
+    bool mail; /* MAIL, and RCPT for each recipient; then RSET, unless: */
     struct bytes sender;
     const struct bytes *recipients;
     size_t recipient_count;

@@ -92,9 +92,10 @@ static enum conversation_tls tls_wanted(const struct examination *e) {
     return wanted[e->want->tls];
 }
 
-static void converse(struct examination *e) {
+static void converse(struct examination *e, const char *session, bool send,
+                     struct conversation_seen *out) {
     const struct examine_want *w = e->want;
-    struct conversation_want want = examine_talk_want(e, "main");
+    struct conversation_want want = examine_talk_want(e, session);
     want.tls = tls_wanted(e);
     want.pipeline = w->pipeline;
     want.login = w->login;
@@ -104,10 +105,14 @@ static void converse(struct examination *e) {
     want.sender = e->sender;
     want.recipients = e->recipients;
     want.recipient_count = e->recipient_count;
-    want.send = w->send && w->until >= STEP_END;
+    want.send = send && w->until >= STEP_END;
     want.content = w->content;
     want.until = w->until;
-    examine_talk(e, &want, &e->seen);
+    examine_talk(e, &want, out);
+}
+
+static void converse_mainly(struct examination *e) {
+    converse(e, "main", e->want->send, &e->seen);
     e->out->sent = e->seen.sent;
 }
 
@@ -144,12 +149,55 @@ static void first_address(struct examination *e) {
 static void talk_to(struct examination *e) {
     if (!e->spot_count) {
         first_address(e);
-        converse(e);
+        converse_mainly(e);
     } else if (choose(e)) {
-        converse(e);
+        converse_mainly(e);
     } else {
         e->seen = ports_spot(e, e->address, e->address.port)->seen;
     }
+}
+
+/* --- the other MX hosts ------------------------------------------------------------------------------------ */
+
+static void host_finding(struct examination *e, const struct conversation_seen *seen) {
+    struct finding_list *l = &e->out->findings;
+    bool fine = seen->step == STEP_NONE;
+    struct finding *f =
+        fine ? finding_add(l, SEVERITY_INFO, "mx.host", "MX", "all is well there, too")
+             : finding_add(l, SEVERITY_ERROR, "mx.host", step_name(seen->step), "%s: %.*s",
+                           seen->how == HOW_REFUSED ? "it refuses" : "it fails",
+                           BYTES_FMT(seen->words));
+    finding_about(l, f, "%.*s", BYTES_FMT(examine_place(e->arena, e->host, e->address)));
+    if (!fine)
+        finding_means(
+            l, f,
+            "Mail that is led to this host waits, or comes back, though other hosts of the domain "
+            "may take it.");
+}
+
+/* The first that fails is the one that counts: one rotten MX among good ones is what people look for. */
+static void talk_to_host(struct examination *e, const struct host *h) {
+    struct bytes host = e->host;
+    struct addr address = e->address;
+    struct conversation_seen seen;
+    e->host = h->name;
+    e->address = h->addresses[0];
+    e->address.port = address.port;
+    converse(e, "other MX", false, &seen);
+    host_finding(e, &seen);
+    if (e->seen.step == STEP_NONE && seen.step != STEP_NONE) {
+        e->seen = seen;
+        return;
+    }
+    e->host = host;
+    e->address = address;
+}
+
+static void talk_to_all(struct examination *e) {
+    struct bytes first = e->host;
+    for (size_t i = 0; e->want->all_mx && i < e->host_count; i++)
+        if (e->hosts[i].count && !bytes_equal(e->hosts[i].name, first))
+            talk_to_host(e, &e->hosts[i]);
 }
 
 /* The loop's clock stood still while the command prepared itself. */
@@ -223,6 +271,7 @@ void examine(struct loop *l, struct dns *dns, const struct examine_want *want,
     choose_envelope(e);
     ports_look(e);
     talk_to(e);
+    talk_to_all(e);
     look_at_mx(e);
     session_findings(e);
     tls_certificate_findings(e);

@@ -93,6 +93,8 @@ struct examined {
 
 /* `out` must have been opened; transcript.on_line may be set. dns may be NULL: then only literal
  * addresses can be looked at. on_progress may be NULL. */
+/* NULL, or why this is no target, as half a sentence. */
+const char *examine_wrong_target(struct bytes text, struct arena *a);
 void examined_open(struct examined *out, struct arena *a);
 void examine(struct loop *l, struct dns *dns, const struct examine_want *want,
              struct examined *out);

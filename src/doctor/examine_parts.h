@@ -84,6 +84,8 @@ void tls_certificate_findings(struct examination *e);
 /* What they settle stays as it is where they settle nothing. */
 void probes_run(struct examination *e, const char *words_cause, double confidence,
                 struct settled *out);
+/* When there was no greeting, or no handshake: with TLS from the first octet, and without. */
+void probes_port(struct examination *e, struct settled *out);
 /* verdict.c */
 void verdict_make(struct examination *e);
 void verdict_of_fault(struct examination *e, enum step step, enum how how, const char *reason,

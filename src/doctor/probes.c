@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-enum { LEAST_MS = 5000, PROBE_MS = 15 * 1000 };
+enum { LEAST_MS = 5000, PROBE_MS = 15 * 1000, PORT_MS = 5000 };
 
 #define FOREIGN   B("postmaster@example.org")
 #define TEXT(...) arena_printf(e->arena, __VA_ARGS__)
@@ -262,4 +262,37 @@ void probes_run(struct examination *e, const char *words_cause, double confidenc
         trials[i](e, &f);
     settle(&f, out);
     e->other_port_takes = f.other_port == TRIAL_TAKEN;
+}
+
+/* --- a port that is not what it was taken for --------------------------------------------------------- */
+
+static bool greets(struct examination *e, bool implicit) {
+    struct conversation_want want = examine_talk_want(e, "probe");
+    struct conversation_seen seen;
+    struct trial_want t = {
+        .what = implicit ? B("with TLS from the first octet") : B("in plain text"),
+        .address = e->address,
+    };
+    want.transcript = NULL;
+    want.implicit = implicit;
+    want.tls = implicit ? TLS_TRY_WANTED : TLS_OFF_WANTED;
+    want.until = STEP_BANNER;
+    if (want.timeout_ms > PORT_MS)
+        want.timeout_ms = PORT_MS;
+    examine_talk(e, &want, &seen);
+    note(e, &t, &seen);
+    bool fine = seen.said[STEP_BANNER].code / 100 == 2;
+    examine_say(e, MARK_NOTE, "tried %.*s: %.*s", BYTES_FMT(t.what),
+                BYTES_FMT(fine ? seen.said[STEP_BANNER].text : seen.words));
+    return fine;
+}
+
+void probes_port(struct examination *e, struct settled *out) {
+    bool mute = e->seen.step == STEP_BANNER && e->seen.how != HOW_REFUSED && !e->implicit;
+    bool plain = e->seen.step == STEP_STARTTLS && e->seen.how == HOW_HANDSHAKE && e->implicit;
+    if ((!mute && !plain) || e->want->no_probes || !e->want->tls_client ||
+        examine_left(e) < LEAST_MS)
+        return;
+    if (greets(e, mute))
+        settle_port(mute ? PORT_WANTS_TLS : PORT_WANTS_PLAIN, out);
 }

@@ -160,3 +160,18 @@ bool settle(const struct settle_facts *f, struct settled *out) {
         }
     return false;
 }
+
+bool settle_port(enum settle_port port, struct settled *out) {
+    static const struct settled ports[] = {
+        [PORT_WANTS_TLS] = { "tls-required",
+                             "With TLS from the first octet it greets: this port is not for plain text.",
+                             0.98 },
+        [PORT_WANTS_PLAIN] = { "tls-failed",
+                               "In plain text it greets: this port has no TLS from the first octet.",
+                               0.98 },
+    };
+    if (port == PORT_AS_IT_IS)
+        return false;
+    *out = ports[port];
+    return true;
+}

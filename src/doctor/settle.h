@@ -21,6 +21,8 @@ struct settle_facts {
     enum trial without_login, null_sender, login_sender, foreign_sender, hosted, foreign,
         other_port;
 };
+/* Of a port that did not speak as it was spoken to. */
+enum settle_port { PORT_AS_IT_IS, PORT_WANTS_TLS, PORT_WANTS_PLAIN };
 struct settled {
     const char *cause;   /* NULL: as the words have it */
     const char *because; /* a sentence */
@@ -28,6 +30,9 @@ struct settled {
 };
 /* False: they say nothing more than the words do. */
 bool settle(const struct settle_facts *f, struct settled *out);
+/* Of a greeting that did not come, or a handshake that was answered in plain text: what the other way of
+ * beginning showed. */
+bool settle_port(enum settle_port port, struct settled *out);
 /* Do the words leave nothing to be told apart? */
 bool settle_is_clear(const char *cause);
 

@@ -300,6 +300,17 @@ bool target_find(struct examination *e) {
     return find_mx(e, address.domain);
 }
 
+const char *examine_wrong_target(struct bytes text, struct arena *a) {
+    struct typed t;
+    struct address address;
+    struct bytes ascii;
+    if (bytes_find(text, '@') >= 0)
+        return address_parse(text, a, &address);
+    if (!take_apart(text, &t))
+        return "it is no host, address or mailbox";
+    return t.literal ? NULL : address_parse_domain(t.name, a, &ascii);
+}
+
 /* --- whose MX ----------------------------------------------------------------------------------------------- */
 
 bool target_is_mx(struct examination *e, struct bytes domain, bool *is_out) {

@@ -227,16 +227,16 @@ static void enforcement(struct examination *e) {
         found(e, SEVERITY_INFO, "tls.enforced", B("this port has TLS from the first octet"));
         return;
     }
-    if (!e->recipient_count || e->want->until < STEP_RCPT) {
+    if (e->want->until < STEP_MAIL) {
         finding_skip(l, "tls.enforced", "STARTTLS",
-                     "whether it takes mail without TLS: no recipient was given (--to)");
+                     "whether it takes mail without TLS: it was not to go as far as MAIL");
         return;
     }
     want.tls = TLS_OFF_WANTED;
     want.mail = true;
     want.sender = e->sender;
     want.recipients = e->recipients;
-    want.recipient_count = 1;
+    want.recipient_count = e->recipient_count > 0;
     want.transcript = NULL;
     examine_talk(e, &want, &seen);
     const struct said *m = &seen.said[STEP_MAIL], *r = &seen.said[STEP_RCPT];

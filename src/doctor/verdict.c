@@ -451,6 +451,19 @@ static void blame_quit(struct examination *e) {
         verdict_of_fault(e, STEP_QUIT, e->seen.quit, NULL, B("its answer to QUIT makes no sense"));
 }
 
+static void blame_fault(struct examination *e) {
+    const struct conversation_seen *s = &e->seen;
+    struct settled settled = { 0 };
+    verdict_of_fault(e, s->step, s->how, s->reason, s->words);
+    probes_port(e, &settled);
+    if (!settled.because)
+        return;
+    take_settled(e, &settled);
+    fix_first(&e->out->verdict,
+              e->implicit ? B("Without --tls-on-connect: begin in plain text, then STARTTLS.")
+                          : B("Use TLS from the first octet at this port: --tls-on-connect."));
+}
+
 static void all_well(struct examination *e) {
     begin(e, STEP_NONE, HOW_FINE);
     e->out->verdict.exit = e->out->findings.worst == SEVERITY_ERROR;
@@ -471,6 +484,6 @@ void verdict_make(struct examination *e) {
         begin(e, s->step, s->how);
         explain_words(e, s->step);
     } else {
-        verdict_of_fault(e, s->step, s->how, s->reason, s->words);
+        blame_fault(e);
     }
 }

@@ -223,9 +223,12 @@ static void write_transaction(struct smtp_client *c) {
 static enum client_state on_mail(struct smtp_client *c, const struct smtp_reply *reply) {
     bool pipelined = c->pipelined, taken = is_positive(reply);
     c->mail_refused = !taken;
-    if (taken && !pipelined)
+    if (taken && !pipelined && c->mail.count)
         write_rcpt(c, 0);
+    bool alone = !c->mail.count;
     report(c, SMTP_STAGE_MAIL, 0, reply);
+    if (alone)
+        return taken ? CLEAR : READY;
     return taken || pipelined ? RCPT : READY;
 }
 
@@ -608,7 +611,7 @@ void smtp_client_auth_cancel(struct smtp_client *c) {
 }
 
 void smtp_client_mail(struct smtp_client *c, const struct smtp_client_mail *mail) {
-    MUST(c->state == READY && mail->count > 0);
+    MUST(c->state == READY && (mail->count > 0 || mail->probe));
     c->mail = *mail;
     c->index = c->accepted = 0;
     c->mail_refused = c->held_cr = false;
@@ -616,7 +619,8 @@ void smtp_client_mail(struct smtp_client *c, const struct smtp_client_mail *mail
     c->pipelined = c->peer.pipelining && !c->no_pipelining;
     c->chunked = c->peer.chunking && !c->no_chunking && !c->lmtp && !mail->whole;
     buf_clear(&c->taken);
-    memset(buf_room(&c->taken, mail->count), 0, mail->count);
+    if (mail->count)
+        memset(buf_room(&c->taken, mail->count), 0, mail->count);
     write_transaction(c);
     enter(c, MAIL);
     run(c, BYTES_NONE);

@@ -112,7 +112,7 @@ struct smtp_client_mail {
     struct bytes envid;
     size_t count;
     const struct smtp_client_rcpt *rcpts; /* must live until all are answered, or `ready` */
-    bool probe;                           /* MAIL and RCPT, then RSET: never DATA */
+    bool probe; /* MAIL and RCPT (count 0: MAIL alone), then RSET: never DATA */
 };
 struct smtp_client_rcpt {
     struct bytes mailbox;

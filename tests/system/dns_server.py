@@ -3,7 +3,7 @@ import socket
 import struct
 import threading
 
-TYPES = {"A": 1, "NS": 2, "CNAME": 5, "SOA": 6, "PTR": 12, "MX": 15, "TXT": 16, "AAAA": 28}
+TYPES = {"A": 1, "NS": 2, "CNAME": 5, "SOA": 6, "PTR": 12, "MX": 15, "TXT": 16, "AAAA": 28, "TLSA": 52}
 NAMES = {number: name for name, number in TYPES.items()}
 NOERROR, SERVFAIL, NXDOMAIN = 0, 2, 3
 
@@ -27,6 +27,9 @@ def pack_data(kind, value):
         return socket.inet_pton(socket.AF_INET, value)
     if kind == "AAAA":
         return socket.inet_pton(socket.AF_INET6, value)
+    if kind == "TLSA":  # "3 1 1 ABCD..."
+        *numbers, data = value.split()
+        return bytes(int(n) for n in numbers) + bytes.fromhex(data)
     if kind == "MX":
         preference, name = value.split()
         return struct.pack("!H", int(preference)) + pack_name(name)

@@ -2,16 +2,18 @@
 exit code and cause; it ends in time, sends no mail, and gives no password away."""
 import json
 import os
+import pty
 import re
 import socket
 import ssl
 import subprocess
+import termios
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 from failing_server import (Authority, Failing, by_argument, by_login, by_sender, close, drip, forever, raw, reply_then, reset,
                             silent, slow)
-from harness import options
+from harness import need_root, options, tool, until
 from world import *
 
 PASSWORD = "Tr0ub4dor-and-3"
@@ -281,3 +283,268 @@ def test_doctor_blames_the_right_step(t):
     with ThreadPoolExecutor(8) as pool:
         wrong = [w for found in pool.map(lambda row: play(t, authority, *row), rows) for w in found]
     assert not wrong, "\n" + "\n".join(wrong)
+
+
+# --- names, addresses, ports -----------------------------------------------------------------
+
+
+def findings(result, id):
+    return [f for f in result["findings"] if f["id"] == id]
+
+
+def here(t, zones=None):
+    t.zones({**ZONES, **(zones or {})})
+    return Authority(t.folder)
+
+
+def transcript(result, mark):
+    return [line["text"] for line in result["transcript"] if line["mark"] == mark]
+
+
+def test_doctor_ports(t):
+    a = here(t, {"ports.example": {"A": ["127.0.0.31"]}})
+    Failing({"tls": a.pair(names=("ports.example",))}, "127.0.0.31", 25)
+    Failing({"tls": a.pair(names=("ports.example",)), "login": LOGIN, "auth-after-tls": True, "implicit": True}, "127.0.0.31", 465)
+    server = socket.socket()
+    server.bind(("127.0.0.31", 2525))
+    server.listen(0)
+    waiting = [socket.socket() for _ in range(4)]
+    for one in waiting:
+        one.setblocking(False)
+        one.connect_ex(("127.0.0.31", 2525))
+    _, result, _ = doctor(t, "ports.example", "--ca", a.file, "--no-tls-look", "--timeout", 4, code=0)
+    about = lambda id: sorted(f["about"] for f in findings(result, id))
+    assert about("port.open") == ["ports.example [127.0.0.31]:25", "ports.example [127.0.0.31]:465"], result["findings"]
+    assert about("port.refused") == ["ports.example [127.0.0.31]:587"]
+    assert about("port.filtered") == ["ports.example [127.0.0.31]:2525"]
+    assert result["host"] == "ports.example [127.0.0.31]:25"
+    # Who logs in begins where logins are taken.
+    _, result, _ = doctor(t, "ports.example", "--user", LOGIN[0], "--password-env", "DOCTOR_PASSWORD", "--ca", a.file, "--no-tls-look",
+                          "--timeout", 4, code=0)
+    assert result["host"] == "ports.example [127.0.0.31]:465" and findings(result, "auth.accepted")
+
+
+def test_doctor_port_25_is_somebody_elses(t):
+    a = here(t, {"masked.example": {"A": ["127.0.0.32"]}, "stripped.example": {"A": ["127.0.0.33"]}})
+    Failing({"banner": "220 ************************2****0*", "EHLO": "250-mail.example.com\n250-XXXXXXXA\n250 8BITMIME"}, "127.0.0.32", 25)
+    _, result, _ = doctor(t, "masked.example", "--ca", a.file, code=1)
+    assert findings(result, "port.hijacked")[0]["who"] == "network-owner" and result["blamed_step"] is None
+    Failing({"EHLO": "250-smtp.hotel.example\n250 8BITMIME"}, "127.0.0.33", 25)
+    Failing({"tls": a.pair(names=("stripped.example",))}, "127.0.0.33", 587)
+    _, result, _ = doctor(t, "stripped.example", "--ca", a.file, "--no-tls-look", code=0)
+    assert findings(result, "port.stripped"), result["findings"]
+
+
+def test_doctor_wrong_way_to_begin(t):
+    """A port that wants TLS at once, and one that does not."""
+    a = here(t)
+    tls = Failing({"tls": a.pair(), "implicit": True})
+    _, result, _ = doctor(t, f"mail.example.com:{tls.port}", "--ca", a.file, "--timeout", 2, code=21)
+    assert result["cause"] == "tls-required" and "--tls-on-connect" in result["fix"][0] and result["tried"][0]["accepted"], result
+    plain = Failing({})
+    _, result, _ = doctor(t, f"mail.example.com:{plain.port}", "-tlsc", "--ca", a.file, "--timeout", 5, code=29)
+    assert "In plain text it greets" in result["because"], result
+
+
+def test_doctor_all_mx(t):
+    a = here(t, {"two.example": {"MX": ["10 mx1.two.example", "20 mx2.two.example"]}, "mx1.two.example": {"A": ["127.0.0.34"]},
+                 "mx2.two.example": {"A": ["127.0.0.35"]}})
+    Failing({"tls": a.pair(names=("mx1.two.example",))}, "127.0.0.34", 25)
+    second = Failing({"tls": a.pair(names=("mx2.two.example",)), "RCPT": "550 5.7.1 Relaying denied"}, "127.0.0.35", 25)
+    how = ["--ca", a.file, "--no-tls-look", "--no-probes"]
+    _, result, _ = doctor(t, "bob@two.example", *how, code=0)
+    assert result["host"] == "mx1.two.example [127.0.0.34]:25" and not [c for c in second.commands if c.startswith("MAIL")]
+    _, result, _ = doctor(t, "bob@two.example", "--all-mx", *how, code=24)
+    assert result["host"] == "mx2.two.example [127.0.0.35]:25" and result["cause"] == "relay-domain-not-hosted", result
+    assert "mx2.two.example [127.0.0.35]:25" in [f["about"] for f in findings(result, "mx.host")]
+
+
+def test_doctor_dane(t):
+    from cryptography import x509
+    from cryptography.hazmat.primitives import serialization
+    import hashlib
+
+    a = here(t)
+    pair = a.pair(self_signed=True)
+    server = Failing({"tls": pair})
+    certificate = x509.load_pem_x509_certificate(open(pair[0], "rb").read())
+    spki = certificate.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    name = f"_{server.port}._tcp.mail.example.com"
+    for record, severity, said in ((f"3 1 1 {hashlib.sha256(spki).hexdigest()}", "info", "fits the 1 TLSA record"),
+                                   (f"3 0 2 {hashlib.sha512(certificate.public_bytes(serialization.Encoding.DER)).hexdigest()}", "info", "fits"),
+                                   (f"3 1 1 {'00' * 32}", "warning", "fits none"),
+                                   (f"1 1 1 {hashlib.sha256(spki).hexdigest()}", "warning", "usage")):
+        t.dns.records[name] = {"TLSA": [record]}
+        _, result, _ = doctor(t, f"mail.example.com:{server.port}", "--tls", "try", code=0)
+        found = findings(result, "tls.dane")[0]
+        assert found["severity"] == severity and said in found["seen"], (record, found)
+
+
+def test_doctor_tls_versions(t):
+    a = here(t)
+    server = Failing({"tls": a.context(maximum=ssl.TLSVersion.TLSv1_2)})
+    _, result, _ = doctor(t, f"mail.example.com:{server.port}", "--to", "bob@example.com", "--ca", a.file, code=0)
+    seen = [f["seen"] for f in findings(result, "tls.version")]
+    assert seen == ["it speaks TLSv1", "it speaks TLSv1.1", "it speaks TLSv1.2", "it does not speak TLSv1.3"], seen
+    assert "not enforced" in findings(result, "tls.enforced")[0]["seen"]
+    server = Failing({"tls": a.pair(), "MAIL": lambda c: c.reply("250 ok" if c.tls else "530 5.7.0 Must issue a STARTTLS command first")})
+    _, result, _ = doctor(t, f"mail.example.com:{server.port}", "--to", "bob@example.com", "--ca", a.file, code=0)
+    assert "without TLS it refuses" in findings(result, "tls.enforced")[0]["seen"]
+
+
+# --- options -------------------------------------------------------------------------------------
+
+
+def test_doctor_misuse(t):
+    here(t)
+    for words, said in (([], "say what to look at"), (["a b"], "a b:"), (["mail.example.com", "-ap", "secret"], "can be read by everybody"),
+                        (["mail.example.com", "--auth", "NTLM", "--user", "x"], "is not known"), (["mail.example.com", "--tls", "yes"], "--tls takes"),
+                        (["mail.example.com", "-q", "never"], "--quit-after takes"), (["mail.example.com", "--body", "x"], "--send"),
+                        (["mail.example.com", "--to", "nobody"], "--to: nobody"), (["mail.example.com", "-4", "-6"], "exclude"),
+                        (["mail.example.com", "--porst", "1"], "did you mean --port"), (["mail.example.com", "--proxy-protocol", "x"], "--proxy-protocol"),
+                        (["mail.example.com", "--send", "-q", "rcpt"], "exclude"), (["mail.example.com", "--ports", "1,x"], "--ports"),
+                        (["mail.example.com", "--timeout", "soon"], "duration"), (["x@y@z"], "x@y@z")):
+        code, _, text = doctor(t, *words)
+        assert code == 64 and said in text, (words, text)
+    assert doctor(t, "mail.example.com", "--ca", "/no/such/file")[0] == 66
+
+
+def test_doctor_stops_where_told(t):
+    a = here(t)
+    expected = {"connect": [], "banner": ["QUIT"], "ehlo": ["EHLO", "QUIT"], "tls": ["EHLO", "STARTTLS", "QUIT"],
+                "auth": ["EHLO", "STARTTLS", "EHLO", "AUTH", "QUIT"], "mail": ["EHLO", "STARTTLS", "EHLO", "AUTH", "MAIL", "RSET", "QUIT"],
+                "rcpt": ["EHLO", "STARTTLS", "EHLO", "AUTH", "MAIL", "RCPT", "RSET", "QUIT"]}
+    for step, commands in expected.items():
+        server = Failing({"tls": a.pair(), "login": LOGIN, "mechanisms": "PLAIN"})
+        doctor(t, f"mail.example.com:{server.port}", "-q", step, "--to", "bob@example.com", "--user", LOGIN[0], "--password-env",
+               "DOCTOR_PASSWORD", "--ca", a.file, "--no-tls-look", code=0)
+        # With TLS that ends at once, QUIT may come too late to be read.
+        assert [c.split()[0] for c in server.commands] in (commands, commands[:-1]), (step, server.commands)
+
+
+def test_doctor_passwords(t):
+    a = here(t)
+    secret = t.folder / "secret"
+    secret.write_text(PASSWORD + "\n")
+    server = Failing({"tls": a.pair(), "login": LOGIN, "mechanisms": "PLAIN LOGIN CRAM-MD5"})
+    words = [f"mail.example.com:{server.port}", "--user", LOGIN[0], "--ca", a.file, "--no-tls-look"]
+    for mechanism in ("PLAIN", "LOGIN", "CRAM-MD5"):
+        _, result, text = doctor(t, *words, "-a", mechanism, "--password-file", secret, code=0)
+        assert f"logged in with {mechanism}" in findings(result, "auth.accepted")[0]["seen"] and PASSWORD not in text
+    command = [f"{t.builds['sanitized']}/src/bin/postern", "doctor", "--dns", t.dns.where, *words]
+    done = subprocess.run([*command, "--password-stdin"], input=PASSWORD + "\n", text=True, capture_output=True)
+    assert done.returncode == 0 and PASSWORD not in done.stdout + done.stderr, done
+    # Asked for on the terminal.
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execve(command[0], command, ENV)
+    said = b""
+    while b"Password:" not in said:
+        said += os.read(terminal, 4096)
+    until(lambda: not termios.tcgetattr(terminal)[3] & termios.ECHO, "the echo is off")
+    os.write(terminal, (PASSWORD + "\n").encode())
+    try:
+        while piece := os.read(terminal, 4096):
+            said += piece
+    except OSError:
+        pass
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0 and PASSWORD.encode() not in said, said
+    # A server that says it aloud.
+    server = Failing({"tls": a.pair(), "login": LOGIN, "AUTH": f"535 5.7.8 {PASSWORD} is wrong"})
+    _, result, text = doctor(t, f"mail.example.com:{server.port}", *words[1:], "--password-file", secret, code=28)
+    assert PASSWORD not in text and "********" in result["words"]
+
+
+def test_doctor_never_in_the_clear(t):
+    """Not without TLS, not over TLS that does not hold; but where it is asked for."""
+    need_root()
+    a = here(t, {"far.example": {"A": ["192.0.2.44"]}})
+    subprocess.run([tool("ip"), "addr", "add", "192.0.2.44/32", "dev", "lo"], check=True)
+    got = []
+
+    def listen(c):
+        got.append(c.argument)
+        c.reply("535 5.7.8 no")
+
+    plain = Failing({"login": LOGIN, "AUTH": listen}, "192.0.2.44")
+    forged = Failing({"tls": a.pair(self_signed=True), "login": LOGIN, "AUTH": listen}, "192.0.2.44")
+    login = ["--user", LOGIN[0], "--password-env", "DOCTOR_PASSWORD", "--no-tls-look"]
+    for server in (plain, forged):
+        _, result, _ = doctor(t, f"far.example:{server.port}", *login, code=29)
+        assert not got and "was not sent" in result["words"], (got, result)
+        doctor(t, f"far.example:{server.port}", *login, "--allow-plain", code=28)
+        assert got
+        got.clear()
+
+
+def test_doctor_sends(t):
+    a = here(t)
+    file = t.folder / "picture.bin"
+    file.write_bytes(bytes(range(256)))
+    server = Failing({"tls": a.pair()})
+    where = [f"mail.example.com:{server.port}", "--ca", a.file, "--no-tls-look", "-t", "bob@example.com", "-f", "alice@example.net", "--send"]
+    _, result, _ = doctor(t, *where, "--header", "Subject: hello", "--body", "first\n.second\n", "--attach", file, code=0)
+    import email
+    message = email.message_from_string(server.messages[0])
+    parts = message.get_payload()
+    assert result["sent"] and message["Subject"] == "hello" and message["To"] == "bob@example.com" and message["From"] == "alice@example.net"
+    assert ".second" in parts[0].get_payload() and parts[1].get_payload(decode=True) == bytes(range(256)), server.messages
+    whole = t.folder / "whole.eml"
+    whole.write_text("Subject: mine\n\nas it is\n")
+    doctor(t, *where, "--data", whole, code=0)
+    assert server.messages[1] == "Subject: mine\n\nas it is", server.messages[1]
+    code, _, text = doctor(t, *where, "--header", "no header")
+    assert code == 64 and "--header" in text
+
+
+def test_doctor_headers_in_front(t):
+    """PROXY goes first; XCLIENT makes it begin anew."""
+    here(t)
+    seen = []
+
+    def banner(c):
+        seen.append(c.line())
+        c.reply("220 mail.example.com")
+
+    server = Failing({"banner": banner, "extra": ["XCLIENT ADDR NAME"]})
+    doctor(t, f"127.0.0.1:{server.port}", "--proxy-protocol", "192.0.2.1:1234,198.51.100.1", "--xclient", "ADDR=192.0.2.9", "-t", "bob@example.com", code=0)
+    assert seen[0] == "PROXY TCP4 192.0.2.1 198.51.100.1 1234 25", seen
+    assert [c.split()[0] for c in server.commands] == ["EHLO", "XCLIENT", "EHLO", "MAIL", "RCPT", "RSET", "QUIT"], server.commands
+
+
+def test_doctor_lmtp(t):
+    here(t)
+    server = Failing({"end": lambda c: c.reply("250 2.0.0 one\n550 5.2.2 Mailbox full".replace("\n", "\r\n"))})
+    _, result, _ = doctor(t, f"127.0.0.1:{server.port}", "--lmtp", "-t", "bob@example.com,carol@example.com", "--send", code=26)
+    assert server.commands[0].startswith("LHLO") and result["blamed_step"] == "end" and "Mailbox full" in result["words"], result
+
+
+def test_doctor_several_targets(t):
+    a = here(t)
+    good, bad = Failing({"tls": a.pair()}), Failing({"banner": "554 5.7.1 no"})
+    done = subprocess.run([f"{t.builds['sanitized']}/src/bin/postern", "doctor", "--json", "--dns", t.dns.where, "--ca", a.file, "--no-tls-look",
+                           f"mail.example.com:{good.port}", f"mail.example.com:{bad.port}"], text=True, capture_output=True)
+    results = [json.loads(line) for line in done.stdout.splitlines()]
+    assert done.returncode == 21 and [r["exit"] for r in results] == [0, 21], done
+
+
+def test_doctor_has_an_end(t):
+    """--time holds for all of it, whatever the server does."""
+    a = here(t)
+    slowly = Failing({"tls": a.pair(), "banner": slow("220 x", 2), "EHLO": slow("250-x\n250 STARTTLS", 2), "MAIL": slow("250 ok", 3), "RCPT": slow("550 no", 3)})
+    began = time.monotonic()
+    _, result, _ = doctor(t, f"mail.example.com:{slowly.port}", "-t", "bob@example.com", "--ca", a.file, "--time", 6)
+    assert time.monotonic() - began < 12 and result["cause"] == "timeout", (time.monotonic() - began, result["cause"])
+
+
+def test_doctor_for_people(t):
+    a = here(t)
+    server = Failing({"tls": a.pair(), "RCPT": "550 5.7.1 \x1b[31mUnable to relay\x07 \xff"})
+    done = subprocess.run([f"{t.builds['sanitized']}/src/bin/postern", "doctor", "--dns", t.dns.where, "--ca", a.file, f"mail.example.com:{server.port}", "-t",
+                           "bob@example.org", "-f", "alice@example.com"], capture_output=True)
+    text = done.stdout.decode()
+    assert done.returncode == 24 and not re.search(r"[\x00-\x09\x0b-\x1f\x7f]", text), text
+    for words in ("<-  220 mail.example.com ESMTP", " -> STARTTLS", " ~> RCPT TO:<bob@example.org>", "<~* 550 5.7.1", "RCPT is to blame (exit 24)",
+                  "relay-not-authorised", "Whose move", "Tried, to tell causes apart (nothing was sent)", "1. "):
+        assert words in text, (words, text)
+    assert not server.messages
