@@ -103,7 +103,7 @@ static bool is_reply_code(struct bytes text, size_t at) {
     struct status status;
     size_t length = code_length(rest);
     if (!length || code_at(rest) < 200 ||
-        (at > 0 && !is_blank(text.at[at - 1]) && !is_one_of(text, at - 1, "\"':;>([#<*")))
+        (at > 0 && !is_blank(text.at[at - 1]) && !is_one_of(text, at - 1, "\"':;>([#<*=")))
         return false;
     if (at == 0 || status_at(rest, length, code_at(rest), &status))
         return true;
@@ -112,7 +112,7 @@ static bool is_reply_code(struct bytes text, size_t at) {
     size_t before = at;
     while (before > 0 && is_blank(text.at[before - 1]))
         before--;
-    bool marked = before > 0 && is_one_of(text, before - 1, "\"':;>#");
+    bool marked = before > 0 && is_one_of(text, before - 1, "\"':;>#.!=");
     bool word_follows = length < rest.len && !ascii_is_digit(rest.at[length]);
     return word_follows && (marked || is_word(word_before(text, at), names)) &&
            !bytes_equal_nocase(word_before(text, at), B("port"));
@@ -125,6 +125,35 @@ static size_t find_reply(struct bytes text) {
             is_reply_code(text, i))
             return i;
     return text.len;
+}
+
+/* What programs say before they quote a server, where the reply's code is not among it. */
+static const char *const heralds[] = {
+    "server response was:",   "server response:", "server responded:", "server replied:",
+    "server message:",        "server said:",     "host said:",        "server error:",
+    "serverantwort:",         "antwortete:",      "a répondu :",       "a répondu:",
+    "ha risposto:",           "respondió:",       "respondeu:",        "ответил:",
+    "diagnostic-code: smtp;", "diagnostic code:", "last error:",
+};
+
+/* The place behind the last of those words, or the length of the text. */
+static size_t find_quote(struct bytes text) {
+    size_t place = text.len;
+    for (size_t i = 0; i < COUNT_OF(heralds); i++) {
+        struct bytes herald = bytes_str(heralds[i]);
+        ptrdiff_t at = bytes_search_nocase(text, herald);
+        size_t end = at < 0 ? text.len : (size_t)at + herald.len;
+        if (end < text.len && (place == text.len || end > place))
+            place = end;
+    }
+    return place;
+}
+
+static struct bytes from_reply(struct bytes text) {
+    size_t place = find_reply(text);
+    if (place == text.len)
+        place = find_quote(text);
+    return bytes_trim(bytes_skip(text, place));
 }
 
 /* What the last server of a chain said: "Remote server returned ... -> 550 5.1.1 no such user". */
@@ -277,7 +306,7 @@ void subject_read(struct subject *s, const struct reply_facts *facts) {
     struct bytes last = without_tail(last_of_chain(whole));
     if (last.len)
         add_view(s, last);
-    add_view(s, without_tail(bytes_skip(whole, find_reply(whole))));
+    add_view(s, without_tail(from_reply(whole)));
     add_view(s, whole);
     if (!s->view_count)
         s->views[s->view_count++] = BYTES_NONE;

@@ -36,37 +36,55 @@ static bool is_relay(struct bytes causes) {
     return bytes_starts(causes, B("relay-")) || bytes_equal(causes, B("auth-required"));
 }
 
+/* Counts how the file's replies are judged, and tells of those that are judged wrongly. */
+struct tally {
+    unsigned count, right, relay_missed, relay_wrong;
+};
+
+static void judge_row(struct bytes row, struct tally *t) {
+    struct bytes step, causes;
+    bytes_split(&row, '\t', &step);
+    bytes_split(&row, '\t', &causes);
+    char command[32];
+    snprintf(command, sizeof command, "%.*s", BYTES_FMT(step));
+    const struct reply_facts facts = { .text = row, .command = command[0] == '-' ? NULL : command };
+    const struct reply_meaning *m = reply_explain(&facts);
+    bool good = is_one_of(causes, bytes_str(m->cause));
+    t->count++;
+    t->right += good;
+    t->relay_missed += is_relay(causes) && !is_relay(bytes_str(m->cause));
+    t->relay_wrong += !is_relay(causes) && bytes_starts(bytes_str(m->cause), B("relay-"));
+    if (!good)
+        print_message("%.*s: %s by rule %s, not %.*s\n", BYTES_FMT(row), m->cause, m->rule,
+                      BYTES_FMT(causes));
+}
+
+static struct tally judge_file(const char *path) {
+    char line[4096];
+    struct tally t = { 0 };
+    FILE *f = fopen(path, "rb");
+    assert_non_null(f);
+    while (fgets(line, sizeof line, f))
+        if (line[0] != '#')
+            judge_row(bytes_trim(bytes_str(line)), &t);
+    fclose(f);
+    return t;
+}
+
 static void test_golden(void **state) {
     (void)state;
-    char line[4096];
-    unsigned count = 0, right = 0, relay_missed = 0, relay_wrong = 0;
-    FILE *f = fopen("tests/golden/replies.tsv", "rb");
-    assert_non_null(f);
-    while (fgets(line, sizeof line, f)) {
-        struct bytes rest = bytes_trim(bytes_str(line)), step, causes;
-        if (line[0] == '#')
-            continue;
-        bytes_split(&rest, '\t', &step);
-        bytes_split(&rest, '\t', &causes);
-        char command[32];
-        snprintf(command, sizeof command, "%.*s", BYTES_FMT(step));
-        const struct reply_facts facts = { .text = rest,
-                                           .command = command[0] == '-' ? NULL : command };
-        const struct reply_meaning *m = reply_explain(&facts);
-        bool good = is_one_of(causes, bytes_str(m->cause));
-        count++;
-        right += good;
-        relay_missed += is_relay(causes) && !is_relay(bytes_str(m->cause));
-        relay_wrong += !is_relay(causes) && bytes_starts(bytes_str(m->cause), B("relay-"));
-        if (!good)
-            print_message("%.*s: %s by rule %s, not %.*s\n", BYTES_FMT(rest), m->cause, m->rule,
-                          BYTES_FMT(causes));
-    }
-    fclose(f);
-    assert_true(count >= 120);
-    assert_true(right * 100 >= count * 95);
-    assert_int_equal(relay_missed, 0);
-    assert_int_equal(relay_wrong, 0);
+    struct tally t = judge_file("tests/golden/replies.tsv");
+    assert_true(t.count >= 120);
+    assert_true(t.right * 100 >= t.count * 95);
+    assert_int_equal(t.relay_missed, 0);
+    assert_int_equal(t.relay_wrong, 0);
+}
+
+static void test_refusals(void **state) {
+    (void)state;
+    struct tally t = judge_file("tests/golden/refusals.tsv");
+    assert_true(t.count >= 600);
+    assert_int_equal(t.right, t.count);
 }
 
 /* --- traps -------------------------------------------------------------------------------- */
@@ -141,6 +159,59 @@ static void test_mx(void **state) {
     facts =
         (struct reply_facts){ .text = B("452 mailbox full"), .command = "RCPT", .mx = REPLY_MX_NO };
     assert_string_equal(reply_explain(&facts)->cause, "mailbox-full");
+}
+
+/* Who speaks, by words, name or greeting. */
+static void test_families(void **state) {
+    (void)state;
+    static const struct {
+        const char *text, *host, *banner, *family;
+    } rows[] = {
+        { "554 5.7.1 <user@example.net>: Relay access denied", "", "", "postfix" },
+        { "550 relay not permitted", "", "", "exim" },
+        { "550 5.7.1 <user@example.net>... Relaying denied", "", "", "sendmail" },
+        { "553 sorry, that domain isn't in my list of allowed rcpthosts (#5.7.1)", "", "",
+          "qmail" },
+        { "513 Relaying denied.", "", "", "courier" },
+        { "550 Invalid recipient: <user@example.net>", "", "", "opensmtpd" },
+        { "550 5.7.1 Unable to relay for user@example.net", "", "", "exchange" },
+        { "550 5.7.54 SMTP; Unable to relay recipient in non-accepted domain", "", "", "exchange" },
+        { "550 5.7.64 TenantAttribution; Relay Access Denied", "", "", "microsoft-365" },
+        { "550 5.4.1 Recipient address rejected: Access denied. AS(201806271)", "", "",
+          "microsoft-365" },
+        { "535 5.7.8 Username and Password not accepted. a1sm2 - gsmtp", "", "", "gmail" },
+        { "550 relaying denied for <user@yahoo.com>", "", "", "yahoo" },
+        { "553 Relaying disallowed", "", "", "zoho" },
+        { "451 Open relay not allowed - https://community.mimecast.com/docs/DOC-1", "", "",
+          "mimecast" },
+        { "550 5.7.1 relaying not permitted for 192.0.2.7:4242", "", "", "kumomta" },
+        { "550 I cannot deliver mail for <user@example.net>", "", "", "haraka" },
+        { "550 5.1.2 Relay not allowed.", "", "", "stalwart" },
+        { "501 5.1.8 Use Submission for outgoing SMTP (msg ID = ab)", "", "", "maddy" },
+        { "554 Relay rejected for policy reasons.", "", "", "domino" },
+        { "571 user@example.net prohibited. We do not relay", "", "", "communigate" },
+        { "550 not local host example.net, not a gateway", "", "", "imail" },
+        { "550 Authentication is required for relay", "", "", "smartermail" },
+        { "530 SMTP authentication is required.", "", "", "hmailserver" },
+        { "550 5.7.1 <user@example.net>... we do not relay", "", "", "icewarp" },
+        { "553 We do not relay non-local mail, sorry.", "", "", "mercury" },
+        { "550 #5.1.0 Address rejected.", "", "", "cisco" },
+        { "550 nothing to see", "mx01.mail.icloud.com", "", "icloud" },
+        { "550 nothing to see", "example-com.mail.protection.outlook.com", "", "microsoft-365" },
+        { "550 nothing to see", "mx1.example.com", "220 mx1.example.com ESMTP Exim 4.96", "exim" },
+        { "550 nothing to see", "", "220 mx.example.com ESMTP Haraka ready", "haraka" },
+        { "550 nothing to see", "icloud.com.example.net", "", NULL },
+        { "550 no such user <user@gmail.com>", "", "", NULL },
+        { "550 write to the administrator", "", "", NULL },
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        const struct reply_facts facts = { .text = bytes_str(rows[i].text),
+                                           .host = bytes_str(rows[i].host),
+                                           .banner = bytes_str(rows[i].banner) };
+        const char *family = reply_explain(&facts)->family;
+        if (strcmp(family ? family : "", rows[i].family ? rows[i].family : "") != 0)
+            fail_msg("%s: %s", rows[i].text, family ? family : "none");
+    }
 }
 
 /* What the codes said, and what is so. */
@@ -327,7 +398,8 @@ static int tear_down(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_golden),     cmocka_unit_test(test_traps),
+        cmocka_unit_test(test_golden),     cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_families),   cmocka_unit_test(test_traps),
         cmocka_unit_test(test_direct),     cmocka_unit_test(test_mx),
         cmocka_unit_test(test_said),       cmocka_unit_test(test_causes),
         cmocka_unit_test(test_facts),      cmocka_unit_test(test_permanent),
