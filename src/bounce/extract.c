@@ -57,6 +57,11 @@ static const struct {
     { W("following rcpt"), "RCPT" },
     { W("response to rcpt"), "RCPT" },
     { W("did not like our rcpt"), "RCPT" },
+    { W("rejected command 'rcpt"), "RCPT" },
+    { W("rejected command 'mail"), "MAIL" },
+    { W("rejected command 'data"), "DATA" },
+    { W("rejected command 'ehlo"), "EHLO" },
+    { W("rejected command 'auth"), "AUTH" },
     { W("does not like recipient"), "RCPT" },
     { W("rejected recipient"), "RCPT" },
     { W("recipient was rejected"), "RCPT" },
@@ -283,6 +288,7 @@ static const struct {
     { W("diagnostic code:"), true },
     { W("diagnostic-code:"), true },
     { W("failed with:"), true },
+    { W("with error:"), true },
     { W("failed with"), false },
     { W("last error:"), true },
     { W("error message:"), true },
@@ -307,6 +313,12 @@ static const struct {
 
 static size_t skip_marks(struct bytes text, size_t at) {
     while (at < text.len && bytes_find(B(" \t\n'\"([#-"), text.at[at]) >= 0)
+        at++;
+    return at;
+}
+
+static size_t skip_quote(struct bytes text, size_t at) {
+    while (at < text.len && bytes_find(B(" \t\n'\""), text.at[at]) >= 0)
         at++;
     return at;
 }
@@ -344,7 +356,7 @@ static size_t words_begin(struct bytes text) {
         return best;
     for (size_t i = 0; i < COUNT_OF(leads); i++) {
         ptrdiff_t at = leads[i].sure ? bytes_search_nocase(text, leads[i].text) : -1;
-        size_t begin = at < 0 ? text.len : skip_marks(text, (size_t)at + leads[i].text.len);
+        size_t begin = at < 0 ? text.len : skip_quote(text, (size_t)at + leads[i].text.len);
         if (begin + 3 < text.len)
             return begin;
     }

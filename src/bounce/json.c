@@ -7,12 +7,15 @@
 
 enum { JSON_LIMIT = 512 * 1024 };
 
-enum key { NO_KEY, ADDRESS, TEXT, STATUS, ACTION, HOST, SENDER, SUBJECT, MESSAGE_ID };
+enum key { NO_KEY, CODE, ADDRESS, TEXT, STATUS, ACTION, HOST, SENDER, SUBJECT, MESSAGE_ID };
 
 static const struct {
     struct bytes name;
     enum key key;
 } keys[] = {
+    { W("code"), CODE },
+    { W("error_code"), CODE },
+    { W("smtp_code"), CODE },
     { W("emailAddress"), ADDRESS },
     { W("email"), ADDRESS },
     { W("recipient"), ADDRESS },
@@ -93,6 +96,8 @@ struct state {
     struct reading *r;
     struct saying *now;
     const char *action;
+    struct bytes code; /* "550": told apart from the words */
+    unsigned depth;    /* of strings that are JSON themselves */
 };
 
 static const char *find_action(struct bytes value) {
@@ -144,6 +149,10 @@ static void take(struct state *s, enum key key, struct bytes value) {
     case TEXT:
         take_text(s, value);
         break;
+    case CODE:
+        if (value.len == 3 && ascii_is_digit(value.at[0]))
+            s->code = value;
+        break;
     case STATUS:
         if (s->now)
             codes_status(value, &s->now->status);
@@ -169,17 +178,48 @@ static void take(struct state *s, enum key key, struct bytes value) {
     }
 }
 
+static void read_pairs(struct state *s, struct bytes text);
+
+static bool is_json(struct bytes string) {
+    return bytes_starts(string, B("{")) && bytes_search(bytes_first(string, 200), B("\\\"")) >= 0;
+}
+
+static void take_value(struct state *s, struct bytes key, struct bytes string) {
+    if (is_json(string) && s->depth < 3) { /* SNS: the message is a string */
+        s->depth++;
+        read_pairs(s, unescape(string, s->r->arena));
+        s->depth--;
+        return;
+    }
+    take(s, find_key(key), unescape(string, s->r->arena));
+}
+
+/* A number, true, null: up to what ends it. */
+static struct bytes bare_value(struct bytes text, size_t at) {
+    size_t end = at;
+    while (end < text.len && (ascii_is_alnum(text.at[end]) || text.at[end] == '.'))
+        end++;
+    return bytes_slice(text, at, end);
+}
+
 static void read_pairs(struct state *s, struct bytes text) {
     struct bytes key = BYTES_NONE;
     for (size_t at = 0; at < text.len;) {
         char c = text.at[at];
         if (c == '"') {
             struct bytes string = take_string(text, &at);
-            if (key.len)
-                take(s, find_key(key), unescape(string, s->r->arena));
-            bool named =
-                at < text.len && bytes_starts(bytes_trim(bytes_slice(text, at, at + 20)), B(":"));
-            key = named && !key.len ? string : BYTES_NONE;
+            bool value = key.len > 0;
+            if (value)
+                take_value(s, key, string);
+            bool named = bytes_starts(bytes_trim(bytes_slice(text, at, at + 20)), B(":"));
+            key = named && !value ? string : BYTES_NONE;
+            continue;
+        }
+        struct bytes bare = key.len ? bare_value(text, at) : BYTES_NONE;
+        if (bare.len) {
+            take(s, find_key(key), bare);
+            key = BYTES_NONE;
+            at += bare.len;
             continue;
         }
         if (c == ',' || c == '{' || c == '[' || c == '}')
@@ -208,14 +248,17 @@ bool read_json(struct reading *r, struct bytes text) {
     text = bytes_first(bytes_trim(text), JSON_LIMIT);
     if (!text.len || (text.at[0] != '{' && text.at[0] != '[') || !is_report(text))
         return false;
-    if (bytes_search(bytes_first(text, 4096), B("\\\"")) >= 0 &&
-        bytes_search(text, B("\"Message\"")) >= 0)
-        text = unescape(text, r->arena); /* SNS: the message is a string */
     struct state s = { .r = r };
     read_pairs(&s, text);
-    for (size_t i = 0; i < r->fields.count; i++)
-        if (!r->fields.list[i].action)
-            r->fields.list[i].action = s.action;
+    for (size_t i = 0; i < r->fields.count; i++) {
+        struct saying *said = &r->fields.list[i];
+        if (!said->action)
+            said->action = s.action;
+        if (s.code.len && r->fields.count == 1 && !codes_find(said->text).code)
+            said->text = clean_line(
+                arena_printf(r->arena, "%.*s %.*s", BYTES_FMT(s.code), BYTES_FMT(said->text)),
+                r->arena);
+    }
     r->out->format = "json";
     return r->fields.count > 0;
 }

@@ -67,6 +67,15 @@ static bool is_before_head(struct bytes before, bool bracket) {
     if (!bracket || before.len > 60 || codes_begin(before) ||
         (!bytes_is_ascii(before) && before.len > 30))
         return false;
+    /* nor "Please reply to <postmaster@example.com>" */
+    static const struct bytes links[] = { W("to"),    W("at"),      W("contact"), W("by"),
+                                          W("from"),  W("mail"),    W("is"),      W("of"),
+                                          W("write"), W("address"), W("with"),    W("or"),
+                                          W("and"),   W("sender"),  W("via") };
+    struct bytes last = bytes_skip(before, (size_t)(bytes_find_last(before, ' ') + 1));
+    for (size_t i = 0; i < COUNT_OF(links); i++)
+        if (bytes_equal_nocase(last, links[i]) && last.len < before.len)
+            return false;
     size_t blanks = 0;
     for (size_t i = 0; i < before.len; i++) {
         char c = before.at[i];
@@ -107,7 +116,8 @@ static bool find_head(const struct line *l, bool begins, struct place *p) {
                    bytes_ends_nocase(before, B("<mailto:"));
     struct bytes after = bytes_skip(l->text, p->end);
     bool named = bytes_trim(before).len > 1 && bytes_ends_nocase(before, B("("));
-    if (named && bytes_trim(after).len > 2) /* "User ann (ann@example.com) not listed" */
+    bool dated = bytes_search(bytes_first(after, 6), B(" on ")) >= 0;
+    if (named && !dated && bytes_trim(after).len > 2) /* "User ann (ann@example.com) not listed" */
         return false;
     return is_before_head(before, bracket) && is_after_head(after, begins);
 }
@@ -190,6 +200,7 @@ static bool find_sentence(struct walk *w, struct bytes text, size_t from, struct
         W("unknown"),
         W("not found"),
         W("zugestellt"),
+        W("ml manager for"),
         W("unzustellbar"),
         W("remis"),
         W("entrega"),
@@ -479,6 +490,24 @@ static void find_free(struct walk *w) {
     }
 }
 
+/* The last of a list of bare addresses has the words for all of it. */
+static void share_lists(struct walk *w, size_t first) {
+    struct sayings *s = &w->r->words;
+    for (size_t m = w->count > 1 ? w->count - 1 : 0; m > 0; m--) {
+        if (first + m >= s->count)
+            continue;
+        struct saying *said = &s->list[first + m - 1];
+        const struct saying *next = said + 1;
+        const struct line *line = &w->r->lines.at[w->list[m].line];
+        bool bare = w->list[m].rest + 2 > line->text.at + line->text.len;
+        if (said->text.len || !bare || w->list[m].line != w->list[m - 1].line + 1)
+            continue;
+        said->text = next->text;
+        said->host = next->host;
+        said->command = next->command;
+    }
+}
+
 void passages_read(struct reading *r) {
     struct walk w = { .r = r, .room = BOUNCE_RECIPIENTS };
     w.list = ARENA_ARRAY(r->arena, r->lines.count + 1, struct mention);
@@ -500,7 +529,12 @@ void passages_read(struct reading *r) {
                 w.list[i] = weak[i];
     }
     find_free(&w);
+    size_t kept = 0, first = r->words.count;
     for (size_t m = 0; m < w.count; m++)
         if (!strong || w.list[m].rank <= KEYED)
-            tell(&w, m);
+            w.list[kept++] = w.list[m];
+    w.count = kept;
+    for (size_t m = 0; m < w.count; m++)
+        tell(&w, m);
+    share_lists(&w, first);
 }

@@ -268,11 +268,13 @@ static bool is_quoting(const struct reading *r) {
 
 bool signs_of_bounce(const struct reading *r) {
     struct bytes value;
+    static const struct bytes fml[] = { W("fml") }; /* it answers what it does not distribute */
     unsigned points = 0;
     bool daemon = signs_of_daemon(r) || is_null_path(r);
     points += daemon ? 2 : 0;
     points += signs_of_subject(r) ? 2 : 0;
     points += mime_field(r->header, B("X-Failed-Recipients"), r->arena, &value) ? 4 : 0;
+    points += has_one(field(r, B("X-MLServer")), fml, COUNT_OF(fml)) ? 3 : 0;
     if (!points || (!daemon && is_quoting(r)))
         return false; /* a person's letter with a bounce in it is read in another way */
     points += signs_format(r) ? 2 : 0;
