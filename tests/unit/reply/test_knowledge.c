@@ -238,6 +238,9 @@ static void test_causes(void **state) {
     while (reply_cause_at(count, &c)) {
         assert_string_not_equal(c.severity, "");
         assert_true(!strcmp(c.name, "unknown") || strcmp(c.reason, "undefined") != 0);
+        for (const char *const *text = c.sees; *text; text++) /* the pages must not lie */
+            assert_cause(NULL, *text, c.name);
+        assert_true(!c.sees[0] == !c.because[0] && !c.sees[0] == !c.prevents[0]);
         count++;
     }
     assert_true(count >= 50);
