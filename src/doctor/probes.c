@@ -260,7 +260,7 @@ void probes_run(struct examination *e, const char *words_cause, double confidenc
     find_hosted(e, &f);
     for (size_t i = 0; i < COUNT_OF(trials); i++)
         trials[i](e, &f);
-    settle(&f, out);
+    settle_cause(&f, out);
     e->other_port_takes = f.other_port == TRIAL_TAKEN;
 }
 

@@ -152,7 +152,7 @@ static const struct {
         "Another recipient of its own is taken: it is this recipient that it refuses.", 0.7 } },
 };
 
-bool settle(const struct settle_facts *f, struct settled *out) {
+bool settle_cause(const struct settle_facts *f, struct settled *out) {
     for (size_t i = 0; i < COUNT_OF(rows); i++)
         if (rows[i].holds(f)) {
             *out = rows[i].settled;

@@ -1,0 +1,4 @@
+/* whole: nothing but the whole library, linked into one program. */
+int main(void) {
+    return 0;
+}
