@@ -3,7 +3,7 @@
 
 _postern_words() {
 	case $1 in
-		'') echo 'serve check why user alias group grants pop queue trace send explain doctor blocklist relaytest --help --version' ;;
+		'') echo 'serve check why user alias group grants pop queue trace send explain doctor dns blocklist relaytest --help --version' ;;
 		serve) echo '-c --help' ;;
 		check) echo '-c --live --json --help' ;;
 		why) echo '-c --client --proxy --local --listener --tls --user --app-password --mechanism --certificate --local-user --popped --listed --retried --helo
@@ -21,6 +21,8 @@ _postern_words() {
 			-c --sender --recipient --domain --next-hop --state --older --newer --all --as
 			--password-stdin --json --help' ;;
 		trace) echo '-c --as --password-stdin --json --help' ;;
+		dns) echo '-c --publish --verify --selector --only-selectors --connect --port --no-fetch --sts-connect --ca --all --dns --timeout
+			--json --help' ;;
 		blocklist) echo '--only --with --mx --all --list --lists --dns --timeout --json --help' ;;
 		explain) echo 'list --json --each --list --rules --command --step --host --to --code --live --client --from --dns --help' ;;
 		doctor) echo '--server -s --port -p --ports --socket --mx --all-mx -4 -6 --source --local-interface -li --helo --ehlo --from

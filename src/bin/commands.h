@@ -17,6 +17,7 @@ int cmd_send(int argc, char **argv);
 int cmd_relaytest(int argc, char **argv);
 int cmd_explain(int argc, char **argv);
 int cmd_blocklist(int argc, char **argv);
+int cmd_dns(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
 /* The program called as sendmail, mailq or newaliases. */
 int cmd_sendmail(int argc, char **argv);

@@ -23,6 +23,7 @@ static const struct {
     { "queue", cmd_queue, "the queue: list, show, retry, hold, release, bounce, remove, stats" },
     { "trace", cmd_trace, "what became of a message: by id, Message-ID or address" },
     { "send", cmd_send, "hand a message in from this host, as sendmail(8) does" },
+    { "dns", cmd_dns, "what the DNS says of a domain's mail: found, wrong, what to publish" },
     { "doctor", cmd_doctor,
       "talk to a mail server: which step was refused, why, whose move it is" },
     { "relaytest", cmd_relaytest,

@@ -28,7 +28,7 @@ struct http_call {
     struct list_node node;
     struct http *http;
     CURL *easy;
-    struct curl_slist *headers;
+    struct curl_slist *headers, *connect_to, *resolve;
     char *form;
     size_t form_len;
     struct buf body;
@@ -52,6 +52,8 @@ static void free_call(struct http_call *c) {
     curl_multi_remove_handle(c->http->multi, c->easy);
     curl_easy_cleanup(c->easy);
     curl_slist_free_all(c->headers);
+    curl_slist_free_all(c->connect_to);
+    curl_slist_free_all(c->resolve);
     if (c->form)
         explicit_bzero(c->form, c->form_len);
     free(c->form);
@@ -252,10 +254,40 @@ static void set_safety(struct http_call *c, const struct http_request *r) {
     SET(c, CURLOPT_CAPATH, NULL);
 }
 
+static void set_accept(struct http_call *c, struct bytes type) {
+    struct buf line = buf_grow(1024);
+    buf_str(&line, "Accept: ");
+    buf_add(&line, type);
+    c->headers = curl_slist_append(NULL, buf_text(&line));
+    SET(c, CURLOPT_HTTPHEADER, c->headers);
+    buf_free(&line);
+}
+
+/* libcurl tries the entries of this list in turn only by name: so all go to one name that stands for the
+ * addresses. */
+static void set_addresses(struct http_call *c, const struct http_request *r) {
+    struct buf line = buf_grow(64 * 1024);
+    if (!r->address_count)
+        return;
+    uint16_t port = r->addresses[0].port ? r->addresses[0].port : 443;
+    buf_printf(&line, "::postern-looked-up.invalid:%u", port);
+    c->connect_to = curl_slist_append(NULL, buf_text(&line));
+    SET(c, CURLOPT_CONNECT_TO, c->connect_to);
+    buf_clear(&line);
+    buf_printf(&line, "postern-looked-up.invalid:%u:", port);
+    for (size_t i = 0; i < r->address_count; i++) {
+        buf_str(&line, i ? "," : "");
+        addr_format(&line, r->addresses[i]);
+    }
+    c->resolve = curl_slist_append(NULL, buf_text(&line));
+    SET(c, CURLOPT_RESOLVE, c->resolve);
+    buf_free(&line);
+}
+
 static void set_request(struct http_call *c, const struct http_request *r) {
     set_text(c, CURLOPT_URL, r->url);
-    c->headers = curl_slist_append(NULL, "Accept: application/json");
-    SET(c, CURLOPT_HTTPHEADER, c->headers);
+    set_accept(c, r->accept.len ? r->accept : B("application/json"));
+    set_addresses(c, r);
     SET(c, CURLOPT_USERAGENT, "postern");
     if (r->user.len) {
         SET(c, CURLOPT_HTTPAUTH, (long)CURLAUTH_BASIC);

@@ -6,6 +6,7 @@
 #ifndef SYS_HTTP_H
 #define SYS_HTTP_H
 
+#include "base/addr.h"
 #include "base/why.h"
 #include "sys/loop.h"
 
@@ -19,6 +20,11 @@ struct http_request {
     struct bytes form;           /* POST, as application/x-www-form-urlencoded; empty: GET */
     struct bytes user, password; /* Basic authentication; user empty: none */
     struct bytes ca_pem;         /* authorities; empty: the system's */
+    struct bytes accept;         /* media type; empty: application/json */
+    /* Where the URL's host is, for who has looked that up himself: any of these. None: the system knows. With a
+     * port, that one is connected to whatever the URL says. */
+    const struct addr *addresses;
+    size_t address_count;
     size_t body_max;
     int64_t timeout_ms;
 };
