@@ -37,7 +37,7 @@ NO_REASONS = {"example.com", "example.net", "example.org", "jakarta.mail", "java
 # Ids that are put together: "backend.%s" of sys/channel.c with the names that channel_open is given.
 CHANNEL = re.compile(r'\bchannel_open\([^;]*?"([a-z]+)"\s*\)')
 REASON = re.compile(r'"([a-z][a-z0-9]*\.[a-z][a-z0-9-]*)"')
-FILE_ENDINGS = (".sock", ".db", ".crt", ".key", ".conf", ".lock", ".pem", ".new")
+FILE_ENDINGS = (".sock", ".db", ".crt", ".key", ".conf", ".lock", ".pem", ".new", ".com", ".net", ".org", ".eu")
 
 # Where the name of an event is no literal: the files, and how their names are found.
 EVENT_TABLES = {
