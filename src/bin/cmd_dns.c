@@ -384,12 +384,6 @@ static void on_progress(void *ctx, size_t known, size_t wanted) {
         fprintf(stderr, "\r%zu of %zu answers ", known, wanted);
 }
 
-/* Whatever was asked, the DNS said nothing: then nothing is known, either. */
-static bool is_unknown(const struct domain_report *r) {
-    const struct finding *f = finding_find(&r->findings, "dns.failed");
-    return f && finding_find(&r->findings, "mx.failed") && !r->spf.text.len && !r->dmarc_text.len;
-}
-
 static void on_done(void *ctx, const struct domain_report *report) {
     struct dns_command *c = ctx;
     c->report = report;
@@ -397,7 +391,7 @@ static void on_done(void *ctx, const struct domain_report *report) {
         fprintf(stderr, "\r%*s\r", 40, "");
     if (report->findings.worst > c->worst)
         c->worst = report->findings.worst;
-    c->unknown |= is_unknown(report);
+    c->unknown |= report->unknown;
     if (c->json)
         print_json(c);
     else

@@ -87,6 +87,7 @@ struct domain_covered { /* an address of `egress` */
 enum { DOMAIN_HOSTS = 64, DOMAIN_SELECTORS = 128, DOMAIN_COVERED = 64 };
 struct domain_report {
     struct finding_list findings;
+    bool unknown; /* whatever was asked, the DNS said nothing */
     bool exists, null_mx, implicit_mx;
     size_t host_count;
     struct domain_host hosts[DOMAIN_HOSTS];

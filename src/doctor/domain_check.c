@@ -76,6 +76,9 @@ void domain_judge(const struct domain_want *want, struct domain_facts *facts, st
     domain_look_dane(&k);
     domain_look_talk(&k);
     domain_look_plan(&k);
+    out->unknown = finding_find(&out->findings, "dns.failed") &&
+                   finding_find(&out->findings, "mx.failed") && !out->spf.text.len &&
+                   !out->dmarc_text.len;
     if (!out->null_mx || !out->spf.text.len || out->spf.all != '-' || out->spf.network_count)
         return;
     finding_add(&out->findings, SEVERITY_INFO, "domain.no-mail", "zone",
