@@ -38,37 +38,32 @@ def causes(text):
 
 PERMANENT = {"yes": "permanent", "no": "temporary", "as-said": "permanent if the code is 5xx"}
 
-print("# What replies mean\n")
-print("The causes that Postern tells apart when a server refuses or puts off a message: in notices")
-print("of non-delivery, and wherever a reply is explained. Made from `data/replies/` by")
-print("`tools/causes.py`; edit those files, not this one.\n")
-text = ""
-for file in sys.argv[1:]:
-    with open(file, encoding="utf-8") as f:
-        text += f.read() + "\n"
-causes = causes(text)
-print("## The map to the coarse reasons of other tools\n")
-print("`postern explain --json` gives this name as `reason`; a rule may know better than its cause.\n")
-print("| cause | reason | who must act | lasting | severity |\n|---|---|---|---|---|")
-for name, cause in causes.items():
-    anchor = f"[{name}](#{name})"
-    lasting = PERMANENT[cause["permanent"]]
-    print(f"| {anchor} | {cause['reason']} | {cause['who']} | {lasting} | {cause['severity']} |")
-print()
-for name, cause in causes.items():
-    print(f"## {name}\n")
-    print(cause["explanation"] + "\n")
-    print(f"Who must act: {cause['who']}. {PERMANENT[cause['permanent']].capitalize()}.\n")
-    for title, word in (
-        ("What you see", "sees"),
-        ("Common causes", "because"),
-        ("How to fix it", "fix"),
-        ("How to stop it recurring", "prevent"),
-    ):
-        if not cause[word]:
-            continue
-        print(f"{title}:\n")
-        for i, line in enumerate(cause[word], 1):
-            mark = f"{i}." if word == "fix" else "*"
-            print(f"{mark} `{line}`" if word == "sees" else f"{mark} {line}")
-        print()
+def main():
+    print("# What replies mean\n")
+    print("The causes that Postern tells apart when a server refuses or puts off a message: in notices")
+    print("of non-delivery, and wherever a reply is explained. Made from `data/replies/` by")
+    print("`tools/causes.py`; edit those files, not this one.\n")
+    text = ""
+    for file in sys.argv[1:]:
+        with open(file, encoding="utf-8") as f:
+            text += f.read() + "\n"
+    found = causes(text)
+    print("## The map to the coarse reasons of other tools\n")
+    print("`postern explain --json` gives this name as `reason`; a rule may know better than its cause.\n")
+    print("| cause | reason | who must act | lasting | severity |\n|---|---|---|---|---|")
+    for name, cause in found.items():
+        anchor = f"[{name}](#{name})"
+        lasting = PERMANENT[cause["permanent"]]
+        print(f"| {anchor} | {cause['reason']} | {cause['who']} | {lasting} | {cause['severity']} |")
+    print()
+    for name, cause in found.items():
+        print(f"## {name}\n")
+        print(cause["explanation"] + "\n")
+        print(f"Who must act: {cause['who']}. {PERMANENT[cause['permanent']].capitalize()}.\n")
+        for i, line in enumerate(cause["fix"], 1):
+            print(f"{i}. {line}")
+        print(f"\n[More](errors/{name}.md): what you see, how it comes about, how it does not come again.\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -11,6 +11,8 @@ way round, is an error.
   * the table of events in docs/operations.md has a row for every event in src/, and no other;
   * every file that a document names in `code` exists, and every `function()` of ARCHITECTURE.md;
   * every RFC that a comment names stands in docs/rfc-map.md;
+  * docs/errors and docs/causes.md are what tools/pages.py and tools/causes.py make of data/replies and data/pages;
+    with a program, each reply that they show is explained by the cause whose page it stands on;
   * manual pages and the completion are well-formed, as far as groff and bash are installed;
   * with --postern PROGRAM, or a build of this tree: `postern check` takes every file in examples/ but
     the whole postern.conf; README.md shows examples/first.conf as it is, names the
@@ -18,6 +20,7 @@ way round, is an error.
 
 Prints what is wrong, one line each, and ends with 1 if there is anything."""
 import argparse
+import json
 import os
 import re
 import shutil
@@ -26,6 +29,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import pages
 import reasons
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -330,6 +334,36 @@ def check_shown_output(program):
             complain("README.md", f"postern {command} says something else now")
 
 
+def check_pages():
+    """The error reference is up to date."""
+    try:
+        for name in pages.differences():
+            complain(f"docs/errors/{name}", "is not made from data/: python3 tools/pages.py")
+    except pages.Wrong as why:
+        complain("data/pages", str(why))
+    rules = sorted((ROOT / "data/replies").glob("*.rules"))
+    made = subprocess.run([sys.executable, ROOT / "tools/causes.py", *rules], text=True, capture_output=True, check=True).stdout
+    if made != read(ROOT / "docs/causes.md"):
+        complain("docs/causes.md", "is not made from data/replies: python3 tools/causes.py data/replies/*.rules > docs/causes.md")
+
+
+def check_shown_replies(program):
+    """The replies that the error reference shows are explained by the causes on whose pages they stand."""
+    shown = [(reply, name) for name, cause in pages.all_causes().items() for reply in cause["sees"]]
+    shown += [(r["reply"], r["cause"]) for r in pages.all_replies()]
+    with tempfile.TemporaryDirectory(prefix="postern-docs-") as folder:
+        for i, (reply, _) in enumerate(shown):
+            Path(folder, f"{i:04}").write_text(reply, encoding="utf-8")
+        done = subprocess.run([program, "explain", "--json", folder], text=True, capture_output=True, timeout=60)
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    if len(answers) != len(shown):
+        return complain("docs/errors", f"postern explain answers {len(answers)} of {len(shown)} replies: {done.stderr}")
+    for (reply, cause), answer in zip(shown, answers):
+        said = [r["cause"] for r in answer["recipients"]]
+        if said != [cause]:
+            complain("docs/errors", f"{reply}: postern explain says {', '.join(said) or 'nothing'}, the page {cause}")
+
+
 def not_built_rows():
     table = re.search(r"not_built\[\] = \{(.*?)\n\};", code(SRC / "config/schema.c"), re.S).group(1)
     return re.findall(r'\{\s*"(\w*)",\s*(?:"(\w+)"|NULL)', table)
@@ -426,11 +460,13 @@ def main():
     check_standards()
     check_first_example()
     check_not_built()
+    check_pages()
     check_forms()
     program = given.postern or find_program()
     if program and "check" in command_names():
         check_examples(program.resolve())
         check_shown_output(program.resolve())
+        check_shown_replies(program.resolve())
     else:
         print("docs_check: examples were not checked: there is no postern built here that could")
     for line in wrong:
