@@ -119,6 +119,8 @@ bool extract_is_expiry(struct bytes text);
 
 /* --- passages.c: recipients and words out of a text for people ---------------------------------------- */
 void passages_read(struct reading *r);
+/* What the text as a whole gives as the reason; empty if it gives none. */
+struct bytes passages_reason(struct reading *r);
 
 /* --- transcript.c: what a session's lines say to each recipient ------------------------------------ */
 void transcript_read(struct reading *r);
@@ -127,6 +129,7 @@ void transcript_read(struct reading *r);
 /* Sender, subject, first words. */
 bool signs_of_bounce(const struct reading *r);
 bool signs_of_daemon(const struct reading *r); /* its From is a mail system's */
+bool signs_of_null_path(const struct reading *r);
 bool signs_of_subject(const struct reading *r);
 bool signs_of_delay(const struct reading *r); /* it is still being tried */
 /* "postfix" "qmail" ... by what its text says of itself, or NULL. */

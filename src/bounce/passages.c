@@ -538,3 +538,29 @@ void passages_read(struct reading *r) {
         tell(&w, m);
     share_lists(&w, first);
 }
+
+/* The paragraph from this line on, as words. */
+static struct bytes words_from(struct walk *w, size_t line) {
+    struct extract e;
+    extract_words(paragraph(w, line), w->r->arena, &e);
+    return e.text;
+}
+
+struct bytes passages_reason(struct reading *r) {
+    static const struct bytes leads[] = { W("address"), W("recipient"), W("failed"),
+                                          W("reason"),  W("because"),   W("error") };
+    struct walk w = { .r = r };
+    bool led = false; /* "The following addresses failed:" */
+    for (size_t i = 0; i < r->lines.count && i < PASSAGE; i++) {
+        const struct line *l = &r->lines.at[i];
+        if (l->kind != LINE_TEXT)
+            continue;
+        if (led && has_words(l->text))
+            return words_from(&w, i);
+        led = l->text.at[l->text.len - 1] == ':' && has_one(l->text, leads, COUNT_OF(leads));
+    }
+    for (size_t i = 0; i < r->lines.count && i < PASSAGE; i++)
+        if (r->lines.at[i].kind == LINE_TEXT && says_why(r->lines.at[i].text))
+            return words_from(&w, i);
+    return BYTES_NONE;
+}

@@ -36,10 +36,11 @@ static bool is_marked(const struct reading *r) {
            bytes_starts_nocase(field(r, B("Delivered-To")), B("autoresponder"));
 }
 
-static bool is_away(struct bytes subject) {
+/* Subjects that programs write, in the languages of the large ones. */
+static bool is_automatic(struct bytes subject) {
     static const struct bytes words[] = {
-        W("out of office"),
-        W("out of the office"),
+        W("out of office:"),
+        W("out of the office:"),
         W("out-of-office"),
         W("automatic reply"),
         W("auto-reply"),
@@ -50,43 +51,26 @@ static bool is_away(struct bytes subject) {
         W("autoresponse"),
         W("automated reply"),
         W("automated response"),
+        W("out of office reply"),
+        W("out of office autoreply"),
         W("away from my mail"),
-        W("vacation"),
-        W("on leave"),
-        W("on holiday"),
-        W("ooo:"),
-        W("away from the office"),
-        W("abwesenheit"),
-        W("abwesend"),
         W("automatische antwort"),
-        W("nicht im b"),
+        W("abwesenheitsnotiz"),
+        W("abwesenheitsmeldung"),
+        W("abwesenheitsassistent"),
+        W("abwesenheitsnachricht"),
         W("r\xc3\xa9ponse automatique"),
         W("message d'absence"),
-        W("absence du bureau"),
-        W("absent du bureau"),
-        W("en cong"),
         W("respuesta autom"),
-        W("fuera de la oficina"),
-        W("ausencia"),
         W("risposta automatica"),
-        W("fuori sede"),
-        W("fuori ufficio"),
         W("resposta autom"),
-        W("fora do escrit"),
-        W("aus\xc3\xaancia"),
         W("automatisch antwoord"),
-        W("afwezig"),
         W("autosvar"),
         W("automatisk svar"),
         W("automatiskt svar"),
-        W("frav\xc3\xa6r"),
-        W("fr\xc3\xa5nvaro"),
         W("automaattinen vastaus"),
-        W("poissa"),
         W("automatyczna odpowied"),
-        W("nieobecno"),
-        W("poza biurem"),
-        W("automatick"),
+        W("automatick\xc3\xa1 odpov"),
         W("automatikus v"),
         W("otomatik yan"),
         W("r\xc4\x83spuns automat"),
@@ -97,11 +81,54 @@ static bool is_away(struct bytes subject) {
         W("\xe8\x87\xaa\xe5\x8b\x95\xe5\x9b\x9e\xe8\xa6\x86"),
         W("\xe8\x87\xaa\xe5\x8b\x95\xe8\xbf\x94\xe4\xbf\xa1"),
         W("\xe8\x87\xaa\xe5\x8b\x95\xe5\xbf\x9c\xe7\xad\x94"),
-        W("\xe4\xb8\x8d\xe5\x9c\xa8"),
+        W("\xe4\xb8\x8d\xe5\x9c\xa8\xe9\x80\x9a\xe7\x9f\xa5"),
         W("\xec\x9e\x90\xeb\x8f\x99 \xed\x9a\x8c\xec\x8b\xa0"),
+    };
+    return bytes_starts_nocase(subject, B("auto:")) || bytes_starts_nocase(subject, B("ooo:")) ||
+           has_one(subject, words, COUNT_OF(words));
+}
+
+/* Subjects that people write, too, before they leave. */
+static bool is_away(struct bytes subject) {
+    static const struct bytes words[] = {
+        W("out of office"),
+        W("out of the office"),
+        W("vacation"),
+        W("on leave"),
+        W("on holiday"),
+        W("away from the office"),
+        W("abwesen"),
+        W("nicht im b"),
+        W("absence"),
+        W("absent"),
+        W("en cong"),
+        W("fuera de la oficina"),
+        W("ausencia"),
+        W("fuori sede"),
+        W("fuori ufficio"),
+        W("fora do escrit"),
+        W("aus\xc3\xaancia"),
+        W("afwezig"),
+        W("frav\xc3\xa6r"),
+        W("fr\xc3\xa5nvaro"),
+        W("poissa"),
+        W("nieobecno"),
+        W("poza biurem"),
+        W("automatick"),
+        W("\xe4\xb8\x8d\xe5\x9c\xa8"),
         W("\xeb\xb6\x80\xec\x9e\xac"),
     };
-    return bytes_starts_nocase(subject, B("auto:")) || has_one(subject, words, COUNT_OF(words));
+    return has_one(subject, words, COUNT_OF(words));
+}
+
+/* No person has sent it: the reverse-path is null, or a field says so. */
+static bool is_by_program(const struct reading *r) {
+    struct bytes automatic = field(r, B("Auto-Submitted"));
+    return bytes_equal(bytes_trim(field(r, B("Return-Path"))), B("<>")) ||
+           (automatic.len && !bytes_starts_nocase(automatic, B("no"))) ||
+           bytes_starts_nocase(field(r, B("Precedence")), B("bulk")) ||
+           bytes_starts_nocase(field(r, B("Precedence")), B("junk")) ||
+           field(r, B("X-Auto-Response-Suppress")).len;
 }
 
 /* "Please confirm that you are no program": TMDA, BoxTrapper, Spam Arrest, ASK and their like. */
@@ -182,8 +209,9 @@ bool read_reply(struct reading *r) {
         tell(r, "challenge");
         return true;
     }
-    bool away = is_away(subject) && !signs_of_daemon(r);
-    if (!away && (!is_marked(r) || signs_of_daemon(r) || signs_of_subject(r)))
+    bool away = is_automatic(subject) || (is_away(subject) && is_by_program(r));
+    if ((!away || signs_of_daemon(r)) &&
+        (!is_marked(r) || signs_of_daemon(r) || signs_of_subject(r)))
         return false;
     tell(r, "vacation");
     return true;

@@ -61,7 +61,7 @@ bool signs_of_daemon(const struct reading *r) {
     return has_one(field(r, B("From")), senders, COUNT_OF(senders));
 }
 
-static bool is_null_path(const struct reading *r) {
+bool signs_of_null_path(const struct reading *r) {
     return bytes_equal(bytes_trim(field(r, B("Return-Path"))), B("<>"));
 }
 
@@ -198,6 +198,8 @@ static const struct {
     { W("could not be delivered because of"), "mailmarshal" },
     { W("inform you on the delivery status of a message"), "powermta" },
     { W("the following recipients were affected"), "mailmarshal" },
+    { W("ml manager for the ml"), "fml" },
+    { W("not be delivered to mobile"), "verizon" },
     { W("communigate pro"), "communigate" },
     { W("mdaemon"), "mdaemon" },
     { W("-smtp command"), "mfilter" },
@@ -270,7 +272,7 @@ bool signs_of_bounce(const struct reading *r) {
     struct bytes value;
     static const struct bytes fml[] = { W("fml") }; /* it answers what it does not distribute */
     unsigned points = 0;
-    bool daemon = signs_of_daemon(r) || is_null_path(r);
+    bool daemon = signs_of_daemon(r) || signs_of_null_path(r);
     points += daemon ? 2 : 0;
     points += signs_of_subject(r) ? 2 : 0;
     points += mime_field(r->header, B("X-Failed-Recipients"), r->arena, &value) ? 4 : 0;
