@@ -29,10 +29,10 @@ struct settled {
     double confidence;
 };
 /* False: they say nothing more than the words do. */
+bool settle_cause(const struct settle_facts *f, struct settled *out);
 /* Of a greeting that did not come, or a handshake that was answered in plain text: what the other way of
  * beginning showed. */
 bool settle_port(enum settle_port port, struct settled *out);
-bool settle_cause(const struct settle_facts *f, struct settled *out);
 /* Do the words leave nothing to be told apart? */
 bool settle_is_clear(const char *cause);
 
