@@ -41,7 +41,6 @@ struct relaytest {
     unsigned transactions;
     int64_t asked_at;
     /* all of them */
-    bool no_tls; /* it failed once */
     unsigned failed, silent;
     size_t now;            /* the test that is next, or under way */
     bool asking, answered; /* under way; with what it was to bring */
@@ -132,7 +131,6 @@ static void note_refusal(struct relaytest *t, struct relay_test *k,
         .status = reply->status,
         .text = reply->text,
         .command = k->stage,
-        .ours_is_client = true,
     });
     k->cause = arena_str(t->arena, bytes_str(m->cause));
     k->grade = reply->code >= 500 || is_relay_cause(k->cause) ? RELAY_REFUSED : RELAY_LATER;
@@ -217,6 +215,16 @@ static void lost(struct relaytest *t, bool may_again, const char *format, ...) {
         later(t, t->failed * AGAIN_MS);
 }
 
+static void without_tls(struct relaytest *t, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+static void without_tls(struct relaytest *t, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    t->seen->no_tls = printable(t, arena_vprintf(t->arena, format, args));
+    va_end(args);
+}
+
 static void on_patience(void *ctx) {
     struct relaytest *t = ctx;
     struct buf b = buf_grow(64);
@@ -225,7 +233,7 @@ static void on_patience(void *ctx) {
                         : t->client  ? smtp_stage_name(smtp_client_stage(t->client))
                                      : "the connection";
     if (t->handshake)
-        t->no_tls = true;
+        without_tls(t, "the TLS handshake did not end in time");
     lost(t, !t->asking, "no answer to %s in time (%s)", stage, buf_text(&b));
     buf_free(&b);
 }
@@ -396,7 +404,7 @@ static void on_ready(void *ctx) {
         return;
     bool first = !t->ready;
     timer_clear(&t->patience);
-    if (!t->secured && !t->no_tls && t->want.tls && smtp_client_peer(t->client)->starttls) {
+    if (!t->secured && !t->seen->no_tls.len && t->want.tls && smtp_client_peer(t->client)->starttls) {
         have_patience(t, 1);
         smtp_client_starttls(t->client);
         return;
@@ -439,7 +447,7 @@ static void on_stage(void *ctx, enum smtp_stage stage, size_t index, const struc
     else if (reply->code == 421)
         lost(t, true, "it ends the connection: 421 %.*s", BYTES_FMT(reply->text));
     else if (stage == SMTP_STAGE_STARTTLS && reply->code >= 300)
-        t->no_tls = true;
+        without_tls(t, "STARTTLS is refused: %d %.*s", reply->code, BYTES_FMT(reply->text));
     else if (!t->ready && reply->code >= 300)
         lost(t, reply->code < 500, "it refuses %s: %d %.*s",
              stage == SMTP_STAGE_BANNER ? "the connection" : smtp_stage_name(stage), reply->code,
@@ -493,7 +501,7 @@ static void on_secured(void *ctx, enum rc rc, const struct tls_info *info, const
         return;
     t->handshake = false;
     if (rc != OK) {
-        t->no_tls = true;
+        without_tls(t, "the TLS handshake failed: %s", why->text);
         lost(t, !t->want.implicit, "the TLS handshake failed: %s", why->text);
         return;
     }

@@ -108,6 +108,7 @@ struct relaytest_seen {
     struct bytes banner;       /* its first line, without the code */
     struct relay_names names;
     bool secured;
+    struct bytes no_tls; /* why it went on without, though it was offered */
     bool made_up;     /* the recipient is ours, in a domain for examples */
     struct bytes why; /* why it ended before all was tried; empty: it did not */
     bool gave_up;     /* there was no conversation at all */
