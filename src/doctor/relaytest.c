@@ -404,7 +404,8 @@ static void on_ready(void *ctx) {
         return;
     bool first = !t->ready;
     timer_clear(&t->patience);
-    if (!t->secured && !t->seen->no_tls.len && t->want.tls && smtp_client_peer(t->client)->starttls) {
+    if (!t->secured && !t->seen->no_tls.len && t->want.tls &&
+        smtp_client_peer(t->client)->starttls) {
         have_patience(t, 1);
         smtp_client_starttls(t->client);
         return;

@@ -109,9 +109,9 @@ struct relaytest_seen {
     struct relay_names names;
     bool secured;
     struct bytes no_tls; /* why it went on without, though it was offered */
-    bool made_up;     /* the recipient is ours, in a domain for examples */
-    struct bytes why; /* why it ended before all was tried; empty: it did not */
-    bool gave_up;     /* there was no conversation at all */
+    bool made_up;        /* the recipient is ours, in a domain for examples */
+    struct bytes why;    /* why it ended before all was tried; empty: it did not */
+    bool gave_up;        /* there was no conversation at all */
     unsigned connections;
     int64_t slowest_ms; /* reply */
     size_t count;

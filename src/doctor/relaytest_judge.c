@@ -46,12 +46,36 @@ static bool is_one_of(const char *word, const char *const *list) {
  * server's any other refusal is one of relaying, whatever its words (they may say "no such user"). */
 static bool decides(const struct relay_test *t) {
     static const char *const others[] = {
-        "blocklisted",  "reputation",           "greylisted",   "rate-limited",      "ptr-required",
-        "host-unknown", "domain-takes-no-mail", "no-route",     "unreachable",       "server-fault",
-        "system-full",  "timeout",              "syntax",       "not-supported",     "spf-failed",
-        "dmarc-failed", "dkim-failed",          "sender-unverified", "sender-blocked", "sender-domain-invalid",
-        "spam-content", "content-rejected",     "quota",        "suspended",         "account-restricted",
-        "loop",         "tls-failed",           "tls-required",           "too-many-recipients", NULL,
+        "blocklisted",
+        "reputation",
+        "greylisted",
+        "rate-limited",
+        "ptr-required",
+        "host-unknown",
+        "domain-takes-no-mail",
+        "no-route",
+        "unreachable",
+        "server-fault",
+        "system-full",
+        "timeout",
+        "syntax",
+        "not-supported",
+        "spf-failed",
+        "dmarc-failed",
+        "dkim-failed",
+        "sender-unverified",
+        "sender-blocked",
+        "sender-domain-invalid",
+        "spam-content",
+        "content-rejected",
+        "quota",
+        "suspended",
+        "account-restricted",
+        "loop",
+        "tls-failed",
+        "tls-required",
+        "too-many-recipients",
+        NULL,
     };
     static const char *const at_mail[] = { "auth-required", NULL };
     if (t->grade != RELAY_REFUSED || !t->cause)
@@ -360,10 +384,13 @@ static void say_slow(struct judging *j) {
 static void say_without_tls(struct judging *j) {
     if (!j->seen->no_tls.len)
         return;
-    struct finding *f = finding_add(j->findings, SEVERITY_WARNING, "relaytest.without-tls", "STARTTLS",
-                                    "tested without TLS: %.*s", BYTES_FMT(j->seen->no_tls));
-    finding_means(j->findings, f, "a server that wants TLS first refuses everything for that reason, and what it would "
-                                  "relay is not known");
+    struct finding *f =
+        finding_add(j->findings, SEVERITY_WARNING, "relaytest.without-tls", "STARTTLS",
+                    "tested without TLS: %.*s", BYTES_FMT(j->seen->no_tls));
+    finding_means(
+        j->findings, f,
+        "a server that wants TLS first refuses everything for that reason, and what it would "
+        "relay is not known");
     finding_fix(j->findings, f, "postern doctor tells what is wrong with its TLS");
 }
 
@@ -396,7 +423,7 @@ enum relay_verdict relaytest_judge(struct relaytest_seen *seen, int64_t waited_m
     struct judging j = { .seen = seen, .findings = findings, .waited_ms = waited_ms };
     static void (*const sayings[])(struct judging * j) = {
         say_proven,  say_accepted,      say_inside, say_unrelated, say_later,
-        say_untried, say_what_was_sent, say_slow,   say_harmless, say_without_tls,
+        say_untried, say_what_was_sent, say_slow,   say_harmless,  say_without_tls,
     };
     if (seen->gave_up) {
         say_never_heard(&j);
