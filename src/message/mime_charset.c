@@ -119,7 +119,7 @@ static bool is_mostly_utf8(struct bytes text) {
         bad += n == 0;
         at += n ? n : 1;
     }
-    return good > bad;
+    return good && good >= bad;
 }
 
 /* What comes out of the library is UTF-8; U+FFFD for each octet that it cannot read. */

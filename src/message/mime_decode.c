@@ -29,12 +29,11 @@ void mime_unbase64(struct buf *out, struct bytes text) {
     struct bytes rest = text, line;
     bool padded = false;
     while (!out->full && bytes_split(&rest, '\n', &line)) {
-        if (!is_base64_line(line)) {
-            if (padded) { /* it has ended; what follows is as it stands */
-                buf_char(out, '\n');
-                buf_add(out, line);
-                continue;
-            }
+        bool whole = is_base64_line(line) && bytes_trim(line).len % 4 == 0;
+        if (padded && !whole) { /* it has ended; what follows is as it stands */
+            buf_char(out, '\n');
+            buf_add(out, line);
+            continue;
         }
         for (size_t i = 0; i < line.len; i++) {
             unsigned digit = base64_digit(line.at[i]);

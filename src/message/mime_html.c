@@ -222,5 +222,7 @@ void mime_html(struct buf *out, struct bytes html) {
             put_text(&s, html.at[at]);
         at++;
     }
+    while (out->len && (out->at[out->len - 1] == '\n' || out->at[out->len - 1] == ' '))
+        buf_cut(out, out->len - 1);
     new_line(&s);
 }
