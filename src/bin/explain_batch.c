@@ -30,7 +30,7 @@ struct run {
     size_t row_count;
     struct buf out;
     /* the bar */
-    bool bar;
+    bool bar, both; /* both: answers go to the same terminal */
     uint64_t octets, all_octets;
     int64_t started, shown;
 };
@@ -118,12 +118,13 @@ static void print_table(struct run *r) {
 /* --- one message -------------------------------------------------------------------------------------------- */
 
 static void print_out(struct run *r) {
+    if (r->both)
+        hide_bar(r);
     fwrite(r->out.at, 1, r->out.len, stdout);
     buf_clear(&r->out);
 }
 
 static void tell(struct run *r, const struct explained *e) {
-    hide_bar(r);
     if (r->batch->json) {
         explain_json(e, &r->out);
         buf_char(&r->out, '\n');
@@ -251,6 +252,7 @@ int explain_run(const struct explain_batch *batch) {
     int code = list_files(batch, &list);
     r->all_octets = list.octets;
     r->bar = isatty(STDERR_FILENO) && (list.count > 1 || list.octets > 4 * 1024 * 1024);
+    r->both = r->bar && isatty(STDOUT_FILENO);
     r->started = r->shown = now_ms();
     for (size_t i = 0; i < list.count; i++) {
         int done = read_file(r, list.files[i], is_named(batch, &list));
