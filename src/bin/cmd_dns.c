@@ -419,6 +419,7 @@ static void look_at(struct dns_command *c, struct bytes domain) {
 
 static int take_time(struct dns_command *c, struct bytes text) {
     uint64_t seconds;
+    c->ms = 0;
     if (!num_parse_duration(text, &c->ms) && bytes_to_u64(text, TIME_MAX_MS / 1000, &seconds))
         c->ms = (int64_t)seconds * 1000;
     if (c->ms > 0 && c->ms <= TIME_MAX_MS)

@@ -86,7 +86,7 @@ static void add_via(struct egress *e, const struct route *r, struct arena *a) {
         struct bytes what =
             arena_printf(a, "route %.*s: via %.*s", BYTES_FMT(r->name), BYTES_FMT(host));
         struct addr address = { 0 };
-        if (is_local(host))
+        if (r->via[i].mx || is_local(host))
             continue;
         addr_parse(host, &address);
         add(e, address, address.family ? BYTES_NONE : host, what, true);
@@ -113,10 +113,10 @@ static bool is_for(const struct route *r, struct bytes domain, struct arena *a) 
     return patterns_match(r->from, arena_printf(a, "postmaster@%.*s", BYTES_FMT(domain))) > 0;
 }
 
-/* Hands the mail on to hosts that are named; another one sends it to the recipient's MX. */
+/* Hands the mail on to hosts that are named; mx:NAME stands for the recipient's own. */
 static bool has_smarthost(const struct route *r) {
     for (size_t i = 0; i < r->via_count; i++)
-        if (!is_local(r->via[i].host))
+        if (!r->via[i].mx && !is_local(r->via[i].host))
             return true;
     return false;
 }

@@ -34,7 +34,15 @@ def pack_data(kind, value):
         preference, name = value.split()
         return struct.pack("!H", int(preference)) + pack_name(name)
     if kind == "TXT":
-        return bytes([len(value)]) + value.encode()
+        octets = value.encode()
+        parts = [octets[i : i + 255] for i in range(0, len(octets), 255)] or [b""]
+        return b"".join(bytes([len(p)]) + p for p in parts)
+    if kind == "TLSA":
+        usage, selector, matching, data = value.split()
+        return bytes([int(usage), int(selector), int(matching)]) + bytes.fromhex(data)
+    if kind == "SOA":
+        primary, mailbox, *times = value.split()
+        return pack_name(primary) + pack_name(mailbox) + struct.pack("!5I", *map(int, times))
     return pack_name(value)
 
 
