@@ -34,6 +34,9 @@ static size_t local_begin(struct bytes text, size_t at, size_t from) {
                 begin = i;
                 break;
             }
+    for (size_t i = begin; i < at && !bracket; i++)
+        if (text.at[i] == '/') /* "/home/x/ann@example.com" is a path */
+            begin = i + 1;
     while (begin < at && bytes_find(B("*'`-./=|#&?!"), text.at[begin]) >= 0)
         begin++;
     return begin;

@@ -244,24 +244,34 @@ static void read_failed(struct reading *r) {
     }
 }
 
-/* A sender who is named in the text is no recipient, unless he is the only one. */
-static void drop_sender(struct reading *r, struct sayings *s) {
-    struct bytes to = BYTES_NONE;
+struct others {
+    struct bytes sender, to, from; /* who is named in a bounce and is no recipient */
+};
+
+static struct bytes address_in(struct reading *r, struct bytes name) {
+    struct bytes value;
     struct place p;
-    if (mime_field(r->header, B("To"), r->arena, &to) && address_find(to, 0, &p))
-        to = p.address;
+    return mime_field(r->header, name, r->arena, &value) && address_find(value, 0, &p) ? p.address
+                                                                                       : BYTES_NONE;
+}
+
+static bool is_other(const struct others *o, const struct saying *s) {
+    return bytes_equal_nocase(s->address, o->sender) || bytes_equal_nocase(s->address, o->to) ||
+           bytes_equal_nocase(s->address, o->from);
+}
+
+/* A sender who is named in the text is no recipient, unless he is the only one. */
+static void drop_others(struct reading *r, struct sayings *s) {
+    const struct others o = { .sender = r->out->sender,
+                              .to = address_in(r, B("To")),
+                              .from = address_in(r, B("From")) };
     size_t count = 0, kept = 0;
     for (size_t i = 0; i < s->count; i++)
-        kept += !bytes_equal_nocase(s->list[i].address, r->out->sender) &&
-                !bytes_equal_nocase(s->list[i].address, to);
-    if (!kept)
-        return;
-    for (size_t i = 0; i < s->count; i++)
-        if ((!bytes_equal_nocase(s->list[i].address, r->out->sender) &&
-             !bytes_equal_nocase(s->list[i].address, to)) ||
-            extract_weight(s->list[i].text) >= 2)
+        kept += !is_other(&o, &s->list[i]);
+    for (size_t i = 0; i < s->count && kept; i++)
+        if (!is_other(&o, &s->list[i]) || extract_weight(s->list[i].text) >= 2)
             s->list[count++] = s->list[i];
-    s->count = count;
+    s->count = kept ? count : s->count;
 }
 
 static struct sayings addressed(struct reading *r, const struct sayings *s) {
@@ -288,7 +298,7 @@ static void read_to(struct reading *r) {
 /* From others than mail systems, a subject is not enough: shops speak of deliveries, too. */
 static bool is_believed(struct reading *r) {
     struct bytes value;
-    if (r->out->format || signs_of_daemon(r) || signs_of_null_path(r) ||
+    if (r->out->format || r->laid_out || signs_of_daemon(r) || signs_of_null_path(r) ||
         mime_field(r->header, B("X-Failed-Recipients"), r->arena, &value))
         return true;
     for (size_t i = 0; i < r->fields.count; i++)
@@ -314,11 +324,10 @@ static void words_for_all(struct reading *r) {
 static bool read_text(struct reading *r) {
     if (!signs_of_bounce(r))
         return false;
-    r->signs = true;
     read_failed(r);
     passages_read(r);
     transcript_read(r);
-    drop_sender(r, &r->words);
+    drop_others(r, &r->words);
     if (!r->fields.count)
         r->fields = addressed(r, &r->words);
     if (!r->fields.count)
@@ -525,7 +534,7 @@ static bool read_pasted(struct reading *r) {
     struct bounce inner;
     if (at < text.len &&
         read_message(bytes_skip(text, at), r->arena, r->forwards + 1, &inner) == OK &&
-        is_convincing(&inner)) {
+        inner.kind == BOUNCE_BOUNCE) {
         *r->out = inner;
         return true;
     }
@@ -617,11 +626,8 @@ static void find_reporter(struct reading *r) {
 
 /* A bounce goes to the sender, if nothing else says who that was. */
 static void find_sender(struct reading *r) {
-    struct bytes to;
-    struct place p;
-    if (!r->out->sender.len && mime_field(r->header, B("To"), r->arena, &to) &&
-        address_find(to, 0, &p))
-        r->out->sender = clean_address(p.address, r->arena);
+    if (!r->out->sender.len)
+        r->out->sender = clean_address(address_in(r, B("To")), r->arena);
 }
 
 static void finish(struct reading *r) {

@@ -55,7 +55,7 @@ struct reading {
     struct lines lines;           /* of that */
     size_t forwards;              /* messages around this one */
     struct sayings fields, words, session;
-    bool signs; /* it looks like a server's message */
+    bool laid_out; /* lines begin with addresses, or with keys before them */
 };
 
 /* Empty, to be filled in; NULL when there are BOUNCE_RECIPIENTS already. */

@@ -90,7 +90,8 @@ static bool begins_header(struct bytes text, size_t at) {
 
 /* Where the original begins, and where its header does; both text.len without one. */
 static void split_text(struct bytes text, size_t *end_out, size_t *header_out) {
-    bool may = false; /* a header begins behind an empty line or a marker */
+    bool may = false;  /* a header begins behind an empty line or a marker */
+    bool told = false; /* an address has been named */
     *end_out = *header_out = text.len;
     for (size_t at = 0; at < text.len;) {
         struct bytes line = line_at(text, at), words = bytes_trim(line);
@@ -109,10 +110,12 @@ static void split_text(struct bytes text, size_t *end_out, size_t *header_out) {
                 return;
             }
         }
-        if (may && is_header_line(line, &sure) && begins_header(text, at)) {
+        /* Some reports begin with the fields of the message that they are about. */
+        if (may && is_header_line(line, &sure) && begins_header(text, at) && told) {
             *end_out = *header_out = at;
             return;
         }
+        told = told || bytes_find(line, '@') >= 0;
         may = !words.len || bytes_starts(words, B("--")) || bytes_starts(words, B("==")) ||
               (words.len && words.at[words.len - 1] == ':');
         at += line.len;

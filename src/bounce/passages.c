@@ -31,6 +31,7 @@ struct walk {
     size_t count, room;
     bool in_passage; /* lines since the last mention are words about it */
     size_t indent;   /* of the first head */
+    bool alone;      /* the first head was nothing but an address */
     size_t asked;    /* addresses in running text that have been looked at */
     size_t best[WEAK + 1];
 };
@@ -284,6 +285,15 @@ static bool may_begin(const struct walk *w, size_t i) {
     return l->indent < before->indent && l->indent <= w->indent;
 }
 
+static bool is_alone(const struct line *l, const struct place *p) {
+    return p->begin == 0 && p->end == l->text.len;
+}
+
+/* Where the indents have been lost, addresses alone on their lines open passages as the first did. */
+static bool is_like_first(const struct walk *w, const struct line *l, const struct place *p) {
+    return w->in_passage && w->alone && l->indent == w->indent && is_alone(l, p);
+}
+
 static void take_line(struct walk *w, size_t i) {
     const struct line *l = &w->r->lines.at[i];
     struct place p;
@@ -294,14 +304,17 @@ static void take_line(struct walk *w, size_t i) {
     bool begins = may_begin(w, i);
     enum rank rank = NONE;
     if (find_head(l, begins, &p) &&
-        (begins || (is_plain_head(l, &p) && (!w->in_passage || l->indent <= w->indent))))
+        (begins || is_like_first(w, l, &p) ||
+         (is_plain_head(l, &p) && (!w->in_passage || l->indent <= w->indent))))
         rank = is_about_sender(w->r, i) ? NONE : HEAD;
     if (rank == NONE && (!w->in_passage || begins))
         rank = find_keyed(l, &p);
     if (rank == NONE)
         return;
-    if (rank == HEAD && !w->in_passage)
+    if (rank == HEAD && !w->in_passage) {
         w->indent = l->indent;
+        w->alone = is_alone(l, &p);
+    }
     w->in_passage = rank != WEAK;
     add(w, rank, i, &p);
 }
@@ -515,6 +528,7 @@ void passages_read(struct reading *r) {
     for (size_t i = 0; i < r->lines.count; i++)
         take_line(&w, i);
     bool strong = w.best[HEAD] || w.best[KEYED];
+    r->laid_out = strong;
     if (!strong) {
         struct walk again = { .r = r, .list = w.list, .room = w.room };
         struct mention *weak = ARENA_ARRAY(r->arena, w.count + 1, struct mention);

@@ -2,6 +2,7 @@
  * off or with octets changed anywhere, does harm. */
 #include "bounce/bounce.h"
 
+#include "base/buf.h"
 #include "base/must.h"
 
 #include <setjmp.h>
@@ -196,9 +197,67 @@ static void changed_anywhere(void **state) {
     with_each(change_it);
 }
 
+/* --- the same in other clothes ------------------------------------------------------------------ */
+
+static struct bytes as_crlf(struct bytes message, struct arena *a) {
+    struct buf b = buf_fixed(arena_alloc(a, message.len * 2 + 1), message.len * 2 + 1);
+    struct bytes rest = message, line;
+    while (bytes_split(&rest, '\n', &line)) {
+        buf_add(&b, line);
+        if (rest.at)
+            buf_str(&b, "\r\n");
+    }
+    return buf_bytes(&b);
+}
+
+static struct bytes as_attachment(struct bytes message, struct arena *a) {
+    return arena_printf(
+        a,
+        "From: Kim <kim@example.org>\nTo: help@example.org\nSubject: what is this?\n"
+        "Content-Type: multipart/mixed; boundary=\"zz9\"\n\n--zz9\n\nPlease look.\n"
+        "--zz9\nContent-Type: message/rfc822\n\n%.*s\n--zz9--\n",
+        BYTES_FMT(message));
+}
+
+static struct bytes as_mbox(struct bytes message, struct arena *a) {
+    return arena_printf(a, "From MAILER-DAEMON Fri Nov 20 09:30:00 2026\n%.*s", BYTES_FMT(message));
+}
+
+static void compare(struct bytes one, struct bytes other, const char *name, struct arena *a) {
+    struct bounce b, c;
+    assert_int_equal(bounce_read(one, a, &b), OK);
+    assert_int_equal(bounce_read(other, a, &c), OK);
+    if (b.kind != c.kind || b.count != c.count)
+        fail_msg("%s: kind %d, %zu recipients; before %d, %zu:\n%.*s", name, c.kind, c.count,
+                 b.kind, b.count, BYTES_FMT(one));
+    for (size_t i = 0; i < b.count; i++) {
+        const struct bounce_recipient *r = &b.recipients[i], *s = &c.recipients[i];
+        assert_true(bytes_equal(r->address, s->address));
+        assert_true(bytes_equal(r->text, s->text));
+        assert_int_equal(r->code, s->code);
+    }
+}
+
+static void dress(struct bytes message, struct arena *a) {
+    if (bytes_find(B("{["), message.at[0]) >= 0)
+        return; /* JSON is no message */
+    struct bounce b;
+    compare(message, as_crlf(message, a), "CRLF", a);
+    compare(message, as_mbox(message, a), "mbox", a);
+    assert_int_equal(bounce_read(message, a, &b), OK);
+    if (b.kind != BOUNCE_NONE)
+        compare(message, as_attachment(message, a), "attached", a);
+}
+
+static void in_other_clothes(void **state) {
+    (void)state;
+    with_each(dress);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_sample_is_read),
+        cmocka_unit_test(in_other_clothes),
         cmocka_unit_test(cut_off_anywhere),
         cmocka_unit_test(changed_anywhere),
     };
