@@ -307,13 +307,17 @@ static bool is_believed(struct reading *r) {
     return false;
 }
 
+enum { REASON = 400 }; /* octets of a text that gives no reason that can be told from the rest */
+
 /* Nothing is said about any of them: what the text says as a whole. */
 static void words_for_all(struct reading *r) {
-    struct bytes text = BYTES_NONE;
+    struct bytes text;
     for (size_t i = 0; i < r->fields.count; i++)
         if (r->fields.list[i].text.len)
             return;
     text = passages_reason(r);
+    if (!text.len && !r->out->reporter.len) /* no fields: whatever it says */
+        text = clean_line(bytes_first(r->text, REASON), r->arena);
     for (size_t i = 0; i < r->fields.count; i++) {
         r->fields.list[i].text = text;
         r->fields.list[i].command = extract_command(text);

@@ -70,6 +70,7 @@ static const struct {
     { W("[rcpt to]"), "RCPT" },
     { W("rcpt to command"), "RCPT" },
     { W("during rcpt"), "RCPT" },
+    { W("smtp:rcpt"), "RCPT" },
     { W("at rcpt"), "RCPT" },
     { W("in reply to mail"), "MAIL" },
     { W("after pipelined mail"), "MAIL" },

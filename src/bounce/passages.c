@@ -427,10 +427,14 @@ static struct bytes whole_sentence(const struct walk *w, size_t m, struct bytes 
 
 /* "Unknown user: ann@example.com" is key and words in one. */
 static bool says_why(struct bytes line) {
-    static const struct bytes words[] = { W("unknown"),   W("exceed"),    W("invalid"),
-                                          W("unable"),    W("fail"),      W("undeliver"),
-                                          W("could not"), W("not found"), W("disabled"),
-                                          W("full"),      W("rejected") };
+    static const struct bytes words[] = {
+        W("unknown"),   W("exceed"),      W("invalid"),   W("unable"),    W("fail"),
+        W("undeliver"), W("could not"),   W("not found"), W("disabled"),  W("full"),
+        W("rejected"),  W("quota"),       W("not avail"), W("not exist"), W("n't exist"),
+        W("blocked"),   W("denied"),      W("refused"),   W("expired"),   W("timed out"),
+        W("couldn't"),  W("not deliver"), W("suspended"), W("too large"), W("no such"),
+        W("not allow"), W("not accept"),  W("spam"),      W("virus"),
+    };
     return has_one(line, words, COUNT_OF(words));
 }
 
