@@ -573,11 +573,13 @@ static int exit_code(const struct blocklists_command *c) {
     }
     if ((answered && is_proved(c)) || !c->result_count)
         return EX_OK;
-    fprintf(stderr, "postern blocklist: nothing is known: %s; --dns asks another name server\n",
-            answered ? "not one list has its own test entry, so the name server asked seems to "
-                       "answer \"no such name\" to everything"
-                     : "none of the lists could be asked; is there a network, and a name server "
-                       "that works?");
+    fprintf(
+        stderr, "postern blocklist: nothing is known: %s. --dns asks another name server.\n",
+        answered
+            ? "not one list has its own test entry, so the name server asked seems to "
+              "answer \"no such name\" to everything"
+            : "none of the lists could be asked; look whether there is a network, and a name server "
+              "that works");
     return EX_TEMPFAIL;
 }
 

@@ -213,6 +213,11 @@ static int take_hints(struct given *g) {
     if (g->network.client.len && !addr_parse(g->network.client, &client))
         return options_misuse(g->options, "--client %.*s is no address",
                               BYTES_FMT(g->network.client));
+    if (!lookup_takes(g->network.dns))
+        return options_misuse(g->options,
+                              "--dns takes an address, with a port or without, system or "
+                              "full; not %.*s",
+                              BYTES_FMT(g->network.dns));
     if ((g->network.client.len || g->network.from.len || g->network.dns.len) && !g->live)
         return options_misuse(g->options, "--client, --from and --dns are for --live");
     if (!g->code.len)

@@ -192,10 +192,26 @@ static void read_words(struct bytes input, const struct explain_hints *hints, st
         out->kind = EXPLAIN_NO_BOUNCE;
 }
 
+/* A picture, a program, a compressed log: control octets are rare in any text, whatever its charset. */
+static bool is_binary(struct bytes input) {
+    enum { LOOK_AT = 64 * 1024, PER_CENT = 4 };
+    size_t controls = 0;
+    input = bytes_first(input, LOOK_AT);
+    for (size_t i = 0; i < input.len; i++) {
+        unsigned char c = (unsigned char)input.at[i];
+        controls += c < 0x20 && c != '\n' && c != '\r' && c != '\t' && c != '\f' && c != 0x1b;
+    }
+    return input.len > 100 && controls * 100 > input.len * PER_CENT;
+}
+
 void explain_read(struct bytes input, const struct explain_hints *hints, struct arena *a,
                   struct explained *out) {
     input = bytes_first(input, EXPLAIN_INPUT);
     *out = (struct explained){ .kind = EXPLAIN_NO_BOUNCE };
+    if (is_binary(input)) {
+        out->bounce.because = "it is no text";
+        return;
+    }
     if (explain_is_message(input)) {
         explain_message(input, a, out);
         return;

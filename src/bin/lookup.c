@@ -66,17 +66,33 @@ enum rc lookup_open(const struct config *c, struct loop *l, struct arena *a, str
 
 /* --- without a configuration --------------------------------------------------------------------- */
 
-static bool is_server(struct bytes text) {
+static bool is_address(struct bytes text, struct addr *out) {
+    if (addr_parse(text, out)) {
+        out->port = 53;
+        return true;
+    }
+    return addr_parse_port(text, out) && out->family && out->port;
+}
+
+bool lookup_takes(struct bytes server) {
     struct addr a;
-    return addr_parse(text, &a) || (addr_parse_port(text, &a) && a.family && a.port);
+    return !server.len || bytes_equal(server, B("system")) || bytes_equal(server, B("full")) ||
+           is_address(server, &a);
 }
 
 /* The settings of a configuration that the resolver looks at. */
 static struct bytes settings_of(struct arena *a, struct bytes server) {
+    struct addr address;
+    char memory[80];
+    struct buf text = buf_fixed(memory, sizeof memory);
     if (bytes_equal(server, B("full")))
         return B("hostname = \"host.localdomain.example\"\n");
-    return arena_printf(a, "hostname = \"host.localdomain.example\"\ndns = {\"%.*s\"}\n",
-                        BYTES_FMT(server));
+    if (is_address(server, &address))
+        addr_format_port(&text, address);
+    else
+        buf_add(&text, server);
+    return arena_printf(a, "hostname = \"host.localdomain.example\"\ndns = {\"%s\"}\n",
+                        buf_text(&text));
 }
 
 static enum rc open_with(struct bytes server, struct arena *a, struct lookup *out,
@@ -109,8 +125,7 @@ static bool open_as_configured(struct arena *a, struct lookup *out, enum rc *rc,
 enum rc lookup_open_at(struct bytes server, struct loop *l, struct arena *a, struct lookup *out,
                        struct why *why) {
     *out = (struct lookup){ 0 };
-    if (server.len && !bytes_equal(server, B("system")) && !bytes_equal(server, B("full")) &&
-        !is_server(server))
+    if (!lookup_takes(server))
         return why_set(why, PERM, 0, NULL, "config.dns",
                        "--dns takes an address, with a port or without, system or full; not %.*s",
                        BYTES_FMT(server));

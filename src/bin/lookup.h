@@ -24,9 +24,9 @@ enum rc lookup_open(const struct config *c, struct loop *l, struct arena *a, str
  * system's. Gives up nothing. PERM for what is no server. */
 enum rc lookup_open_at(struct bytes server, struct loop *l, struct arena *a, struct lookup *out,
                        struct why *why);
+bool lookup_takes(struct bytes server); /* is this one? */
 /* What --help says of --dns. */
-#define LOOKUP_DNS_HELP                                                                            \
-    "the name server to ask: ADDRESS[:PORT], system, or full for full resolution"
+#define LOOKUP_DNS_HELP "the name server to ask: ADDRESS[:PORT], system, or full resolution: full"
 void lookup_close(struct lookup *k);
 
 #endif

@@ -47,7 +47,10 @@ static int unknown(const char *given) {
     for (size_t i = 0; i < COUNT_OF(commands); i++)
         names[i] = commands[i].name;
     const char *nearest = options_nearest(bytes_str(given), names, COUNT_OF(names));
-    fprintf(stderr, "postern: there is no command '%s'", given);
+    char memory[200];
+    struct buf clean = buf_fixed(memory, sizeof memory);
+    buf_printable(&clean, bytes_first(bytes_str(given), 100));
+    fprintf(stderr, "postern: there is no command '%s'", buf_text(&clean));
     if (nearest)
         fprintf(stderr, "; did you mean '%s'?", nearest);
     fprintf(stderr, "\nTry: postern --help\n");

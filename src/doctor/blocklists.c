@@ -305,6 +305,14 @@ static enum rc check_list(struct reader *r, struct blocklist *l) {
     return OK;
 }
 
+/* What stands in the file is shown as it is. */
+static bool is_printable(struct bytes line) {
+    char memory[LINE_OCTETS];
+    struct buf clean = buf_fixed(memory, sizeof memory);
+    buf_printable(&clean, line);
+    return clean.full || bytes_equal(buf_bytes(&clean), line);
+}
+
 static enum rc read_text(struct reader *r, struct bytes text) {
     char memory[LINE_OCTETS];
     struct buf whole = buf_fixed(memory, sizeof memory);
@@ -321,6 +329,10 @@ static enum rc read_text(struct reader *r, struct bytes text) {
         }
         if (!line.len || bytes_starts(line, B("#")))
             continue;
+        if (!is_printable(line)) {
+            r->line = number;
+            return wrong(r, "a control character, or no UTF-8", BYTES_NONE);
+        }
         if (!more || !whole.len)
             r->line = number;
         if (more && !whole.len)

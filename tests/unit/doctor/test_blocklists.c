@@ -118,6 +118,10 @@ static void test_mistakes(void **state) {
         { "list a.b\nbit 256 x\n", "f:2: bit takes" },
         { "list a.b\n\nname\n", "f:3: a value is missing" },
         { "list a.b\nnmae X\n", "f:2: there is no such keyword: nmae" },
+        { "list a.b\nname \x1b"
+          "[2J\n",
+          "f:2: a control character" },
+        { "list a.b\nname \xff\n", "f:2: a control character" },
         { "+ on\n", "f:1: there is nothing to go on with" },
         { "list a.b\nfix 1\nfix 2\nfix 3\nfix 4\nfix 5\nfix 6\nfix 7\nfix 8\nfix 9\n",
           "f:10: too many" },
