@@ -173,7 +173,13 @@ static struct bytes last_of_chain(struct bytes text) {
 
 /* What programs write behind the reply. */
 static struct bytes without_tail(struct bytes text) {
-    static const char *const tails[] = { " (in reply to ", "', port: ", "' (port", "\" while ",
+    static const char *const tails[] = { " (in reply to ",
+                                         "', port: ",
+                                         "' (port",
+                                         "\" while ",
+                                         " giving up on ",
+                                         " please check the message",
+                                         " please verify that your ",
                                          NULL };
     for (size_t i = 0; tails[i]; i++) {
         ptrdiff_t at = bytes_search_nocase(text, bytes_str(tails[i]));
