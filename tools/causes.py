@@ -36,6 +36,20 @@ def causes(text):
     return found
 
 
+def families(text):
+    """The names of the families of servers, and what people call them."""
+    found, name = {}, None
+    for word, value in statements(text):
+        if word == "family":
+            name = value
+            found[name] = value
+        elif word == "title" and name:
+            found[name] = value
+        elif word in ("cause", "rule"):
+            name = None
+    return found
+
+
 PERMANENT = {"yes": "permanent", "no": "temporary", "as-said": "permanent if the code is 5xx"}
 
 def main():
@@ -63,6 +77,9 @@ def main():
         for i, line in enumerate(cause["fix"], 1):
             print(f"{i}. {line}")
         print(f"\n[More](errors/{name}.md): what you see, how it comes about, how it does not come again.\n")
+    print("## The families of servers\n")
+    print("Known by their words, their names or their greetings (`family` in `postern explain --json`); rules can ask for them.\n")
+    print(", ".join(f"{title} (`{name}`)" for name, title in families(text).items()) + ".")
 
 
 if __name__ == "__main__":
