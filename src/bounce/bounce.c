@@ -404,6 +404,9 @@ static bool read_status(struct reading *r) {
     join(r, &r->fields, &r->words);
     join(r, &r->fields, &r->session);
     words_for_all(r);
+    for (size_t i = 0; i < r->fields.count; i++)
+        if (!r->fields.list[i].text.len)
+            r->fields.list[i].text = r->fields.list[i].comment;
     return true;
 }
 

@@ -12,7 +12,8 @@
 
 struct saying {
     struct bytes address, original;
-    struct bytes text; /* the server's words */
+    struct bytes text;    /* the server's words */
+    struct bytes comment; /* behind the Status field's code: words, where there are no better */
     struct bytes host;
     const char *action, *command;
     struct status status; /* said apart from the words */

@@ -149,6 +149,14 @@ static struct bytes address_of(struct reading *r, const struct group *g, enum fi
     return decode_address(clean_address(value, r->arena), r->arena);
 }
 
+/* "4.0.0 (example.net: host name lookup failure)", as RFC 3464's own example has it. */
+static struct bytes comment_of(struct bytes value, struct arena *a) {
+    struct bytes line = clean_line(value, a);
+    ptrdiff_t open = bytes_find(line, '('), close = bytes_find_last(line, ')');
+    return open > 0 && close > open + 1 ? bytes_slice(line, (size_t)open + 1, (size_t)close)
+                                        : BYTES_NONE;
+}
+
 static void end_group(struct reading *r, struct group *g) {
     bool recipient = g->has[FINAL] || g->has[ORIGINAL] || g->has[ACTUAL];
     if (recipient || (g->has[ACTION] && g->has[STATUS])) {
@@ -165,6 +173,7 @@ static void end_group(struct reading *r, struct group *g) {
         if (!s->text.len || (!codes_begin(s->text) && g->has[SUPPLEMENT] && s->text.len < 20))
             s->text = g->has[SUPPLEMENT] ? find_words(g->value[SUPPLEMENT], r->arena) : s->text;
         s->host = clean_host(g->value[REMOTE], r->arena);
+        s->comment = comment_of(g->value[STATUS], r->arena);
     }
     if (g->has[REPORTING] && !r->out->reporter.len)
         r->out->reporter = clean_host(g->value[REPORTING], r->arena);
