@@ -7,17 +7,26 @@
 
 #include <string.h>
 
-enum { NAMES_MAX = 8, FIX_COLUMN = 7 };
+enum { NAMES_MAX = 8, FIX_COLUMN = 7, GROUPS_MAX = 20 };
 
 static bool same(const char *a, const char *b) {
     return a == b || (a && b && !strcmp(a, b));
+}
+
+/* Characters, not octets: the words of a server may be in any language. */
+static size_t width_of(struct bytes word) {
+    size_t width = 0;
+    for (size_t i = 0; i < word.len; i++)
+        width += ((unsigned char)word.at[i] & 0xc0) != 0x80;
+    return width;
 }
 
 void explain_wrap(struct buf *out, struct bytes text, size_t indent) {
     struct bytes word;
     size_t column = indent;
     while (bytes_split(&text, ' ', &word)) {
-        if (column > indent && column + 1 + word.len > EXPLAIN_WIDTH) {
+        size_t width = width_of(word);
+        if (column > indent && column + 1 + width > EXPLAIN_WIDTH) {
             buf_printf(out, "\n%*s", (int)indent, "");
             column = indent;
         }
@@ -26,7 +35,7 @@ void explain_wrap(struct buf *out, struct bytes text, size_t indent) {
             column++;
         }
         buf_printable(out, word);
-        column += word.len;
+        column += width;
     }
     buf_char(out, '\n');
 }
@@ -50,7 +59,9 @@ const char *explain_who(const char *who) {
 
 /* --- the first sentence ------------------------------------------------------------------------------------- */
 
-static const char *step_words(const char *command) {
+static const char *step_words(const struct explain_answer *a) {
+    const char *command = a->said->command ? a->said->command : a->meaning.command;
+
     static const char *const rows[][2] = {
         { "connect", " when it was connected to" },
         { "banner", " in its greeting" },
@@ -69,6 +80,20 @@ static const char *step_words(const char *command) {
     return "";
 }
 
+/* Nobody answered: what stands there are the sending server's own words about its attempt. */
+static bool nobody_spoke(const struct explain_answer *a) {
+    static const char *const causes[] = {
+        "host-unknown", "unreachable",         "timeout", "no-route", "loop",
+        "tls-failed",   "domain-takes-no-mail"
+    };
+    if (same(a->said->command, "connect") || same(a->said->command, "DNS"))
+        return a->said->code == 0;
+    for (size_t i = 0; i < COUNT_OF(causes) && !a->said->code; i++)
+        if (same(a->meaning.cause, causes[i]))
+            return true;
+    return false;
+}
+
 static const char *verb(const struct explain_answer *a) {
     static const char *const rows[][2] = {
         { "failed", "refused" },
@@ -80,6 +105,8 @@ static const char *verb(const struct explain_answer *a) {
         { "vacation", "answered by itself for" },
     };
     const char *action = a->said->action;
+    if (nobody_spoke(a))
+        return same(action, "delayed") ? "could not yet deliver to" : "could not deliver to";
     if (same(action, "failed") && (a->said->code ? a->said->code : a->meaning.code) / 100 == 4)
         return "gave up on";
     for (size_t i = 0; i < COUNT_OF(rows); i++)
@@ -88,20 +115,31 @@ static const char *verb(const struct explain_answer *a) {
     return "said of";
 }
 
-static bool is_alike(const struct explain_answer *a, const struct explain_answer *b) {
+/* Roughly: only the cause counts, and who must act; for logs full of refusals. */
+static bool is_alike(const struct explain_answer *a, const struct explain_answer *b, bool roughly) {
+    if (roughly)
+        return same(a->meaning.cause, b->meaning.cause) && same(a->meaning.who, b->meaning.who) &&
+               same(a->said->action, b->said->action);
     return same(a->meaning.cause, b->meaning.cause) && same(a->meaning.rule, b->meaning.rule) &&
            same(a->said->action, b->said->action) && same(a->said->command, b->said->command) &&
            bytes_equal_nocase(a->said->host, b->said->host) && a->ours == b->ours;
 }
 
-/* The names of those that are like `first`; `told` notes that they have been. */
-static void names(struct buf *b, const struct explained *e, size_t first, bool *told) {
+/* Which are told of already, and how alike they must be to be told of together. */
+struct telling {
+    const struct explained *e;
+    bool *told, roughly;
+};
+
+/* The names of those that are like `first`; notes that they have been told. */
+static void names(struct buf *b, struct telling *t, size_t first) {
+    const struct explained *e = t->e;
     size_t count = 0, unnamed = 0;
     for (size_t i = first; i < e->count; i++) {
         const struct bounce_recipient *said = e->answers[i].said;
-        if (told[i] || !is_alike(&e->answers[first], &e->answers[i]))
+        if (t->told[i] || !is_alike(&e->answers[first], &e->answers[i], t->roughly))
             continue;
-        told[i] = true;
+        t->told[i] = true;
         if (!said->address.len || count >= NAMES_MAX) {
             unnamed++;
             continue;
@@ -117,26 +155,58 @@ static void names(struct buf *b, const struct explained *e, size_t first, bool *
 }
 
 static void speaker(struct buf *b, const struct explained *e, const struct explain_answer *a) {
-    if (a->said->host.len)
+    bool own = nobody_spoke(a);
+    if (a->said->host.len && !own)
         buf_add(b, a->said->host);
     else if (e->bounce.reporter.len)
         buf_add(b, e->bounce.reporter);
     else if (a->meaning.family_title)
         buf_printf(b, "A server (%s, by its words)", a->meaning.family_title);
     else
-        buf_str(b, "A server");
+        buf_str(b, own ? "The sending server" : "A server");
 }
 
-static void first_sentence(struct buf *out, const struct explained *e, size_t i, bool *told) {
+/* A reply over several lines bears its code on each: for people once is enough. */
+static void reply_words(struct buf *b, struct bytes text) {
+    struct bytes word, code = bytes_first(text, 3), status = BYTES_NONE;
+    bool coded = code.len == 3 && ascii_is_digit(code.at[0]) && ascii_is_digit(code.at[2]);
+    for (size_t i = 0; bytes_split(&text, ' ', &word); i++) {
+        if (i == 0 && coded && word.len > 4 && word.at[3] == '-') {
+            status = bytes_skip(word, 4);
+            buf_printf(b, "%.*s %.*s", BYTES_FMT(code), BYTES_FMT(status));
+            continue;
+        }
+        if (i == 1 && !status.len)
+            status = word;
+        struct status parsed;
+        bool repeats =
+            i > 0 && coded && bytes_starts(word, code) && word.len > 3 && word.at[3] == '-';
+        if (repeats) {
+            word = bytes_skip(word, 4);
+            if (!word.len || (bytes_equal(word, status) && status_parse(word, &parsed)))
+                continue;
+        } else if (i > 1 && coded && bytes_equal(word, code) && status_parse(status, &parsed) &&
+                   bytes_starts(text, status)) {
+            bytes_split(&text, ' ', &word);
+            continue;
+        }
+        buf_printf(b, "%s%.*s", i ? " " : "", BYTES_FMT(word));
+    }
+}
+
+static void first_sentence(struct buf *out, struct telling *t, size_t i) {
+    const struct explained *e = t->e;
     const struct explain_answer *a = &e->answers[i];
     struct buf b = buf_grow(64 * 1024);
     speaker(&b, e, a);
     buf_printf(&b, " %s ", verb(a));
-    names(&b, e, i, told);
-    buf_str(&b, step_words(a->said->command ? a->said->command : a->meaning.command));
-    if (a->said->text.len)
-        buf_printf(&b, ": \"%.*s\"", BYTES_FMT(a->said->text));
-    else
+    names(&b, t, i);
+    buf_str(&b, nobody_spoke(a) ? "" : step_words(a));
+    if (a->said->text.len) {
+        buf_str(&b, ": \"");
+        reply_words(&b, a->said->text);
+        buf_char(&b, '"');
+    } else
         buf_str(&b, e->kind == EXPLAIN_REPORT ? "." : ", without saying why.");
     explain_wrap(out, buf_bytes(&b), 0);
     buf_free(&b);
@@ -159,8 +229,11 @@ static const char *again(const struct explain_answer *a) {
 }
 
 static void paragraph(struct buf *out, const char *title, struct bytes text) {
-    buf_printf(out, "  %s ", title);
-    explain_wrap(out, text, 2);
+    struct buf b = buf_grow(64 * 1024);
+    buf_printf(&b, "%s %.*s", title, BYTES_FMT(text));
+    buf_str(out, "  ");
+    explain_wrap(out, buf_bytes(&b), 2);
+    buf_free(&b);
 }
 
 static void fixes(struct buf *out, const char *const *list) {
@@ -244,6 +317,22 @@ static void no_bounce(struct buf *out, const struct explained *e) {
     buf_free(&t);
 }
 
+/* How many times something must be said. */
+static size_t groups(struct telling *t, struct arena *a) {
+    struct telling trial = { t->e, ARENA_ARRAY(a, t->e->count, bool), t->roughly };
+    struct buf b = buf_grow(64 * 1024);
+    size_t count = 0;
+    for (size_t i = 0; i < t->e->count && count <= GROUPS_MAX; i++) {
+        if (trial.told[i])
+            continue;
+        buf_clear(&b);
+        names(&b, &trial, i);
+        count++;
+    }
+    buf_free(&b);
+    return count;
+}
+
 void explain_text(const struct explained *e, struct buf *out) {
     if (e->kind == EXPLAIN_REASON) {
         explain_reason_text(e->reason, out);
@@ -254,13 +343,18 @@ void explain_text(const struct explained *e, struct buf *out) {
         return;
     }
     struct arena *a = arena_open();
-    bool *told = ARENA_ARRAY(a, e->count, bool);
+    struct telling t = { e, ARENA_ARRAY(a, e->count, bool), false };
+    t.roughly = groups(&t, a) > GROUPS_MAX;
+    if (t.roughly)
+        buf_printf(out,
+                   "%zu refusals, told by cause; the words are those of the first of each.\n\n",
+                   e->count);
     for (size_t i = 0; i < e->count; i++) {
-        if (told[i])
+        if (t.told[i])
             continue;
         if (i)
             buf_str(out, "\n");
-        first_sentence(out, e, i, told);
+        first_sentence(out, &t, i);
         meaning(out, &e->answers[i]);
     }
     if (e->bounce.cut)

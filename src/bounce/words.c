@@ -289,6 +289,46 @@ static bool read_python(struct reading *r, struct bytes text) {
     return r->count > 0;
 }
 
+/* --- whom a reply is about --------------------------------------------------------------------------------- */
+
+/* The recipient that is named in the words: in front of them as Postfix and sendmail do, or beside RCPT. */
+static struct bytes recipient_in(struct bytes text, const char *step) {
+    static const char *const before[] = { "RCPT TO:",
+                                          "recipient \"",
+                                          "recipient <",
+                                          "recipient '",
+                                          "e-mail address was '",
+                                          "email address was '",
+                                          "recipients failed:",
+                                          "recipient address",
+                                          "rejected: [ '",
+                                          "unable to relay for ",
+                                          "relaying denied for ",
+                                          "relay to " };
+    for (size_t i = 0; i < COUNT_OF(before); i++) {
+        struct bytes rest = bytes_first(spoken_after(text, before[i]), SPOKEN_ADDRESS);
+        struct bytes line = BYTES_NONE, found;
+        bytes_split(&rest, '\n', &line);
+        found = spoken_address(line);
+        if (found.len)
+            return found;
+    }
+    static const char *const of_recipients[] = { "relay",   "recipient", "user",    "mailbox",
+                                                 "rcpt",    "no such",   "account", "unknown",
+                                                 "address", "greylist" };
+    bool names_one = false;
+    for (size_t i = 0; i < COUNT_OF(of_recipients); i++)
+        names_one |= bytes_search_nocase(text, bytes_str(of_recipients[i])) >= 0;
+    bool other = !names_one || (step && strcmp(step, "RCPT") != 0) ||
+                 bytes_search_nocase(text, B("sender")) >= 0 ||
+                 bytes_search_nocase(text, B("mail from")) >= 0;
+    struct bytes start = bytes_first(text, 24);
+    ptrdiff_t at = bytes_find(start, '<');
+    return other || at < 0
+               ? BYTES_NONE
+               : spoken_address(bytes_first(bytes_skip(text, (size_t)at), SPOKEN_ADDRESS));
+}
+
 /* --- replies, one a line or folded over several -------------------------------------------------------------- */
 
 static bool all_lines_have_codes(struct bytes text) {
@@ -310,6 +350,7 @@ static void add_reply(struct reading *r, struct bytes reply) {
     spoken_reply(one, reply, r->arena);
     one->action = action_of(one);
     one->command = spoken_step(reply);
+    one->address = spoken_clean(recipient_in(one->text, one->command), SPOKEN_ADDRESS, r->arena);
 }
 
 static bool read_replies(struct reading *r, struct bytes text) {
@@ -571,38 +612,6 @@ static struct bytes host_beside(struct bytes text) {
             return host;
     }
     return BYTES_NONE;
-}
-
-/* The recipient that is named in the words: in front of them as Postfix and sendmail do, or beside RCPT. */
-static struct bytes recipient_in(struct bytes text, const char *step) {
-    static const char *const before[] = { "RCPT TO:",
-                                          "recipient \"",
-                                          "recipient <",
-                                          "recipient '",
-                                          "e-mail address was '",
-                                          "email address was '",
-                                          "recipients failed:",
-                                          "recipient address",
-                                          "rejected: [ '",
-                                          "unable to relay for ",
-                                          "relaying denied for ",
-                                          "relay to " };
-    for (size_t i = 0; i < COUNT_OF(before); i++) {
-        struct bytes rest = bytes_first(spoken_after(text, before[i]), SPOKEN_ADDRESS);
-        struct bytes line = BYTES_NONE, found;
-        bytes_split(&rest, '\n', &line);
-        found = spoken_address(line);
-        if (found.len)
-            return found;
-    }
-    bool other = (step && strcmp(step, "RCPT") != 0) ||
-                 bytes_search_nocase(text, B("sender")) >= 0 ||
-                 bytes_search_nocase(text, B("mail from")) >= 0;
-    struct bytes start = bytes_first(text, 24);
-    ptrdiff_t at = bytes_find(start, '<');
-    return other || at < 0
-               ? BYTES_NONE
-               : spoken_address(bytes_first(bytes_skip(text, (size_t)at), SPOKEN_ADDRESS));
 }
 
 static void complete(struct reading *r, struct bounce_recipient *one, struct bytes all,
