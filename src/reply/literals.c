@@ -1,4 +1,5 @@
-/* literals: words in buckets by their first two octets; a text is looked up at each of its octets. */
+/* literals: words in buckets by their first two octets, for looking; a text is looked up at each of its
+ * octets. In others by all their octets, for adding. */
 #include "reply/literals.h"
 
 #include <string.h>
@@ -7,8 +8,9 @@ enum { BUCKETS = 2048 };
 
 struct literal {
     struct bytes word;
-    unsigned next; /* of the same bucket, 0 none */
-    unsigned seen; /* the look in which it was seen last */
+    unsigned next;  /* of the same bucket, 0 none */
+    unsigned other; /* of the same hash, 0 none */
+    unsigned seen;  /* the look in which it was seen last */
 };
 
 struct literals {
@@ -16,7 +18,7 @@ struct literals {
     struct literal *list;
     size_t count, room;
     unsigned look;
-    unsigned buckets[BUCKETS];
+    unsigned buckets[BUCKETS], hashes[BUCKETS];
 };
 
 static size_t bucket_of(char first, char second) {
@@ -45,16 +47,19 @@ struct literals *literals_new(struct arena *a) {
 }
 
 unsigned literals_add(struct literals *l, struct bytes word) {
-    unsigned *bucket = &l->buckets[bucket_of(word.at[0], word.at[1])];
-    for (unsigned i = *bucket; i; i = l->list[i].next)
+    unsigned *same = &l->hashes[bytes_hash(word) % BUCKETS];
+    for (unsigned i = *same; i; i = l->list[i].other)
         if (bytes_equal(l->list[i].word, word))
             return i;
     if (l->count >= LITERALS_MAX)
         return 0;
+    unsigned *bucket = &l->buckets[bucket_of(word.at[0], word.at[1])];
+    unsigned number = (unsigned)l->count;
     struct literal *literal = add(l, arena_copy(l->arena, word));
     literal->next = *bucket;
-    *bucket = (unsigned)(l->count - 1);
-    return *bucket;
+    literal->other = *same;
+    *bucket = *same = number;
+    return number;
 }
 
 static bool stands_here(struct bytes word, struct bytes text) {

@@ -457,8 +457,7 @@ static const char *compile(struct pattern *p) {
     } else if (!p->code) {
         PCRE2_UCHAR message[120] = "";
         pcre2_get_error_message(error, message, sizeof message);
-        struct bytes where = bytes_skip(buf_bytes(&whole), offset);
-        buf_printf(&wrong, "%s: %.*s", (const char *)message, BYTES_FMT(bytes_first(where, 30)));
+        buf_str(&wrong, (const char *)message);
     }
     buf_free(&whole);
     return p->broken ? buf_text(&wrong) : NULL;

@@ -60,7 +60,7 @@ static enum rc read_pattern(struct reader *r, struct values *into, struct bytes 
         return wrong(r, "no such let", undefined);
     const char *mistake = r->rules->trusted ? NULL : pattern_wrong(pattern);
     if (mistake)
-        return wrong(r, mistake, BYTES_NONE);
+        return wrong(r, mistake, value);
     values_add(r->rules->arena, into, pattern);
     return OK;
 }
@@ -149,10 +149,14 @@ static enum rc read_mx(struct reader *r, struct bytes value) {
 
 /* --- keywords ------------------------------------------------------------------------------- */
 
+static bool is_named(const char *name, struct bytes wanted) {
+    return strncmp(name, wanted.at ? wanted.at : "", wanted.len) == 0 && strlen(name) == wanted.len;
+}
+
 const struct cause *rules_find_cause(const struct rules *r, struct bytes name) {
     for (size_t i = 0; i < r->causes.count; i++) {
         const struct cause *c = r->causes.list[i];
-        if (bytes_equal(bytes_str(c->name), name))
+        if (is_named(c->name, name))
             return c;
     }
     return NULL;
@@ -161,7 +165,7 @@ const struct cause *rules_find_cause(const struct rules *r, struct bytes name) {
 const struct family *rules_find_family(const struct rules *r, struct bytes name) {
     for (size_t i = 0; i < r->families.count; i++) {
         const struct family *f = r->families.list[i];
-        if (bytes_equal(bytes_str(f->name), name))
+        if (is_named(f->name, name))
             return f;
     }
     return NULL;
@@ -169,7 +173,7 @@ const struct family *rules_find_family(const struct rules *r, struct bytes name)
 
 static bool rule_exists(const struct rules *r, struct bytes name) {
     for (size_t i = 0; i < r->rules.count; i++)
-        if (bytes_equal(bytes_str(((struct rule *)r->rules.list[i])->name), name))
+        if (is_named(((struct rule *)r->rules.list[i])->name, name))
             return true;
     return false;
 }
@@ -233,6 +237,7 @@ static enum rc begin_rule(struct reader *r, struct bytes name) {
     r->rule = ARENA_NEW(r->rules->arena, struct rule);
     *r->rule = (struct rule){ .name = arena_str(r->rules->arena, name), .line = r->line };
     r->rule->submission = r->rule->login = -1;
+    r->rule->confidence = 0.90;
     values_add(r->rules->arena, &r->rules->rules, r->rule);
     return OK;
 }

@@ -334,7 +334,7 @@ static void test_mistakes(void **state) {
     (void)state;
     static const char *const rows[][2] = {
         { "nonsense x\n", "f:1: no such keyword: nonsense" },
-        { "\n# x\nrule a\n  words (\n", "f:4: " },
+        { "\n# x\nrule a\n  words (a\n", "f:4: missing closing parenthesis: (a" },
         { "rule a\n cause nothing-such\n", "f:2: no such cause: nothing-such" },
         { "rule a\n cause loop\n", "no code, enhanced or words" },
         { "rule a\n code 550\n", "no cause in the rule" },
