@@ -350,9 +350,9 @@ static bool read_text(struct reading *r) {
     if (!r->out->format)
         r->out->format = "text";
     words_for_all(r);
-    if (signs_of_delay(r))
-        for (size_t i = 0; i < r->fields.count; i++)
-            r->fields.list[i].action = "delayed";
+    const char *action = signs_of_delay(r) ? "delayed" : signs_of_success(r) ? "delivered" : NULL;
+    for (size_t i = 0; i < r->fields.count && action; i++)
+        r->fields.list[i].action = action;
     return true;
 }
 
@@ -449,16 +449,28 @@ static bool is_attached(struct reading *r, size_t i) {
         return false;
     if (bytes_equal(type, B("message/rfc822")) || bytes_equal(type, B("message/global")))
         return true;
-    return bytes_starts(type, B("application/")) &&
-           mime_field(r->mime.parts[i].header, B("Content-Disposition"), r->arena, &value) &&
-           bytes_search_nocase(value, B(".eml")) >= 0;
+    if (!bytes_starts(type, B("application/")) && !bytes_starts(type, B("text/")))
+        return false;
+    return (mime_field(r->mime.parts[i].header, B("Content-Disposition"), r->arena, &value) &&
+            bytes_search_nocase(value, B(".eml")) >= 0) ||
+           (mime_field(r->mime.parts[i].header, B("Content-Type"), r->arena, &value) &&
+            bytes_search_nocase(value, B(".eml")) >= 0);
 }
 
 enum { INNER = 64 }; /* bounces in one digest */
 
+/* It is a notice itself: the message inside is what it is about. */
+static bool is_notice(struct reading *r) {
+    for (size_t i = 0; i < r->mime.count; i++)
+        if (bytes_ends_nocase(r->mime.parts[i].type, B("delivery-status")) &&
+            !mime_inside(&r->mime, i))
+            return true;
+    return signs_of_daemon(r);
+}
+
 static bool read_attached(struct reading *r) {
     size_t found = 0;
-    if (r->forwards >= BOUNCE_FORWARDS || signs_of_daemon(r))
+    if (r->forwards >= BOUNCE_FORWARDS || is_notice(r))
         return false;
     for (size_t i = 0; i < r->mime.count && found < INNER; i++) {
         struct bounce inner;

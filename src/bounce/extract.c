@@ -120,6 +120,12 @@ static const struct {
     { W("but greeting failed"), "banner" },
     { W("after initial connection"), "banner" },
     { W("initial server greeting"), "banner" },
+    { W("response to initial connection"), "banner" },
+    { W("response to ehlo"), "EHLO" },
+    { W("response to helo"), "EHLO" },
+    { W("failed to connect"), "connect" },
+    { W("did not accept our requests to connect"), "connect" },
+    { W("wasn't able to establish an smtp"), "connect" },
     { W("on initial connection"), "banner" },
     { W("[connect]"), "connect" },
     { W("connection refused"), "connect" },
@@ -149,6 +155,11 @@ static const struct {
     { W("non-existent hosts"), "DNS" },
     { W("unrouteable"), "DNS" },
     { W("dns error"), "DNS" },
+    { W("no mx found"), "DNS" },
+    { W("dns lookup fail"), "DNS" },
+    { W("dns domain "), "DNS" },
+    { W("no such domain"), "DNS" },
+    { W("host name lookup failure"), "DNS" },
     /* clang-format on */
 };
 

@@ -132,7 +132,8 @@ bool signs_of_bounce(const struct reading *r);
 bool signs_of_daemon(const struct reading *r); /* its From is a mail system's */
 bool signs_of_null_path(const struct reading *r);
 bool signs_of_subject(const struct reading *r);
-bool signs_of_delay(const struct reading *r); /* it is still being tried */
+bool signs_of_delay(const struct reading *r);   /* it is still being tried */
+bool signs_of_success(const struct reading *r); /* it has been delivered */
 /* "postfix" "qmail" ... by what its text says of itself, or NULL. */
 const char *signs_format(const struct reading *r);
 

@@ -157,6 +157,15 @@ static struct bytes comment_of(struct bytes value, struct arena *a) {
                                         : BYTES_NONE;
 }
 
+/* "LOCAL;<>" and "|exec procmail" are no addresses; then another field's is taken, if it is one. */
+static struct bytes best_address(struct bytes final, struct bytes actual, struct bytes original) {
+    const struct bytes all[] = { final, actual, original };
+    for (size_t i = 0; i < COUNT_OF(all); i++)
+        if (bytes_find(all[i], '@') > 0)
+            return all[i];
+    return final.len ? final : actual.len ? actual : original;
+}
+
 static void end_group(struct reading *r, struct group *g) {
     bool recipient = g->has[FINAL] || g->has[ORIGINAL] || g->has[ACTUAL];
     if (recipient || (g->has[ACTION] && g->has[STATUS])) {
@@ -165,7 +174,7 @@ static void end_group(struct reading *r, struct group *g) {
         struct bytes actual = address_of(r, g, ACTUAL);
         if (!s)
             return;
-        s->address = final.len ? final : actual.len ? actual : original;
+        s->address = best_address(final, actual, original);
         s->original = original;
         s->action = find_action(g->value[ACTION]);
         codes_status(g->value[STATUS], &s->status);
@@ -203,7 +212,7 @@ static struct bytes widen(struct bytes value, struct bytes line) {
 static void take_line(struct reading *r, struct group *g, enum field *last, struct bytes line) {
     struct bytes value;
     struct bytes words = bytes_trim(line);
-    if (!words.len) {
+    if (!words.len || bytes_starts(words, B("--"))) { /* a delimiter that was not taken for one */
         g->gap = true;
         *last = NO_FIELD;
         return;

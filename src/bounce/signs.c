@@ -315,3 +315,17 @@ bool signs_of_delay(const struct reading *r) {
     return has_one(field(r, B("Subject")), subjects, COUNT_OF(subjects)) ||
            has_low(r->low, words, COUNT_OF(words));
 }
+
+bool signs_of_success(const struct reading *r) {
+    static const struct bytes words[] = {
+        W("successfully delivered"), W("was successfully"),       W("successful delivery"),
+        W("has been delivered to"),  W("delivered successfully"), W("successful mail delivery")
+    };
+    static const struct bytes over[] = { W("could not"), W("cannot be"), W("not deliver"),
+                                         W("fail"),      W("error"),     W("unable"),
+                                         W("not been") };
+    if (has_low(r->low, over, COUNT_OF(over)))
+        return false;
+    return has_low(r->low, words, COUNT_OF(words)) ||
+           bytes_search_nocase(field(r, B("Subject")), B("success")) >= 0;
+}

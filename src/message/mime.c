@@ -204,6 +204,10 @@ static void push(struct walk *w, struct bytes boundary, size_t part) {
     if (!has_delimiter(body, boundary)) {
         struct bytes guess = guess_boundary(body);
         boundary = guess.len || body.len <= LOOK ? guess : boundary;
+        if (!boundary.len) { /* it has no parts: what is there may be read as it stands */
+            w->m->parts[part].type = B("text/plain");
+            return;
+        }
     }
     w->stack[w->opened++] = (struct open){ .boundary = boundary, .part = part };
 }
