@@ -514,6 +514,8 @@ static int run(struct doctor *d) {
         if (d->typed.ca.len)
             return EX_NOINPUT;
     }
+    if (d->typed.ca.len)
+        (void)files_read(d->typed.ca, FILE_MAX, d->arena, &d->want.ca_pem, NULL);
     signal(SIGPIPE, SIG_IGN);
     code = look_at_all(d);
     tls_client_close(&d->want.tls_client);

@@ -43,6 +43,7 @@ struct examine_want {
     enum examine_tls tls;
     bool implicit; /* TLS from the first octet; on 465 by itself */
     struct tls_client *tls_client;
+    struct bytes ca_pem; /* its roots, for the policy of MTA-STS; empty: the system's */
     struct bytes tls_name;
     bool login;
     struct login_want auth;

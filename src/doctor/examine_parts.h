@@ -68,6 +68,8 @@ int64_t examine_left(const struct examination *e);
 bool target_find(struct examination *e);
 /* The MX of a domain: is one of these addresses, or this name, among them? False: not known. */
 bool target_is_mx(struct examination *e, struct bytes domain, bool *is_out);
+/* At most ADDRESSES_MAX of a host; how many. */
+size_t target_addresses(struct examination *e, struct bytes host, struct addr *out);
 /* ports.c */
 void ports_look(struct examination *e);
 /* When the network, and not the server, seems to answer. */
@@ -79,6 +81,7 @@ bool port_is_implicit(uint16_t port);
 void session_findings(struct examination *e);
 /* tls_probe.c: versions, enforcement, DANE, MTA-STS */
 void tls_probe(struct examination *e);
+void sts_probe(struct examination *e); /* sts_probe.c */
 void tls_certificate_findings(struct examination *e);
 /* probes.c */
 /* What they settle stays as it is where they settle nothing. */

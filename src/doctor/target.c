@@ -311,6 +311,15 @@ const char *examine_wrong_target(struct bytes text, struct arena *a) {
     return t.literal ? NULL : address_parse_domain(t.name, a, &ascii);
 }
 
+size_t target_addresses(struct examination *e, struct bytes host, struct addr *out) {
+    struct dns_route route = ask(e, host, false);
+    size_t count = 0;
+    for (size_t i = 0; route.rc == OK && i < route.count; i++)
+        for (size_t j = 0; j < route.hosts[i].address_count && count < ADDRESSES_MAX; j++)
+            out[count++] = route.hosts[i].addresses[j];
+    return count;
+}
+
 /* --- whose MX ----------------------------------------------------------------------------------------------- */
 
 bool target_is_mx(struct examination *e, struct bytes domain, bool *is_out) {

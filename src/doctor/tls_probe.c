@@ -4,6 +4,7 @@
 #include "base/num.h"
 #include "doctor/examine_parts.h"
 #include "message/address.h"
+#include "trust/tlsa.h"
 
 #include <string.h>
 
@@ -275,16 +276,13 @@ static void on_tlsa(void *ctx, const struct dns_answer *answer) {
 }
 
 /* RFC 7672 section 3.1: only DANE-TA(2) and DANE-EE(3) count for SMTP. */
-static bool fits(const struct tls_look *k, struct bytes tlsa, bool *usable) {
-    if (tlsa.len < 4)
-        return false;
-    unsigned usage = (unsigned char)tlsa.at[0], selector = (unsigned char)tlsa.at[1],
-             type = (unsigned char)tlsa.at[2];
-    if (usage != 2 && usage != 3)
+static bool fits(const struct tls_look *k, struct bytes octets, bool *usable) {
+    struct tlsa_record r;
+    if (tlsa_parse(octets, &r) != OK)
         return false;
     *usable = true;
-    for (size_t i = 0; i < k->sent_count && (i == 0 || usage == 2); i++)
-        if (tls_sent_matches(&k->sent[i], selector, type, bytes_skip(tlsa, 3)))
+    for (size_t i = 0; i < k->sent_count && (i == 0 || r.usage == TLSA_DANE_TA); i++)
+        if (tls_sent_matches(&k->sent[i], r.selector, r.matching, r.data))
             return true;
     return false;
 }
@@ -350,6 +348,5 @@ void tls_probe(struct examination *e) {
     if (e->seen.secured)
         enforcement(e);
     dane(e);
-    finding_skip(&e->out->findings, "tls.mta-sts", "STARTTLS",
-                 "MTA-STS is a matter of the domain: postern dns shows it");
+    sts_probe(e);
 }

@@ -548,3 +548,50 @@ def test_doctor_for_people(t):
                   "relay-not-authorised", "Whose move", "Tried, to tell causes apart (nothing was sent)", "1. "):
         assert words in text, (words, text)
     assert not server.messages
+
+
+def test_doctor_mta_sts(t):
+    from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+    import threading
+
+    class Policy(BaseHTTPRequestHandler):
+        text = ""
+
+        def do_GET(self):
+            self.send_response(200)
+            self.send_header("Content-Type", "text/plain")
+            self.end_headers()
+            self.wfile.write(Policy.text.encode())
+
+        def log_message(self, *_):
+            pass
+
+    a = here(t, {"sts.example": {"MX": ["10 mx.sts.example"]}, "mx.sts.example": {"A": ["127.0.0.36"]}})
+    Failing({"tls": a.pair(names=("mx.sts.example",))}, "127.0.0.36", 25)
+
+    def look(severity, said):
+        _, result, _ = doctor(t, "sts.example", "--mx", "--ports", "none", "--ca", a.file)
+        found = findings(result, "tls.mta-sts")[0]
+        assert found["severity"] == severity and said in found["seen"], found
+
+    look("info", "no MTA-STS policy")
+    t.dns.records["_mta-sts.sts.example"] = {"TXT": ["v=STSv1; id="]}
+    look("warning", "grammar")
+    t.dns.records["_mta-sts.sts.example"] = {"TXT": ["v=STSv1; id=1"]}
+    look("warning", "no address")
+    t.dns.records["mta-sts.sts.example"] = {"A": ["127.0.0.37"]}
+    look("warning", "not to be had")
+    server = ThreadingHTTPServer(("127.0.0.37", 443), Policy)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*a.pair(names=("mta-sts.sts.example",)))
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    policy = "version: STSv1\nmode: {}\nmx: {}\nmax_age: 604800\n"
+    Policy.text = policy.format("enforce", "*.sts.example")
+    look("info", "names this host")
+    Policy.text = policy.format("enforce", "mx2.sts.example")
+    look("error", "does not name")
+    Policy.text = policy.format("testing", "mx2.sts.example")
+    look("warning", "does not name")
+    Policy.text = "mode: yes"
+    look("warning", "cannot be used")
