@@ -162,8 +162,15 @@ int resolver_run(void) {
     struct loop *l = begin("postern-resolv");
     struct config *config = take_config("resolver");
     serve_open_log(config, false);
-    struct bytes readable[] = { B("/etc"), B("/usr/share"), B("/usr/lib"),
-                                B("/dev"), B("/proc"),      B("/run/systemd/resolve") };
+    struct bytes anchor = config->dns_trust_anchor;
+    struct bytes readable[] = { B("/etc"),
+                                B("/usr/share"),
+                                B("/usr/lib"),
+                                B("/dev"),
+                                B("/proc"),
+                                B("/run/systemd/resolve"),
+                                bytes_starts(anchor, B("file:")) ? bytes_skip(anchor, 5)
+                                                                 : B("/etc") };
     struct why why;
     if (sandbox_enter(&(struct sandbox){ .kind = SANDBOX_RESOLVER,
                                          .readable = readable,
