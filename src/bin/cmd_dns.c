@@ -64,12 +64,17 @@ static void put_addresses(struct buf *b, const struct domain_host *h, const char
     }
 }
 
+/* "None" is said only where that is known. */
+static void put_none(struct buf *b, const struct domain_report *r, const char *step) {
+    buf_str(b, domain_is_known(r, step) ? "none\n" : "not known\n");
+}
+
 static void show_mx(struct buf *b, const struct domain_report *r) {
     heading(b, "MX");
     if (r->null_mx)
         buf_str(b, "none, and says so (null MX)\n");
     else if (!r->host_count)
-        buf_str(b, "none\n");
+        put_none(b, r, "MX");
     for (size_t i = 0; i < r->host_count; i++) {
         const struct domain_host *h = &r->hosts[i];
         if (i)
@@ -88,17 +93,19 @@ static void show_mx(struct buf *b, const struct domain_report *r) {
 static void show_spf(struct buf *b, const struct domain_report *r) {
     const struct spf_survey *s = &r->spf;
     heading(b, "SPF");
-    buf_printable(b, s->text.len ? s->text : B("none"));
+    if (!s->text.len) {
+        put_none(b, r, "SPF");
+        return;
+    }
+    buf_printable(b, s->text);
     buf_char(b, '\n');
     for (size_t i = 1; i < s->node_count; i++) {
         further(b, 2 * s->nodes[i].depth);
         buf_printable(b, s->nodes[i].term);
         buf_char(b, '\n');
     }
-    if (s->text.len) {
-        further(b, 0);
-        buf_printf(b, "(%u of 10 lookups)\n", s->lookups);
-    }
+    further(b, 0);
+    buf_printf(b, "(%u of 10 lookups)\n", s->lookups);
 }
 
 static void show_keys(struct buf *b, const struct domain_report *r) {
@@ -121,9 +128,14 @@ static void show_keys(struct buf *b, const struct domain_report *r) {
     }
 }
 
-static void show_line(struct buf *b, const char *name, struct bytes text) {
+static void show_line(struct buf *b, const struct domain_report *r, const char *name,
+                      struct bytes text) {
     heading(b, name);
-    buf_printable(b, text.len ? text : B("none"));
+    if (!text.len) {
+        put_none(b, r, name);
+        return;
+    }
+    buf_printable(b, text);
     buf_char(b, '\n');
 }
 
@@ -131,7 +143,7 @@ static void show_sts(struct buf *b, const struct domain_report *r) {
     const struct mta_sts_policy *p = &r->sts_policy;
     heading(b, "MTA-STS");
     if (!r->has_sts_record) {
-        buf_str(b, "none\n");
+        put_none(b, r, "MTA-STS");
         return;
     }
     buf_printf(b, "id %.*s; ", BYTES_FMT(r->sts.id));
@@ -166,19 +178,22 @@ static void print_text(const struct dns_command *c) {
     const struct domain_report *r = c->report;
     struct buf b = buf_grow(OUT_MAX);
     buf_printf(&b, "%s%.*s\n\n", c->shown ? "\n" : "", BYTES_FMT(c->want.domain));
-    if (r->exists) {
+    if (r->exists && !r->unknown) {
         show_mx(&b, r);
         show_spf(&b, r);
         show_keys(&b, r);
-        show_line(&b, "DMARC", r->dmarc_text);
+        show_line(&b, r, "DMARC", r->dmarc_text);
         show_sts(&b, r);
-        show_line(&b, "TLS-RPT", r->tlsrpt_text);
-        show_line(&b, "BIMI", r->bimi_text);
-        show_line(&b, "DNSSEC", bytes_str(r->dnssec));
+        show_line(&b, r, "TLS-RPT", r->tlsrpt_text);
+        show_line(&b, r, "BIMI", r->bimi_text);
+        show_line(&b, r, "DNSSEC", bytes_str(r->dnssec));
         buf_char(&b, '\n');
     }
     size_t before = b.len;
-    finding_list_text(&r->findings, &b, c->all, WIDTH);
+    if (r->unknown && !c->all)
+        buf_str(&b, "Nothing is known: the DNS gave no answers.\n");
+    else
+        finding_list_text(&r->findings, &b, c->all, WIDTH);
     if (b.len > before)
         buf_char(&b, '\n');
     show_tally(&b, &r->findings);

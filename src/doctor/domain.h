@@ -114,6 +114,9 @@ struct domain_check *domain_check_open(
 /* Ends it without a callback, or after that. */
 void domain_check_close(struct domain_check **c);
 
+/* Whether the DNS answered for this step of the findings ("MX" "SPF" ...), as far as it was asked. */
+bool domain_is_known(const struct domain_report *r, const char *step);
+
 /* The records to publish, as lines of a zone file with comments. */
 void domain_publish(struct bytes domain, const struct domain_plan *plan,
                     const struct domain_egress *egress, size_t egress_count, struct buf *out);

@@ -307,8 +307,8 @@ static void out_of_time(void *ctx) {
     drop_flights(c);
     c->facts.late = true;
     judge(c);
-    finding_skip(
-        &c->report->findings, "time.over", NULL,
+    finding_add(
+        &c->report->findings, SEVERITY_WARNING, "time.over", NULL,
         "the time was over before everything was known: %zu of %zu questions had an answer (--timeout)",
         c->facts.count - c->facts.open, c->facts.count);
     finish(c);

@@ -82,6 +82,17 @@ const struct domain_page *domain_page(struct domain_facts *f, struct bytes host)
     return none;
 }
 
+bool domain_is_known(const struct domain_report *r, const char *step) {
+    for (size_t i = 0; i < r->findings.count; i++) {
+        const struct finding *f = r->findings.list[i];
+        bool failed =
+            bytes_ends_nocase(bytes_str(f->id), B(".failed")) || !strcmp(f->id, "dnssec.bogus");
+        if (failed && f->step && !strcmp(f->step, step))
+            return false;
+    }
+    return true;
+}
+
 /* --- shared by the looks ------------------------------------------------------------------------------------ */
 
 static void tell_failure(struct look *k, const struct dns_answer *answer, struct bytes name,

@@ -161,6 +161,8 @@ static void look_for_wildcards(struct look *k) {
 
 void domain_look_zone(struct look *k) {
     const struct dns_answer *soa = domain_get(k, k->domain, DNS_SOA, "dns.failed", "zone");
+    if (finding_find(&k->report->findings, "dnssec.bogus"))
+        k->report->dnssec = "bogus";
     if (!soa)
         return;
     k->report->exists = soa->exists;
