@@ -177,7 +177,7 @@ def reasons_in_source(known):
     found = set()
     for path in sources():
         text = code(path)
-        finder = "finding_add(" in text or "finding_skip(" in text or path.parent.name == "doctor"
+        finder = "struct finding " in text or "finding_add(" in text or "finding_skip(" in text or path.parent.name == "doctor"
         for reason in REASON.findall(text):
             if reason not in NO_REASONS and not reason.endswith(FILE_ENDINGS) and (reason in known or not finder):
                 found.add(reason)

@@ -182,6 +182,7 @@ void live_check(struct config *c, struct arena *a, struct config_findings *findi
     live_oauth_begin(&l);
     live_names_begin(&l);
     live_lists_begin(&l);
+    live_domains_begin(&l);
     timer_set(l.loop, &last, LIVE_MS + 2000, out_of_time, &l);
     if (--l.open > 0)
         loop_run(l.loop);
@@ -190,6 +191,7 @@ void live_check(struct config *c, struct arena *a, struct config_findings *findi
     live_oauth_end(&l);
     live_names_end(&l);
     live_lists_end(&l);
+    live_domains_end(&l);
     lookup_close(&lookup);
     tls_client_close(&l.tls);
     loop_close(&l.loop);

@@ -2,7 +2,8 @@
  * its certificates, the DNS about this host. Nothing is ever sent but greetings and a login.
  *
  * live.c runs it, live_oauth.c asks token providers, live_servers.c knows which servers there are and what their answers mean,
- * live_names.c what the DNS should say of us, live_lists.c what blocklists say. All look at once, and all of it ends within
+ * live_names.c what the DNS should say of us, live_lists.c what blocklists say,
+ * live_domains.c what the DNS says of our domains. All look at once, and all of it ends within
  * LIVE_MS. */
 #ifndef BIN_LIVE_H
 #define BIN_LIVE_H
@@ -30,6 +31,7 @@ struct live {
     struct list servers, names;
     struct live_oauth *oauth;
     struct live_lists *lists;
+    struct live_domains *domains;
     struct config_findings findings;
     size_t room;
 };
@@ -56,5 +58,7 @@ void live_names_begin(struct live *l);
 void live_names_end(struct live *l);
 void live_lists_begin(struct live *l);
 void live_lists_end(struct live *l);
+void live_domains_begin(struct live *l);
+void live_domains_end(struct live *l);
 
 #endif

@@ -10,7 +10,8 @@ from harness import tool
 from test_parent import pair
 from world import *
 
-HERE = {"mail.proseware.com": {"A": ["127.0.0.9"]}}
+HERE = {"mail.proseware.com": {"A": ["8.8.4.9"], "TXT": ["v=spf1 a -all"]},
+        "proseware.com": {"MX": ["10 mail.proseware.com"], "TXT": ["v=spf1 a:mail.proseware.com ip4:8.8.4.0/24 -all"]}}
 SMART = {"smart.example": {"A": ["127.0.0.30"]}}
 
 
@@ -183,15 +184,16 @@ def test_live_names(t):
     need_root()
     subprocess.run([tool("ip"), "address", "add", "8.8.4.4/32", "dev", "lo"], check=True)
     subprocess.run([tool("ip"), "address", "add", "8.8.4.5/32", "dev", "lo"], check=True)
-    t.zones({"5.4.8.8.in-addr.arpa": {"PTR": ["elsewhere.example"]}, "elsewhere.example": {"A": ["192.0.2.1"]}})
+    t.zones({"5.4.8.8.in-addr.arpa": {"PTR": ["elsewhere.example"]}, "elsewhere.example": {"A": ["192.0.2.1"]},
+             "proseware.com": {"MX": ["10 mx.proseware.com"], "TXT": ["v=spf1 ip4:8.8.4.0/24 -all"]}, "mx.proseware.com": {"A": ["8.8.4.4"]}})
     server = t.server(OURS, start=False)
     done = server.run("check", "--live", "--json")
     found = [f for f in json.loads(done.stdout)["findings"] if f["id"].startswith("live.")]
-    assert done.returncode == 0 and {f["id"] for f in found} == {"live.hostname", "live.ptr"}, found
+    assert done.returncode == 0 and {f["id"] for f in found} == {"live.hostname", "live.ptr", "live.domain"}, found
     texts = " ".join(f["text"] for f in found)
     assert "8.8.4.4 has no name" in texts and "elsewhere.example, does not lead back" in texts, texts
     t.zones({"4.4.8.8.in-addr.arpa": {"PTR": ["mail.proseware.com"]}, "5.4.8.8.in-addr.arpa": {"PTR": ["mail.proseware.com"]},
-             "mail.proseware.com": {"A": ["8.8.4.4", "8.8.4.5"]}})
+             "mail.proseware.com": {"A": ["8.8.4.4", "8.8.4.5"]}, "proseware.com": HERE["proseware.com"]})
     done = server.run("check", "--live", "--json")
     assert not [f for f in json.loads(done.stdout)["findings"] if f["id"].startswith("live.")], done.stdout
 
@@ -214,6 +216,24 @@ def test_live_blocklists(t):
     assert "8.8.4.4 is on the blocklist Spamhaus ZEN (zen.spamhaus.org): CSS" in texts["route out: source_address"], texts
     assert "abused for phishing" in texts["domain proseware.com"] and all(f["severity"] == "warning" for f in found["live.blocklist"])
     assert "blocklists: " in said, said
+
+
+def test_live_our_domains(t):
+    """A domain of ours whose mail leads elsewhere, one whose SPF does not let us send, one without, one that is not there."""
+    from harness import need_root
+    need_root()
+    subprocess.run([tool("ip"), "address", "add", "8.8.4.4/32", "dev", "lo"], check=True)
+    zones = {**HERE, "4.4.8.8.in-addr.arpa": {"PTR": ["mail.proseware.com"]}, "mail.proseware.com": {"A": ["8.8.4.4"], "TXT": ["v=spf1 a -all"]},
+             "elsewhere.example.com": {"MX": ["10 mx.example.net"], "TXT": ["v=spf1 ip4:8.8.4.4 -all"]}, "mx.example.net": {"A": ["8.8.8.9"]},
+             "forbids.example.com": {"MX": ["10 mail.proseware.com"], "TXT": ["v=spf1 ip4:192.0.2.1 -all"]},
+             "silent.example.com": {"MX": ["10 mail.proseware.com"]}}
+    text = "".join(f'domain "{name}.example.com" {{}}\n' for name in ("elsewhere", "forbids", "silent", "gone"))
+    found, _ = looked(t, text, 0, zones)
+    told = {(f["id"], f["setting"].split()[1].split(".")[0]): f["text"] for i in ("live.domain", "live.spf") for f in found[i]}
+    assert set(told) == {("live.domain", "elsewhere"), ("live.spf", "forbids"), ("live.spf", "silent"), ("live.domain", "gone")}, told
+    assert "mail.proseware.com" in told["live.domain", "elsewhere"] and "verify.mx" in told["live.domain", "elsewhere"], told
+    assert "8.8.4.4" in told["live.spf", "forbids"] and "spf.not-covered" in told["live.spf", "forbids"], told
+    assert "spf.none" in told["live.spf", "silent"] and "domain.none" in told["live.domain", "gone"], told
 
 
 def test_live_no_dns(t):
