@@ -389,7 +389,6 @@ static void on_secured(void *ctx, enum rc rc, const struct tls_info *info, const
         fail(c, STEP_STARTTLS, HOW_HANDSHAKE, "%s", why->text);
         return;
     }
-    c->handshake = false;
     c->seen.said[STEP_STARTTLS].ms = loop_now(c->loop) - c->asked;
     note_tls(c, info);
     if (c->want.tls == TLS_VERIFY_WANTED && !info->peer_trusted) {
@@ -401,6 +400,7 @@ static void on_secured(void *ctx, enum rc rc, const struct tls_info *info, const
         finish(c, STEP_NONE, HOW_FINE);
         return;
     }
+    c->handshake = false; /* only now: before EHLO no QUIT is given, and no answer to it waited for */
     begin_step(c);
     if (!c->want.implicit)
         smtp_client_secured(c->client);
