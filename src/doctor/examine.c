@@ -123,10 +123,13 @@ static bool take_spot(struct examination *e, const struct spot *s) {
     return s->seen.step != STEP_CONNECT;
 }
 
-/* The first that is open, in the order of hosts, addresses and ports; else the first of all. */
+/* The first that is open, in the order of hosts, addresses and ports; else the first of all. Where the port
+ * is settled, as the user named it, or as mail for a domain comes to 25, another one that happens to
+ * be open is no answer: it is looked at, and told of. */
 static bool choose(struct examination *e) {
+    uint16_t settled = e->port ? e->port : e->domain.len ? 25 : 0;
     for (size_t i = 0; i < e->spot_count; i++)
-        if (take_spot(e, &e->spots[i]))
+        if ((!settled || e->spots[i].address.port == settled) && take_spot(e, &e->spots[i]))
             return true;
     if (e->spot_count)
         take_spot(e, &e->spots[0]);
