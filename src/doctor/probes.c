@@ -194,13 +194,31 @@ static void hosted_recipient(struct examination *e, struct settle_facts *f) {
     f->hosted = try_one(e, &t);
 }
 
+/* The words without what they say of the one who was refused. */
+static struct bytes words_without(struct examination *e, struct bytes words, struct bytes address) {
+    ptrdiff_t at = address.len ? bytes_search_nocase(words, address) : -1;
+    if (at < 0)
+        return words;
+    return TEXT("%.*s%.*s", BYTES_FMT(bytes_first(words, (size_t)at)),
+                BYTES_FMT(bytes_skip(words, (size_t)at + address.len)));
+}
+
+static bool is_alike(struct examination *e, struct bytes words, struct bytes recipient) {
+    return e->seen.step == STEP_RCPT &&
+           bytes_equal(words_without(e, words, recipient),
+                       words_without(e, e->seen.words, e->refused));
+}
+
 static void foreign_recipient(struct examination *e, struct settle_facts *f) {
     struct trial_want t = same(e);
     if (!f->is_mx)
         return; /* the one that was refused is foreign */
     t.recipient = e->want->foreign.len ? e->want->foreign : FOREIGN;
     t.what = TEXT("to a foreign recipient <%.*s>", BYTES_FMT(t.recipient));
+    size_t before = e->out->tried_count;
     f->foreign = try_one(e, &t);
+    f->foreign_alike = f->foreign == TRIAL_REFUSED && e->out->tried_count > before &&
+                       is_alike(e, e->out->tried[before].words, t.recipient);
 }
 
 static void other_port(struct examination *e, struct settle_facts *f) {

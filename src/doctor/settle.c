@@ -65,8 +65,11 @@ static bool login_hurts(const struct settle_facts *f) {
     return f->login && f->without_login == TRIAL_TAKEN && (is_vague(f) || is_relay(f));
 }
 
+/* Some servers refuse to relay in the words of a recipient who is not there. */
 static bool domain_missing(const struct settle_facts *f) {
-    return f->is_mx && is_relay(f) && f->hosted_is_domain && f->hosted == TRIAL_REFUSED;
+    bool disguised = says(f, "recipient-unknown") && f->foreign_alike;
+    return f->is_mx && (is_relay(f) || disguised) && f->hosted_is_domain &&
+           f->hosted == TRIAL_REFUSED;
 }
 
 static bool recipient_missing(const struct settle_facts *f) {

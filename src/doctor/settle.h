@@ -20,6 +20,7 @@ struct settle_facts {
     bool hosted_is_domain; /* and that one is in the same domain as the recipient */
     enum trial without_login, null_sender, login_sender, foreign_sender, hosted, foreign,
         other_port;
+    bool foreign_alike; /* refused in the same words, but for the address */
 };
 /* Of a port that did not speak as it was spoken to. */
 enum settle_port { PORT_AS_IT_IS, PORT_WANTS_TLS, PORT_WANTS_PLAIN };
