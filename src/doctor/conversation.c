@@ -400,7 +400,8 @@ static void on_secured(void *ctx, enum rc rc, const struct tls_info *info, const
         finish(c, STEP_NONE, HOW_FINE);
         return;
     }
-    c->handshake = false; /* only now: before EHLO no QUIT is given, and no answer to it waited for */
+    c->handshake =
+        false; /* only now: before EHLO no QUIT is given, and no answer to it waited for */
     begin_step(c);
     if (!c->want.implicit)
         smtp_client_secured(c->client);

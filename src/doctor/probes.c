@@ -204,9 +204,8 @@ static struct bytes words_without(struct examination *e, struct bytes words, str
 }
 
 static bool is_alike(struct examination *e, struct bytes words, struct bytes recipient) {
-    return e->seen.step == STEP_RCPT &&
-           bytes_equal(words_without(e, words, recipient),
-                       words_without(e, e->seen.words, e->refused));
+    return e->seen.step == STEP_RCPT && bytes_equal(words_without(e, words, recipient),
+                                                    words_without(e, e->seen.words, e->refused));
 }
 
 static void foreign_recipient(struct examination *e, struct settle_facts *f) {

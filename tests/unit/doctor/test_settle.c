@@ -93,6 +93,16 @@ static void test_recipients(void **state) {
     f.hosted = TRIAL_FAILED; /* a conversation that failed says nothing */
     expect_nothing(&f);
 
+    /* In the words of a recipient who is not there, and a foreign one is refused in the same. */
+    f = refused("recipient-unknown");
+    f.mx_known = f.is_mx = f.hosted_sure = f.hosted_is_domain = true;
+    f.hosted = f.foreign = TRIAL_REFUSED;
+    expect_nothing(&f);
+    f.foreign_alike = true;
+    expect(&f, "relay-domain-not-hosted");
+    f.hosted = TRIAL_TAKEN;
+    expect_nothing(&f);
+
     f = refused("recipient-unknown");
     f.mx_known = f.hosted_sure = true;
     f.hosted = TRIAL_TAKEN;
