@@ -71,6 +71,7 @@ static void ask(const struct bounce_recipient *said, struct bytes words, const s
         .status = said->status,
         .text = words,
         .command = said->command,
+        .action = said->action,
         .submission = said->submission,
         .host = said->host,
         .sender_domain = domain_of(b->sender),

@@ -134,11 +134,19 @@ static bool is_family(const struct values *families, const struct family *family
     return families->count == 0;
 }
 
+/* What a report said had been done; a reply alone says nothing of that. */
+static bool action_fits(const struct values *actions, const char *action) {
+    for (size_t i = 0; i < actions->count; i++)
+        if (action && bytes_equal_nocase(bytes_str(actions->list[i]), bytes_str(action)))
+            return true;
+    return actions->count == 0;
+}
+
 static bool facts_fit(const struct rule *r, const struct subject *s, const struct family *family) {
     const struct reply_facts *f = s->facts;
     return (r->submission < 0 || r->submission == (int)f->submission) &&
            (r->login < 0 || r->login == (int)f->logged_in) && (!r->mx || r->mx == f->mx) &&
-           is_family(&r->families, family);
+           action_fits(&r->actions, f->action) && is_family(&r->families, family);
 }
 
 /* Cheap conditions first. */

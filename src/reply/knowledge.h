@@ -18,6 +18,7 @@ struct reply_facts {
     struct status status;
     struct bytes text;   /* the words, with or without code, "smtp;", quotes, markup around them */
     const char *command; /* "RCPT" ..., NULL unknown */
+    const char *action;  /* of a report: "failed" "delayed" "delivered" "vacation" ...; NULL none */
     bool ours_is_client; /* we, or the reader's server, were the client */
     bool submission;     /* a login or smart host was involved */
     bool logged_in;      /* it is known that the client had logged in */

@@ -196,7 +196,7 @@ static enum rc end_rule(struct reader *r) {
         return OK;
     if (!rule->cause)
         return wrong(r, "no cause in the rule that ends here", bytes_str(rule->name));
-    if (!rule->codes.count && !rule->enhanced.count && !rule->words.count)
+    if (!rule->codes.count && !rule->enhanced.count && !rule->words.count && !rule->actions.count)
         return wrong(r, "no code, enhanced or words in the rule that ends here",
                      bytes_str(rule->name));
     return OK;
@@ -319,6 +319,7 @@ static const struct keyword_row {
     { { "code", 4 }, KEY_LIST, IN_RULE, offsetof(struct rule, codes) },
     { { "enhanced", 8 }, KEY_LIST, IN_RULE, offsetof(struct rule, enhanced) },
     { { "step", 4 }, KEY_LIST, IN_RULE, offsetof(struct rule, steps) },
+    { { "action", 6 }, KEY_LIST, IN_RULE, offsetof(struct rule, actions) },
     { { "words", 5 }, KEY_PATTERN, IN_RULE, offsetof(struct rule, words) },
     { { "also", 4 }, KEY_PATTERN, IN_RULE, offsetof(struct rule, also) },
     { { "not", 3 }, KEY_PATTERN, IN_RULE, offsetof(struct rule, not_) },

@@ -42,6 +42,7 @@ struct rule {
     struct meaning meaning;
     double confidence;
     struct values codes, enhanced, steps;   /* strings */
+    struct values actions;                  /* strings */
     struct values families;                 /* struct family */
     struct values words, also, not_, hosts; /* struct pattern */
     int submission, login;                  /* -1 either, 0 no, 1 yes */

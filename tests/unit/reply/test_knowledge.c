@@ -249,6 +249,23 @@ static void test_causes(void **state) {
     assert_false(reply_cause_find("nothing-such", &c));
 }
 
+/* What a report says was done outweighs its words. */
+static void test_action(void **state) {
+    (void)state;
+    struct reply_facts facts = { .text = B("Ich bin im Urlaub"), .action = "vacation" };
+    assert_string_equal(reply_explain(&facts)->cause, "vacation");
+    facts = (struct reply_facts){ .action = "feedback" };
+    assert_string_equal(reply_explain(&facts)->cause, "feedback");
+    facts.action = "relayed";
+    assert_string_equal(reply_explain(&facts)->cause, "delivered");
+    facts.action = "delayed";
+    assert_string_equal(reply_explain(&facts)->cause, "timeout");
+    facts.action = "failed";
+    assert_string_equal(reply_explain(&facts)->cause, "unknown");
+    facts = (struct reply_facts){ .text = B("550 5.1.1 no such user"), .action = "failed" };
+    assert_string_equal(reply_explain(&facts)->cause, "recipient-unknown");
+}
+
 /* Codes given apart win over what stands in the text. */
 static void test_facts(void **state) {
     (void)state;
@@ -405,10 +422,10 @@ int main(void) {
         cmocka_unit_test(test_families),   cmocka_unit_test(test_traps),
         cmocka_unit_test(test_direct),     cmocka_unit_test(test_mx),
         cmocka_unit_test(test_said),       cmocka_unit_test(test_causes),
-        cmocka_unit_test(test_facts),      cmocka_unit_test(test_permanent),
-        cmocka_unit_test(test_any_octets), cmocka_unit_test(test_long_words),
-        cmocka_unit_test(test_learn),      cmocka_unit_test(test_mistakes),
-        cmocka_unit_test(test_files),
+        cmocka_unit_test(test_facts),      cmocka_unit_test(test_action),
+        cmocka_unit_test(test_permanent),  cmocka_unit_test(test_any_octets),
+        cmocka_unit_test(test_long_words), cmocka_unit_test(test_learn),
+        cmocka_unit_test(test_mistakes),   cmocka_unit_test(test_files),
     };
     return cmocka_run_group_tests(tests, NULL, tear_down);
 }
