@@ -26,6 +26,10 @@ enum {
     TIME_MAX_MS = 600 * 1000,
 };
 
+struct ours { /* what the configuration has to do with a domain */
+    struct egress egress;
+    struct domain_plan plan;
+};
 struct dns_command {
     const struct options *options;
     struct arena *arena;
@@ -33,8 +37,7 @@ struct dns_command {
     struct lookup lookup;
     struct config *config;
     struct tls_client *tls;
-    struct egress egress;
-    struct domain_plan plan;
+    struct ours *ours; /* one a domain; NULL: no configuration */
     struct domain_want want;
     const struct domain_report *report;
     bool json, all, publish, verify, connect, no_fetch, only_given, progress, shown;
@@ -350,6 +353,7 @@ static void print_json(const struct dns_command *c) {
     struct buf b = buf_grow(OUT_MAX);
     buf_char(&b, '{');
     key(&b, "domain", c->want.domain);
+    flag(&b, "known", !c->report->unknown);
     flag(&b, "exists", c->report->exists);
     key(&b, "dnssec", bytes_str(c->report->dnssec));
     json_mx(&b, c->report);
@@ -365,9 +369,9 @@ static void print_json(const struct dns_command *c) {
 
 /* --- publishing ------------------------------------------------------------------------------------------------------ */
 
-static void print_plan(struct dns_command *c, struct bytes domain) {
+static void print_plan(struct dns_command *c, struct bytes domain, const struct ours *own) {
     struct buf b = buf_grow(OUT_MAX), out = buf_grow(OUT_MAX);
-    domain_publish(domain, &c->plan, c->egress.list, c->egress.count, &b);
+    domain_publish(domain, &own->plan, own->egress.list, own->egress.count, &b);
     if (!c->json) {
         buf_printf(&out, "%s; %.*s\n\n", c->shown ? "\n" : "", BYTES_FMT(domain));
         buf_add(&out, buf_bytes(&b));
@@ -416,14 +420,14 @@ static void on_done(void *ctx, const struct domain_report *report) {
     loop_stop(c->loop);
 }
 
-static void look_at(struct dns_command *c, struct bytes domain) {
+static void look_at(struct dns_command *c, struct bytes domain, const struct ours *own) {
     struct domain_want *w = &c->want;
     w->domain = domain;
-    if (c->config) {
-        w->egress = c->egress.list;
-        w->egress_count = c->egress.count;
-        w->helo = w->hostname = c->plan.host;
-        w->plan = c->verify ? &c->plan : NULL;
+    if (own) {
+        w->egress = own->egress.list;
+        w->egress_count = own->egress.count;
+        w->helo = w->hostname = own->plan.host;
+        w->plan = c->verify ? &own->plan : NULL;
     }
     struct domain_check *check = domain_check_open(c->lookup.dns, c->loop, w, on_done, c);
     loop_run(c->loop);
@@ -524,22 +528,32 @@ static int exit_code(const struct dns_command *c) {
     return EX_TEMPFAIL;
 }
 
+/* Before root is given up: a certificate may be readable to nobody else. */
+static void plan(struct dns_command *c, const struct bytes *domains, size_t count) {
+    if (!c->config)
+        return;
+    c->ours = ARENA_ARRAY(c->arena, count, struct ours);
+    for (size_t i = 0; i < count; i++) {
+        struct ours *own = &c->ours[i];
+        egress_of(c->config, domains[i], c->arena, &own->egress);
+        egress_plan(c->config, domains[i], c->arena, &own->egress, &own->plan);
+    }
+}
+
 static int look(struct dns_command *c, const struct bytes *domains, size_t count) {
     for (size_t i = 0; i < count; i++) {
-        if (c->config) {
-            egress_of(c->config, domains[i], c->arena, &c->egress);
-            egress_plan(c->config, domains[i], c->arena, &c->egress, &c->plan);
-        }
+        const struct ours *own = c->ours ? &c->ours[i] : NULL;
         if (c->publish)
-            print_plan(c, domains[i]);
+            print_plan(c, domains[i], own);
         else
-            look_at(c, domains[i]);
+            look_at(c, domains[i], own);
     }
     return c->publish ? EX_OK : exit_code(c);
 }
 
 static int open_and_look(struct dns_command *c, const struct bytes *domains, size_t count) {
     struct why why;
+    plan(c, domains, count);
     if (c->publish)
         return look(c, domains, count);
     c->loop = loop_open();
