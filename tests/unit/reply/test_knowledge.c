@@ -161,6 +161,20 @@ static void test_mx(void **state) {
     assert_string_equal(reply_explain(&facts)->cause, "mailbox-full");
 }
 
+/* The same words of a smart host, and of a server that may serve the domain. */
+static void test_masked(void **state) {
+    (void)state;
+    struct reply_facts facts = { .text = B("550 Invalid recipient: <user@example.net>"),
+                                 .command = "RCPT",
+                                 .submission = true };
+    assert_string_equal(reply_explain(&facts)->cause, "relay-not-authorised");
+    facts.logged_in = true;
+    assert_string_equal(reply_explain(&facts)->cause, "recipient-unknown");
+    facts = (struct reply_facts){ .text = B("550 5.7.1 relaying denied"), .logged_in = true };
+    assert_string_equal(reply_explain(&facts)->rule, "relay.although-logged-in");
+    assert_string_equal(reply_explain(&facts)->cause, "relay-not-authorised");
+}
+
 /* Who speaks, by words, name or greeting. */
 static void test_families(void **state) {
     (void)state;
@@ -423,9 +437,10 @@ int main(void) {
         cmocka_unit_test(test_direct),     cmocka_unit_test(test_mx),
         cmocka_unit_test(test_said),       cmocka_unit_test(test_causes),
         cmocka_unit_test(test_facts),      cmocka_unit_test(test_action),
-        cmocka_unit_test(test_permanent),  cmocka_unit_test(test_any_octets),
-        cmocka_unit_test(test_long_words), cmocka_unit_test(test_learn),
-        cmocka_unit_test(test_mistakes),   cmocka_unit_test(test_files),
+        cmocka_unit_test(test_masked),     cmocka_unit_test(test_permanent),
+        cmocka_unit_test(test_any_octets), cmocka_unit_test(test_long_words),
+        cmocka_unit_test(test_learn),      cmocka_unit_test(test_mistakes),
+        cmocka_unit_test(test_files),
     };
     return cmocka_run_group_tests(tests, NULL, tear_down);
 }
