@@ -205,6 +205,11 @@ static bool is_binary(struct bytes input) {
     return input.len > 100 && controls * 100 > input.len * PER_CENT;
 }
 
+static bool begins_json(struct bytes input) {
+    input = bytes_trim(input);
+    return bytes_starts(input, B("{")) || bytes_starts(input, B("[{"));
+}
+
 void explain_read(struct bytes input, const struct explain_hints *hints, struct arena *a,
                   struct explained *out) {
     input = bytes_first(input, EXPLAIN_INPUT);
@@ -216,6 +221,11 @@ void explain_read(struct bytes input, const struct explain_hints *hints, struct 
     if (explain_is_message(input)) {
         explain_message(input, a, out);
         return;
+    }
+    if (begins_json(input)) { /* what a sending service reports, or else a log's line */
+        explain_message(input, a, out);
+        if (out->kind != EXPLAIN_NO_BOUNCE)
+            return;
     }
     if (log_read(input, a, &out->bounce) == OK) {
         out->kind = EXPLAIN_LOG;

@@ -370,6 +370,22 @@ static size_t reply_line(struct bytes text) {
     return text.len;
 }
 
+/* Where a reply begins in the midst of a reporter's sentence: "..., 550 x", "Error 550 x", and "550 5.1.1" wherever
+ * it stands; text.len: nowhere. */
+static size_t reply_inside(struct bytes text) {
+    struct codes c = codes_find(text);
+    if (!c.code || c.code < 400 || c.at < 2 || c.at + 5 >= text.len)
+        return text.len;
+    struct bytes reply = bytes_skip(text, c.at), before = bytes_first(text, c.at);
+    if (!ascii_is_digit(reply.at[0]) || (reply.at[3] != ' ' && reply.at[3] != '-'))
+        return text.len;
+    struct status status;
+    bool whole = codes_status(bytes_slice(reply, 4, 14), &status);
+    bool parted = bytes_ends_nocase(before, B(", ")) || bytes_ends_nocase(before, B("> ")) ||
+                  bytes_ends_nocase(before, B("\n")) || c.at <= 12;
+    return whole || parted ? c.at : text.len;
+}
+
 /* Where the words begin; text.len: nowhere. */
 static size_t words_begin(struct bytes text) {
     size_t best = text.len;
@@ -389,8 +405,11 @@ static size_t words_begin(struct bytes text) {
     for (size_t i = 0; i < COUNT_OF(leads); i++) {
         ptrdiff_t at = leads[i].sure ? bytes_search_nocase(text, leads[i].text) : -1;
         size_t begin = at < 0 ? text.len : skip_quote(text, (size_t)at + leads[i].text.len);
-        if (begin + 3 < text.len)
-            return begin;
+        if (begin + 3 >= text.len)
+            continue;
+        struct bytes said = bytes_skip(text, begin);
+        size_t inside = reply_inside(said);
+        return begin + (inside < said.len ? inside : 0);
     }
     /* "...: 550 5.1.1 x" behind whatever colon */
     for (size_t at = 0; at + 5 < text.len; at++)
@@ -398,7 +417,7 @@ static size_t words_begin(struct bytes text) {
             codes_begin(bytes_slice(text, at + 1, at + 12)) &&
             codes_find(bytes_slice(text, at + 1, at + 12)).code)
             return skip_marks(text, at + 1);
-    return text.len;
+    return codes_begin(text) ? text.len : reply_inside(text);
 }
 
 /* What the reporter wrote behind the server's words. */
@@ -422,16 +441,21 @@ static struct bytes without_trailer(struct bytes text) {
 static struct bytes without_wrap(struct bytes text, char before) {
     static const struct {
         char open, close;
-    } pairs[] = { { '\'', '\'' }, { '"', '"' }, { '(', ')' }, { '[', ']' } };
+    } pairs[] = { { '\'', '\'' }, { '"', '"' }, { '(', ')' }, { '[', ']' }, { '<', '>' } };
     for (size_t i = 0; i < COUNT_OF(pairs); i++)
         if (before == pairs[i].open && text.len && text.at[text.len - 1] == pairs[i].close)
             return bytes_first(text, text.len - 1);
-    /* "(reason: 550 x)" */
-    if (text.len && text.at[text.len - 1] == ')') {
+    /* "(reason: 550 x)", "<smtp; 550 x>", "[Status: ..., x]" */
+    static const struct {
+        char open, close;
+    } brackets[] = { { '(', ')' }, { '<', '>' }, { '[', ']' } };
+    for (size_t b = 0; b < COUNT_OF(brackets) && text.len; b++) {
+        if (text.at[text.len - 1] != brackets[b].close)
+            continue;
         size_t open = 0, close = 0;
         for (size_t i = 0; i < text.len; i++) {
-            open += text.at[i] == '(';
-            close += text.at[i] == ')';
+            open += text.at[i] == brackets[b].open;
+            close += text.at[i] == brackets[b].close;
         }
         if (close > open)
             return bytes_first(text, text.len - 1);

@@ -391,7 +391,7 @@ static struct bytes find_passage(const struct walk *w, size_t m) {
         if (extract_weight(all) >= 2)
             return all;
     }
-    return first;
+    return has_words(first) && is_lead(first) && i > end ? BYTES_NONE : first;
 }
 
 /* Nothing stands under it before the next rule: what stands under that, if it is for all. */
@@ -593,14 +593,18 @@ struct bytes passages_reason(struct reading *r) {
     static const struct bytes leads[] = { W("address"), W("recipient"), W("failed"),
                                           W("reason"),  W("because"),   W("error") };
     struct walk w = { .r = r };
-    bool led = false; /* "The following addresses failed:" */
+    size_t led = 0; /* the line "The following addresses failed:" */
     for (size_t i = 0; i < r->lines.count && i < PASSAGE; i++) {
         const struct line *l = &r->lines.at[i];
         if (l->kind != LINE_TEXT)
             continue;
-        if (led && has_words(l->text))
+        if (led && bytes_find(l->text, '@') < 0 && has_words(l->text))
             return words_from(&w, i);
-        led = l->text.at[l->text.len - 1] == ':' && has_one(l->text, leads, COUNT_OF(leads));
+        if (led && says_why(r->lines.at[led].text))
+            return words_from(&w, led);
+        bool leads_on =
+            l->text.at[l->text.len - 1] == ':' && has_one(l->text, leads, COUNT_OF(leads));
+        led = leads_on ? i : 0;
     }
     for (size_t i = 0; i < r->lines.count && i < PASSAGE; i++)
         if (r->lines.at[i].kind == LINE_TEXT && says_why(r->lines.at[i].text))
