@@ -127,9 +127,23 @@ static bool is_delivery(const char *action) {
 /* Before anything is copied, so that a long log takes no more memory. */
 static bool has_room(struct log *l, const struct log_said *said) {
     if (said->action && is_delivery(said->action))
-        return l->delivered_count < LOG_DELIVERIES;
-    l->out->cut |= l->count == LOG_RECIPIENTS;
-    return l->count < LOG_RECIPIENTS;
+        return l->delivered.count < LOG_DELIVERIES;
+    l->out->cut |= l->refused.count == LOG_RECIPIENTS;
+    return l->refused.count < LOG_RECIPIENTS;
+}
+
+static void keep(struct log *l, struct log_list *list, const struct bounce_recipient *r) {
+    if (list == &l->delivered && list->count == LOG_DELIVERIES)
+        return;
+    if (list->count == list->room) {
+        size_t room = list->room ? 2 * list->room : 16;
+        struct bounce_recipient *at = ARENA_ARRAY(l->arena, room, struct bounce_recipient);
+        if (list->count)
+            memcpy(at, list->at, list->count * sizeof *at);
+        list->at = at;
+        list->room = room;
+    }
+    list->at[list->count++] = *r;
 }
 
 void log_add(struct log *l, const struct log_said *said) {
@@ -145,10 +159,7 @@ void log_add(struct log *l, const struct log_said *said) {
     r.address = spoken_clean(said->address, SPOKEN_ADDRESS, l->arena);
     r.original = spoken_clean(said->original, SPOKEN_ADDRESS, l->arena);
     r.host = spoken_clean(said->host, SPOKEN_NAME, l->arena);
-    if (is_delivery(r.action) && l->delivered_count < LOG_DELIVERIES)
-        l->delivered[l->delivered_count++] = r;
-    else if (!is_delivery(r.action))
-        l->list[l->count++] = r;
+    keep(l, is_delivery(r.action) ? &l->delivered : &l->refused, &r);
     l->told++;
     merge(l, &l->out->sender, &l->mixed_sender, said->sender, SPOKEN_ADDRESS);
     merge(l, &l->out->reporter, &l->mixed_reporter, said->reporter, SPOKEN_NAME);
@@ -250,8 +261,6 @@ static void read_line(struct log *l, struct bytes text) {
 enum rc log_read(struct bytes text, struct arena *a, struct bounce *out) {
     struct log l = { .arena = a, .out = out, .remembered = map_open() };
     struct bytes line;
-    l.list = ARENA_ARRAY(a, LOG_RECIPIENTS, struct bounce_recipient);
-    l.delivered = ARENA_ARRAY(a, LOG_DELIVERIES, struct bounce_recipient);
     *out = (struct bounce){ .kind = BOUNCE_BOUNCE };
     while (bytes_split(&text, '\n', &line)) {
         line = bytes_trim(bytes_first(line, LOG_LINE));
@@ -259,8 +268,9 @@ enum rc log_read(struct bytes text, struct arena *a, struct bounce *out) {
             read_line(&l, line);
     }
     map_close(&l.remembered);
-    out->count = l.count ? l.count : l.delivered_count;
-    out->recipients = l.count ? l.list : l.delivered;
+    const struct log_list *told = l.refused.count ? &l.refused : &l.delivered;
+    out->count = told->count;
+    out->recipients = told->at;
     if (out->count)
         return OK;
     *out = (struct bounce){ .because = out->format ? "the lines of the log tell of no refusal"

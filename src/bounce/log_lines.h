@@ -11,11 +11,15 @@ struct log_line {
     struct bytes program; /* "postfix/smtp"; empty: there is no prefix */
     struct bytes rest;    /* behind the prefix; all, where there is none */
 };
+struct log_list {
+    struct bounce_recipient *at;
+    size_t count, room;
+};
 struct log {
     struct arena *arena;
     struct bounce *out;
-    struct bounce_recipient *list, *delivered;
-    size_t count, delivered_count, told;
+    struct log_list refused, delivered;
+    size_t told;
     struct map
         *remembered; /* what an earlier line said: sender of a message, address of a delivery */
     bool mixed_sender, mixed_reporter, mixed_client;
