@@ -81,14 +81,6 @@ static void ask(const struct bounce_recipient *said, struct bytes words, const s
     out->meaning = *reply_explain(&out->facts);
 }
 
-/* The action of what is no refusal is a word the rules know. */
-static struct bytes words_of(const struct bounce *b, const struct bounce_recipient *said,
-                             struct arena *a) {
-    if (b->kind != BOUNCE_REPORT || said->text.len || !said->action)
-        return said->text;
-    return arena_printf(a, "%s", said->action);
-}
-
 static void classify(struct explained *e, struct arena *a) {
     e->count = e->bounce.count;
     e->answers = ARENA_ARRAY(a, e->count ? e->count : 1, struct explain_answer);
@@ -96,7 +88,7 @@ static void classify(struct explained *e, struct arena *a) {
         const struct bounce_recipient *said = &e->bounce.recipients[i];
         e->answers[i].said = said;
         e->answers[i].ours = reason_of_reply(said->text);
-        ask(said, words_of(&e->bounce, said, a), &e->bounce, &e->answers[i]);
+        ask(said, said->text, &e->bounce, &e->answers[i]);
     }
 }
 

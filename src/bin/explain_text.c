@@ -99,10 +99,12 @@ static const char *verb(const struct explain_answer *a) {
         { "failed", "refused" },
         { "delayed", "put off" },
         { "delivered", "delivered to" },
-        { "relayed", "took the message for" },
+        { "relayed", "accepted" },
         { "expanded", "passed the message on for" },
         { "feedback", "reports a complaint about mail to" },
         { "vacation", "answered by itself for" },
+        { "displayed", "tells that the message was opened, by" },
+        { "challenge", "wants proof that a person wrote, before it gives the message to" },
     };
     const char *action = a->said->action;
     if (nobody_spoke(a))
@@ -131,6 +133,20 @@ struct telling {
     bool *told, roughly;
 };
 
+/* What was refused, where no address is told. */
+static const char *nameless(const struct explain_answer *a) {
+    static const char *const rows[][2] = {
+        { "RCPT", "the recipient" },     { "AUTH", "the login" },
+        { "connect", "the connection" }, { "banner", "the connection" },
+        { "EHLO", "the connection" },    { "STARTTLS", "the connection" }
+    };
+    const char *command = a->said->command ? a->said->command : a->meaning.command;
+    for (size_t i = 0; i < COUNT_OF(rows); i++)
+        if (same(command, rows[i][0]))
+            return rows[i][1];
+    return "the message";
+}
+
 /* The names of those that are like `first`; notes that they have been told. */
 static void names(struct buf *b, struct telling *t, size_t first) {
     const struct explained *e = t->e;
@@ -149,7 +165,7 @@ static void names(struct buf *b, struct telling *t, size_t first) {
             buf_printf(b, " (addressed as %.*s)", BYTES_FMT(said->original));
     }
     if (!count)
-        buf_str(b, unnamed > 1 ? "several messages" : "the message");
+        buf_str(b, unnamed > 1 ? "several messages" : nameless(&e->answers[first]));
     else if (unnamed)
         buf_printf(b, " and %zu more", unnamed);
 }
@@ -216,7 +232,8 @@ static void first_sentence(struct buf *out, struct telling *t, size_t i) {
 
 static const char *again(const struct explain_answer *a) {
     const struct reply_meaning *m = &a->meaning;
-    if (same(m->severity, "info") || same(a->said->action, "relayed") ||
+    if (same(m->severity, "info") || same(a->said->action, "feedback") ||
+        same(a->said->action, "challenge") || same(a->said->action, "relayed") ||
         same(a->said->action, "delivered"))
         return NULL;
     if (m->permanent && m->said_permanent == 0)

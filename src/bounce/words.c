@@ -14,6 +14,7 @@ enum { PENDING_MAX = 128, MARK_MAX = 120, STEP_WITHIN = 8192 };
 struct reading {
     struct arena *arena;
     struct bounce_recipient *list;
+    struct bytes sender;
     size_t count, max;
     bool cut;
 };
@@ -152,14 +153,18 @@ static void talk_answered(struct talk *t) {
         return;
     }
     r.action = action_of(&r);
-    r.address = spoken_clean(t->now.address, SPOKEN_ADDRESS, t->to->arena);
+    struct bytes address = spoken_clean(t->now.address, SPOKEN_ADDRESS, t->to->arena);
+    if (r.command && !strcmp(r.command, "MAIL"))
+        t->to->sender = address;
+    else
+        r.address = address;
     if (r.code / 100 == 2) {
         t->auth_worked |= r.code == 235;
         t->helo_worked |= r.command && !strcmp(r.command, "EHLO");
         if (r.command && (!strcmp(r.command, "RCPT") || !strcmp(r.command, "end"))) {
-            struct bytes address = r.address.len ? r.address : t->accepted.address;
+            if (!r.address.len)
+                r.address = t->accepted.address;
             t->accepted = r;
-            t->accepted.address = address;
         }
         return;
     }
@@ -670,9 +675,11 @@ enum rc words_read(struct bytes text, struct arena *a, struct bounce *out) {
         (struct bounce){ .recipients = r.list, .because = "there is no reply of a server in it" };
     for (size_t i = 0; i < COUNT_OF(readers); i++) {
         r.count = 0;
+        r.sender = BYTES_NONE;
         bool found = readers[i].read(&r, text);
         out->format = readers[i].format ? readers[i].format : format_of(text);
         out->count = r.count;
+        out->sender = r.sender;
         out->cut = r.cut;
         if (found) {
             out->kind = BOUNCE_BOUNCE;

@@ -154,6 +154,7 @@ def test_explain_a_conversation(t):
     good = SWAKS.replace("<** 554 5.7.1 <bob@fabrikam.com>: Relay access denied\n", "<-  250 2.1.5 Ok\n")
     r = told(t, "-", text=good)["recipients"][0]
     assert (r["action"], r["cause"], r["code"]) == ("relayed", "delivered", 250), r
+    assert told(t, "-", text=SWAKS)["sender"] == "alice@example.com"
     login = SWAKS.replace(" -> MAIL", " -> AUTH CRAM-MD5\n<** 535 5.7.8 Authentication failed\n -> AUTH PLAIN xx\n<-  235 2.7.0 ok\n -> MAIL")
     assert [r["command"] for r in told(t, "-", text=login)["recipients"]] == ["RCPT"]
     pipelined = ("<-  220 mail.contoso.com\n -> EHLO x\n<-  250 PIPELINING\n -> MAIL FROM:<a@example.com>\n -> RCPT TO:<b@fabrikam.com>\n"
@@ -181,6 +182,8 @@ def test_explain_lines_of_logs(t):
     path.write_text(MAILLOG)
     text = explain(t, path).stdout
     assert text.startswith("mx.fabrikam.com refused bob@fabrikam.com at the recipient") and "mail refused x@adatum.com" in text, text
+    many = explain(t, "-", text="".join(MAILLOG.splitlines(True)[1].replace("fabrikam.com", f"dest{i}.example") for i in range(40))).stdout
+    assert many.startswith("40 refusals, told by cause") and many.count("Who must act") == 1 and "and 32 more" in many, many
     exim = ("2026-11-20 09:30:00 1tDxyz-000001-Ab ** bob@fabrikam.com R=dnslookup T=remote_smtp H=mx.fabrikam.com [192.0.2.7]: SMTP error from "
             "remote mail server after RCPT TO:<bob@fabrikam.com>: 550 5.1.1 No such user")
     assert told(t, *exim.split())["recipients"][0]["cause"] == "recipient-unknown"
@@ -242,6 +245,54 @@ def test_explain_a_bounce(t):
     answer, done = told(t, path), explain(t, path)
     assert answer["kind"] == "not-a-bounce" and answer["because"] and answer["recipients"] == [], answer
     assert done.returncode == 1 and done.stdout.startswith("This is not a bounce: ")
+
+
+ARF = """From: <abuse@adatum.com>
+To: <abuse@example.com>
+Subject: FW: offer
+Date: Fri, 20 Nov 2026 09:30:00 +0000
+MIME-Version: 1.0
+Content-Type: multipart/report; report-type=feedback-report; boundary="x"
+
+--x
+Content-Type: text/plain
+
+This is a complaint.
+--x
+Content-Type: message/feedback-report
+
+Feedback-Type: abuse
+User-Agent: loop/1
+Version: 1
+Original-Rcpt-To: <bob@adatum.com>
+Source-IP: 192.0.2.1
+
+--x
+Content-Type: message/rfc822
+
+From: <news@example.com>
+To: <bob@adatum.com>
+Subject: offer
+
+hi
+--x--
+"""
+VACATION = ("From: bob@fabrikam.com\nTo: alice@example.com\nSubject: Out of office: numbers\nAuto-Submitted: auto-replied\n"
+            "Date: Fri, 20 Nov 2026 09:30:00 +0000\n\nBack on Monday. 550 5.7.1 Unable to relay was solved.\n")
+DELIVERED = BOUNCE.replace("Action: failed", "Action: relayed").replace("Status: 5.1.1", "Status: 2.1.5").replace(
+    "550 5.1.1 <bob@fabrikam.com>: Recipient address rejected: User unknown", "250 2.1.5 Ok").replace(
+    BOUNCE[BOUNCE.index("<bob@fabrikam.com>: host"):BOUNCE.index("RCPT TO command)")], "<bob@fabrikam.com>: relayed (")
+
+
+def test_explain_reports(t):
+    """What is no refusal is called what it is, whatever words stand in it."""
+    for text, action, cause in ((ARF, "feedback", "feedback"), (VACATION, "vacation", "vacation"), (DELIVERED, "relayed", "delivered")):
+        answer = told(t, "-", text=text)
+        r = answer["recipients"][0]
+        assert (answer["kind"], r["action"], r["cause"]) == ("report", action, cause), answer
+        done = explain(t, "-", text=text)
+        assert done.returncode == 0 and "not a bounce" not in done.stdout and "refused" not in done.stdout, done
+    assert explain(t, "-", text=ARF).stdout.startswith("A server reports a complaint about mail to bob@adatum.com")
 
 
 def test_explain_many_messages(t):

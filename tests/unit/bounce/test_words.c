@@ -103,7 +103,7 @@ static void transcripts(void **state) {
           "554 5.7.1 go away" },
         { "EHLO x\n502 no\nHELO x\n250 ok\nMAIL FROM:<a@example.com>\n530 5.7.0 log in\n" RCPT
           "\n503 5.5.1 MAIL first",
-          "transcript", "a@example.com", "MAIL", 530, "5.7.0", "530 5.7.0 log in" },
+          "transcript", "", "MAIL", 530, "5.7.0", "530 5.7.0 log in" },
         { RCPT "\n250 ok\n", "transcript", "bob@fabrikam.com", "RCPT", 250, "", "250 ok" },
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++)
