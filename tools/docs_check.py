@@ -6,6 +6,7 @@ way round, is an error.
     completion of bash; every command of src/bin/main.c has a manual page;
   * data/reasons.txt has every reason id in src/, and no other, with the replies that the decision
     gives for it; docs/reasons.md is what tools/reasons.py makes of it;
+  * docs/dns.md tells of each finding that src/doctor/domain*.c makes, and of no other;
   * each of the numbered cases that must come out right has a test: a function test_case_N of
     tests/system, or a talk whose first lines say "case N"; but for those whose feature is not built;
   * the table of events in docs/operations.md has a row for every event in src/, and no other;
@@ -244,6 +245,20 @@ def cases_tested():
     return found
 
 
+FINDING = re.compile(r'"((?:bimi|dane|dkim|dmarc|dns|dnssec|domain|egress|mx|ns|ptr|soa|spf|sts|time|tlsrpt|verify|wildcard)\.[a-z0-9-]+)"')
+
+
+def check_findings():
+    """docs/dns.md has a row for each finding of `postern dns`, and for no other."""
+    made, told = set(), set(first_cells(read(ROOT / "docs/dns.md")))
+    for path in sources("doctor/domain*.c"):
+        made |= set(FINDING.findall(code(path)))
+    for finding in sorted(made - told):
+        complain("docs/dns.md", f"does not tell of {finding}")
+    for finding in sorted(told - made):
+        complain("docs/dns.md", f"tells of {finding}, which no file of src/doctor/domain*.c finds")
+
+
 def check_cases():
     waiting = {needed for section, setting in not_built_rows() for needed in (setting or section,)}
     waiting |= {"group"} - set(command_names())
@@ -453,6 +468,7 @@ def main():
     given = parser.parse_args()
     check_commands()
     check_reasons()
+    check_findings()
     check_cases()
     check_events()
     check_paths()

@@ -214,6 +214,7 @@ def test_dns_zone(t):
     spoil(t, {"ns2.contoso.com": {"A": ["10.0.0.1"]}}, "ns.private")
     spoil(t, {"contoso.com": {"NS": ["ns1.sedoparking.com", "ns2.sedoparking.com"]}, "ns1.sedoparking.com": {"A": [NS1]},
               "ns2.sedoparking.com": {"A": [NS2]}}, "domain.parked")
+    spoil(t, {"contoso.com": {"NS": []}}, "ns.none")
     wild = "postern-has-not-made-this-name.contoso.com"
     spoil(t, {wild: {"MX": ["10 mx1.contoso.com"]}}, "wildcard.mx")
     spoil(t, {wild: {"TXT": ["v=spf1 -all"]}}, "wildcard.txt")
@@ -293,6 +294,35 @@ def test_dns_connect(t):
     connected(t, {"mx.greeting"}, {"EHLO": CLOSE, "HELO": CLOSE}, also=("mx.unreachable",))
 
 
+@options(seconds=120)
+def test_dns_connect_tls(t):
+    """A certificate of nobody's, one for another name, a handshake that fails, and what an enforced policy makes of it."""
+    addresses()
+    w = World(t)
+    w.zone["contoso.com"]["MX"] = ["10 mx1.contoso.com"]
+    t.dns.records = w.zone
+    own = tuple(map(str, pair(t.folder, "own", "mx1.contoso.com")))
+    authority = Authority(t.folder)
+
+    def look(certificate, *words, replies=None):
+        sink = t.sink(MX1, 25, certificate=certificate, extensions=("STARTTLS",), replies=replies or {})
+        try:
+            return dns(t, "--connect", "--selector", "s1", "--ca", authority.root, *words)
+        finally:
+            sink.close()
+
+    _, found, wrong = look(own, "--no-fetch")
+    assert wrong == {"mx.certificate"} and found["mx.certificate"][0]["severity"] == "warning", found
+    _, found, wrong = look(authority.certificate("other.contoso.com"), "--no-fetch")
+    assert wrong == {"mx.certificate"} and "mismatch" in found["mx.certificate"][0]["seen"], found
+    web = Web(t, authority.certificate("mta-sts.contoso.com"), body=POLICY)
+    _, found, wrong = look(own)
+    assert wrong == {"mx.certificate"} and found["mx.certificate"][0]["severity"] == "error", found
+    _, found, wrong = look(own, "--no-fetch", replies={"STARTTLS": "454 4.7.0 TLS not available"})
+    assert wrong == {"mx.tls-fails"}, found
+    assert web.asked
+
+
 @options(seconds=90)
 def test_dns_connect_silent(t):
     """A server that says nothing, and a name server that says nothing about one name: all of it ends."""
@@ -355,6 +385,8 @@ def test_dns_spf(t):
     spf(t, "v=spf1 mx redirect=a.example -all", "spf.redirect-ignored", a_example="v=spf1 -all")
     spf(t, "v=spf1 mx mx -all", "spf.duplicate")
     spf(t, "v=spf1 ptr -all", "spf.ptr")
+    report, found = spf(t, "v=spf1 -all", set())
+    assert "spf.sends-nothing" in found
     spf(t, "v=spf1 ip4:8.0.0.0/8 -all", "spf.wide")
     spf(t, "v=spf1 ip6:2600::/20 -all", "spf.wide")
     spf(t, "v=spf1 ip4:192.168.1.2 mx -all", "spf.private")
@@ -568,10 +600,45 @@ def test_dns_covers(t):
     assert smart["severity"] == "warning" and "include" in " ".join(smart["fix"]), smart
 
 
+def test_dns_own_addresses(t):
+    """A hostname that nobody knows, an address without a name, a name in EHLO whose SPF record speaks against us."""
+    addresses("8.8.4.30")
+    w = World(t)
+    w.zone["contoso.com"]["TXT"] = ["v=spf1 mx ip4:8.8.4.0/24 -all"]
+    t.dns.records = w.zone
+    server = t.server('domain "contoso.com" {}\n', start=False)
+
+    def look():
+        done = server.run("dns", "contoso.com", "--json", "--no-fetch", "--selector", "s1")
+        return {f["id"] + " " + f.get("about", ""): f for f in json.loads(done.stdout)["findings"] if f["severity"] != "info"}
+
+    wrong = look()
+    assert "egress.no-address hostname" in wrong and "ptr.none 8.8.4.30 (an address of this host)" in wrong, wrong
+    assert wrong["ptr.none 8.8.4.30 (an address of this host)"]["severity"] == "error"
+    w.zone["mail.proseware.com"] = {"A": ["8.8.4.30"], "TXT": ["v=spf1 -all"]}
+    w.zone[reverse("8.8.4.30")] = {"PTR": ["mail.proseware.com"]}
+    wrong = look()
+    assert not any(k.startswith(("egress", "ptr.none 8.8.4.30")) for k in wrong), wrong
+    assert "spf.helo-fails mail.proseware.com from 8.8.4.30" in wrong, wrong
+    w.zone["mail.proseware.com"]["TXT"] = ["v=spf1 a -all"]
+    assert "spf.helo-fails mail.proseware.com from 8.8.4.30" not in look()
+
+
+def test_dns_private(t):
+    """A host behind NAT: which address the world sees is not known, and said so."""
+    w = World(t)
+    t.dns.records = w.zone
+    w.zone["mail.proseware.com"] = {"A": ["192.168.7.7"]}
+    done = t.server('domain "contoso.com" {}\n', start=False).run("dns", "contoso.com", "--json", "--no-fetch")
+    found = {f["id"]: f for f in json.loads(done.stdout)["findings"]}
+    assert found["ptr.private"]["skipped"] and "spf.not-covered" not in found, found
+
+
 def test_dns_publish(t):
     """What is printed for a domain of ours, and that it is good once it is published."""
     addresses()
     t.zones({})
+    own = tuple(map(str, pair(t.folder, "own", "mail.proseware.com")))
     server = t.server('domain "contoso.com" {}\ndomain "fabrikam.com" {}\n' + LISTENERS +
                       'route "mail" { from = {"*@fabrikam.com"} via = {"smtp://smtp.sendgrid.net:587"} }\n', start=False)
     done = server.run("dns", "--publish", "contoso.com")
@@ -605,6 +672,22 @@ def test_dns_publish(t):
     assert {"verify.mx", "verify.spf", "verify.addresses", "verify.dmarc", "verify.tlsrpt", "verify.sts", "verify.ptr"} <= set(found), found.keys()
     assert "published: 10 mx.adatum.com; should be: 10 mail.proseware.com" == found["verify.mx"]["seen"]
     assert "published: v=spf1 ip4:8.8.4.10 -all; should be: v=spf1" in found["verify.spf"]["seen"]
+    # Servers beside ours, a policy without ours, a key that is not ours.
+    zone["contoso.com"]["MX"] = ["10 mail.proseware.com", "20 mx2.contoso.com"]
+    zone["_25._tcp.mail.proseware.com"] = {"TLSA": ["3 1 1 " + "00" * 32]}
+    zone["_mta-sts.contoso.com"] = {"TXT": ["v=STSv1; id=1"]}
+    authority = Authority(t.folder)
+    web = Web(t, authority.certificate("mta-sts.contoso.com"), address="127.0.0.1", port=0)
+    server.write(server.text + f'certificate "mail.proseware.com" {{ chain = "{own[0]}"  key = "{own[1]}" }}\n')
+    done = server.run("dns", "--verify", "contoso.com", "--json", "--sts-connect", f"127.0.0.1:{web.port}", "--ca", authority.root)
+    found = {f["id"]: f for f in json.loads(done.stdout)["findings"]}
+    assert {"verify.mx-others", "verify.sts-mx", "verify.tlsa"} <= set(found), found.keys()
+    assert found["verify.tlsa"]["seen"] == f"published: 3 1 1 {'00' * 32}; should be: 3 1 1 {key_digest(own[0])}", found["verify.tlsa"]
+    zone["_25._tcp.mail.proseware.com"] = {"TLSA": ["3 1 1 " + key_digest(own[0])]}
+    done = server.run("dns", "--verify", "contoso.com", "--json", "--no-fetch")
+    assert "verify.tlsa-same" in {f["id"] for f in json.loads(done.stdout)["findings"]}
+    done = server.run("dns", "--publish", "contoso.com")
+    assert f"_25._tcp.mail.proseware.com. 3600 IN TLSA 3 1 1 {key_digest(own[0])}\n" in done.stdout, done.stdout
     # All domains; a smart host that is known by name.
     done = server.run("dns", "--publish", "--json")
     plans = {p["domain"]: p for p in map(json.loads, done.stdout.splitlines())}
