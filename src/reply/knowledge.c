@@ -272,7 +272,7 @@ static const struct rule *judge(struct subject *s, size_t view, const struct rul
     subject_choose(s, view);
     patterns_look(rules->patterns, bytes_of(s->text, s->length));
     const struct rule *rule = find_rule(rules, s, family);
-    *confidence = rule ? rule->confidence - 0.15 * (double)view : 0;
+    *confidence = rule ? rule->confidence - s->views[view].doubt : 0;
     return rule;
 }
 

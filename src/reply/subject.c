@@ -191,10 +191,41 @@ static struct bytes without_tail(struct bytes text) {
     return text;
 }
 
-static void add_view(struct subject *s, struct bytes view) {
-    bool same = s->view_count && s->views[s->view_count - 1].len == view.len;
-    if (view.len && !same)
-        s->views[s->view_count++] = view;
+static void add_view(struct subject *s, struct bytes text, double doubt) {
+    for (size_t i = 0; i < s->view_count; i++)
+        if (s->views[i].text.len == text.len)
+            return;
+    if (text.len)
+        s->views[s->view_count++] = (struct view){ .text = text, .doubt = doubt };
+}
+
+/* Contractions, and what they stand for: rules that know only one way of saying it get another chance. */
+static const struct {
+    struct bytes said, meant;
+} contractions[] = {
+    { { "can't", 5 }, { "cannot", 6 } },
+    { { "can not", 7 }, { "cannot", 6 } },
+    { { "won't", 5 }, { "will not", 8 } },
+    { { "n't", 3 }, { " not", 4 } },
+};
+
+static size_t spell_one(struct buf *out, struct bytes text) {
+    for (size_t i = 0; i < COUNT_OF(contractions); i++)
+        if (bytes_starts_nocase(text, contractions[i].said)) {
+            buf_add(out, contractions[i].meant);
+            return contractions[i].said.len;
+        }
+    buf_char(out, text.at[0]);
+    return 1;
+}
+
+static void add_spelled(struct subject *s) {
+    struct buf out = buf_fixed(s->spelled, sizeof s->spelled);
+    struct bytes text = s->view_count ? s->views[0].text : BYTES_NONE, rest = text;
+    while (rest.len && !out.full)
+        rest = bytes_skip(rest, spell_one(&out, rest));
+    if (!bytes_equal(buf_bytes(&out), text))
+        add_view(s, buf_bytes(&out), 0.05);
 }
 
 /* --- the step ------------------------------------------------------------------------------- */
@@ -290,7 +321,7 @@ static void add_words(struct subject *s, struct bytes text) {
 }
 
 void subject_choose(struct subject *s, size_t view) {
-    struct bytes text = s->views[view];
+    struct bytes text = s->views[view].text;
     size_t start = find_reply(text);
     s->code = s->facts->code;
     s->status = s->facts->status;
@@ -309,11 +340,10 @@ void subject_read(struct subject *s, const struct reply_facts *facts) {
     struct bytes whole = buf_bytes(&plain);
     s->plain_length = whole.len;
     s->command = facts->command ? facts->command : find_step(whole);
-    struct bytes last = without_tail(last_of_chain(whole));
-    if (last.len)
-        add_view(s, last);
-    add_view(s, without_tail(from_reply(whole)));
-    add_view(s, whole);
+    add_view(s, without_tail(last_of_chain(whole)), 0);
+    add_view(s, without_tail(from_reply(whole)), s->view_count ? 0.15 : 0);
+    add_spelled(s);
+    add_view(s, whole, 0.15 * (double)s->view_count);
     if (!s->view_count)
-        s->views[s->view_count++] = BYTES_NONE;
+        s->views[s->view_count++] = (struct view){ 0 };
 }

@@ -5,7 +5,13 @@
 
 #include "reply/knowledge.h"
 
-enum { SUBJECT_TEXT_MAX = 2048, SUBJECT_VIEWS_MAX = 3 };
+enum { SUBJECT_TEXT_MAX = 2048, SUBJECT_VIEWS_MAX = 4 };
+
+/* A part of a text that may be the reply, and how much less sure we are for taking it. */
+struct view {
+    struct bytes text;
+    double doubt;
+};
 
 struct subject {
     const struct reply_facts *facts;
@@ -14,9 +20,9 @@ struct subject {
     const char *command;
     char plain[SUBJECT_TEXT_MAX]; /* the whole text, plain */
     size_t plain_length;
-    /* Parts of it that may be the reply, the likeliest first; the last one is the whole. */
-    size_t view_count;
-    struct bytes views[SUBJECT_VIEWS_MAX];
+    char spelled[SUBJECT_TEXT_MAX]; /* the likeliest view with "is not" for "isn't" */
+    size_t view_count;              /* at least one; the likeliest first */
+    struct view views[SUBJECT_VIEWS_MAX];
     /* The view the rules look at: codes repeated, and local parts of addresses, are gone. */
     char text[SUBJECT_TEXT_MAX];
     size_t length;
