@@ -8,6 +8,7 @@
 #include "doctor/blocklists.h"
 #include "message/address.h"
 #include "sys/files.h"
+#include "trust/organisation.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -183,6 +184,10 @@ static int take_name(struct blocklists_command *c, struct bytes text) {
     *g = (struct given){ .command = c, .name = name };
     c->given_count++;
     add_subject(c, (struct blocklist_subject){ .domain = name }, BYTES_NONE);
+    /* Most lists have the domain that was registered, not the hosts below it. */
+    struct bytes organisation = organisation_of(name);
+    if (!bytes_equal(organisation, name) && !organisation_is_suffix(organisation))
+        add_subject(c, (struct blocklist_subject){ .domain = organisation }, name);
     return OPTIONS_GO_ON;
 }
 

@@ -12,6 +12,14 @@ static const char *severity(const struct config_finding *f) {
     return f->severity == FINDING_ERROR ? "error" : "warning";
 }
 
+/* Some of it may be a stranger's words: what the DNS says of this host, and what servers answer. */
+static void print_text(FILE *to, struct bytes text) {
+    struct buf clean = buf_grow(text.len + 1);
+    buf_printable(&clean, text);
+    fprintf(to, "%.*s", BYTES_FMT(buf_bytes(&clean)));
+    buf_free(&clean);
+}
+
 void findings_print(FILE *to, const struct config_findings *findings, bool warnings) {
     for (size_t i = 0; i < findings->count; i++) {
         const struct config_finding *f = &findings->list[i];
@@ -19,8 +27,9 @@ void findings_print(FILE *to, const struct config_findings *findings, bool warni
             continue;
         if (f->place.line)
             fprintf(to, "%.*s:%d: ", BYTES_FMT(f->place.file), f->place.line);
-        fprintf(to, "%s: %.*s%s%.*s\n", severity(f), BYTES_FMT(f->setting),
-                f->setting.len ? ": " : "", BYTES_FMT(f->text));
+        fprintf(to, "%s: %.*s%s", severity(f), BYTES_FMT(f->setting), f->setting.len ? ": " : "");
+        print_text(to, f->text);
+        fprintf(to, "\n");
     }
 }
 

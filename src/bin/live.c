@@ -49,7 +49,10 @@ void live_say(struct live *l, const char *format, ...) {
     va_start(args, format);
     struct bytes text = arena_vprintf(l->arena, format, args);
     va_end(args);
-    fprintf(stderr, "postern check: %.*s\n", BYTES_FMT(text));
+    struct buf clean = buf_grow(text.len + 1);
+    buf_printable(&clean, text);
+    fprintf(stderr, "postern check: %.*s\n", BYTES_FMT(buf_bytes(&clean)));
+    buf_free(&clean);
 }
 
 void live_begun(struct live *l) {

@@ -112,10 +112,10 @@ def test_blocklist_names(t):
              "mail.example.com.dbl.spamhaus.org": {"A": ["127.0.1.104"]}})
     wanted = "--only", "zen.spamhaus.org", "--only", "dbl.spamhaus.org"
     found = looked(t, "Mail.Example.COM.", *wanted, code=1)
-    assert [s["subject"] for s in found["subjects"]] == ["mail.example.com", "2001:db8::7", CLEAN], found
+    assert [s["subject"] for s in found["subjects"]] == ["mail.example.com", "example.com", "2001:db8::7", CLEAN], found
     assert by_zone(found, "mail.example.com")["dbl.spamhaus.org"]["codes"][0]["means"].endswith("for phishing")
     assert by_zone(found, "2001:db8::7")["zen.spamhaus.org"]["against"]
-    assert [s.get("of") for s in found["subjects"]] == [None, "mail.example.com", "mail.example.com"]
+    assert [s.get("of") for s in found["subjects"]] == [None] + ["mail.example.com"] * 3
     found = looked(t, "bob@mail.example.com", "--mx", *wanted, code=1)
     assert by_zone(found, HIT)["zen.spamhaus.org"]["against"], found
     found = looked(t, "nowhere.example", *wanted)

@@ -9,7 +9,7 @@ import subprocess
 import time
 
 from failing_server import Authority, Failing
-from harness import options, until
+from harness import need_root, options, until
 from sink import HANG
 from world import *
 
@@ -83,6 +83,21 @@ def test_faces_hostile_dns(t):
             assert_harmless(run(t, "dns", "example.com", "--dns", t.dns.where, *more))
         assert_harmless(run(t, "explain", "--live", "--dns", t.dns.where, "550 no", "--to", "bob@example.com", "--client", "8.8.4.7",
                             "--from", "ann@example.com", *more))
+
+
+def test_faces_hostile_names_of_ours(t):
+    """check --live prints what the DNS says of this host, and what servers say."""
+    need_root()
+    subprocess.run(["ip", "address", "add", "8.8.4.4/32", "dev", "lo"], check=True)
+    t.zones({"4.4.8.8.in-addr.arpa": {"PTR": [f"a{EVIL}b.example"]}, "proseware.com": {"MX": [f"10 a{EVIL}b.example"], "TXT": [f"v=spf1 {EVIL}"]},
+             "mail.proseware.com": {"A": ["8.8.4.4"]}, "2.0.0.127.zen.spamhaus.org": {"A": ["127.0.0.2"]},
+             "4.4.8.8.zen.spamhaus.org": {"A": ["127.0.0.2"], "TXT": [EVIL_WORDS]}})
+    t.sink("127.0.0.30", 2525, replies={"banner": f"554 {EVIL}"})
+    server = t.server(OURS + 'route "out" { to = {"*"} via = {"smtp://127.0.0.30:2525"} tls = off }\n', start=False)
+    for more in ((), ("--json",)):
+        done = run(t, "check", "-c", server.file, "--live", *more)
+        assert_harmless(done)
+        assert b"zen.spamhaus.org" in done.stdout and b"it answers 554" in done.stdout, done
 
 
 def bounce(words, subject):
@@ -268,6 +283,21 @@ def test_faces_bomb_on_standard_input(t):
     assert process.returncode == 0 and b"bob@example.com" in out, (out, err)
 
 
+def test_faces_live_is_bounded(t):
+    """A bounce with a thousand recipients at a thousand servers, and as many signatures: a handful of them is looked at."""
+    t.zones({})
+    many = "".join(f"Final-Recipient: rfc822; u@d{i}.example\nAction: failed\nStatus: 5.1.1\nRemote-MTA: dns; mx.d{i}.example\n"
+                   f"Diagnostic-Code: smtp; 550 5.1.1 unknown\n\n" for i in range(1000))
+    signed = "".join(f"DKIM-Signature: v=1; d=d{i}.example; s={'s' * 300}.{EVIL}; b=x\nReceived: from x\n" for i in range(1000))
+    text = (DSN.decode() + many + f"\n--b\nContent-Type: message/rfc822\n\n{signed}From: ann@{'x.' * 200}example.com\n\nx\n--b--\n").encode("latin-1")
+    for more in ((), ("--json",)):
+        done = run(t, "explain", "--live", "--dns", t.dns.where, "-", *more, text=text)
+        assert_harmless(done)
+        assert done.returncode == 0 and done.seconds < 40 and len(t.dns.asked) < 2000, (done.seconds, len(t.dns.asked))
+    found = json.loads(done.stdout)["live"]
+    assert [f for f in found if f["id"] == "live.many"] and len(found) < 60, len(found)
+
+
 # --- said in words -------------------------------------------------------------------------------------------
 
 
@@ -285,8 +315,9 @@ def test_faces_usage(t):
             done = run(t, command)
             assert done.returncode == 64 and f"postern {command} --help".encode() in done.stderr, done
             done = run(t, command, "not a name at all", "--json")
-            # The doctor takes it for a host to look at, and says what is wrong with its name.
-            assert done.returncode == 2 if command == "doctor" else done.returncode == 64 and done.stderr and not done.stdout, done
+            assert done.returncode == 64 and done.stderr and not done.stdout, done
+        if len(command) < 4:
+            continue
         done = run(t, command[:-2] + command[-1] + command[-2])
         assert done.returncode == 64 and f"did you mean '{command}'".encode() in done.stderr, done
 
