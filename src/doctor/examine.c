@@ -8,6 +8,8 @@
 #include <stdarg.h>
 #include <string.h>
 
+enum { DNS_MS = 10 * 1000, DNS_AGAIN_MS = 500 };
+
 /* --- what all files use ------------------------------------------------------------------------------ */
 
 struct bytes examine_place(struct arena *a, struct bytes host, struct addr address) {
@@ -28,6 +30,19 @@ struct bytes examine_place(struct arena *a, struct bytes host, struct addr addre
 int64_t examine_left(const struct examination *e) {
     int64_t left = e->ends - loop_now(e->loop);
     return left > 0 ? left : 0;
+}
+
+int64_t examine_dns_left(const struct examination *e) {
+    int64_t left = examine_left(e), most = e->dns_silent ? DNS_AGAIN_MS : DNS_MS;
+    if (e->want->timeout_ms > 0 && e->want->timeout_ms < most)
+        most = e->want->timeout_ms;
+    return left < most ? left : most;
+}
+
+void examine_dns_silent(struct examination *e) {
+    if (!e->dns_silent)
+        examine_say(e, MARK_NOTE, "the DNS does not answer: what depends on it is left out");
+    e->dns_silent = true;
 }
 
 void examine_say(struct examination *e, enum mark mark, const char *format, ...) {

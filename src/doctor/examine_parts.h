@@ -47,6 +47,7 @@ struct examination {
     struct conversation_seen seen;
     enum step blamed; /* by a finding, where the conversation blames none */
     /* examine.c */
+    bool dns_silent;
     bool mx_known, is_mx; /* of the first recipient's domain */
     /* probes.c */
     struct bytes refused, hosted; /* recipients: that was refused; that the server hosts */
@@ -63,6 +64,9 @@ struct conversation_want examine_talk_want(const struct examination *e, const ch
 void examine_say(struct examination *e, enum mark mark, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 int64_t examine_left(const struct examination *e);
+/* How long to wait for an answer of the DNS: once it was silent, it is not waited for at length again. */
+int64_t examine_dns_left(const struct examination *e);
+void examine_dns_silent(struct examination *e); /* it did not answer within that */
 
 /* target.c: finds the hosts. False: there are none, and the verdict is made. */
 bool target_find(struct examination *e);

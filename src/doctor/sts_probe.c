@@ -5,7 +5,7 @@
 #include "sys/http.h"
 #include "trust/mta_sts.h"
 
-enum { DNS_MS = 10 * 1000, FETCH_MS = 10 * 1000 };
+enum { FETCH_MS = 10 * 1000 };
 
 struct fetch {
     struct examination *e;
@@ -61,11 +61,13 @@ static struct texts ask_record(struct examination *e) {
     struct timer late = { 0 };
     struct bytes name = arena_printf(e->arena, "_mta-sts.%.*s", BYTES_FMT(e->domain));
     uint64_t question = e->dns->ask(e->dns->self, name, DNS_TXT, on_texts, &t);
-    timer_set(e->loop, &late, DNS_MS, stop, e);
+    timer_set(e->loop, &late, examine_dns_left(e), stop, e);
     loop_run(e->loop);
     timer_clear(&late);
-    if (!t.done)
+    if (!t.done) {
         e->dns->cancel(e->dns->self, question);
+        examine_dns_silent(e);
+    }
     return t;
 }
 
@@ -138,7 +140,7 @@ void sts_probe(struct examination *e) {
         finding_skip(l, "tls.mta-sts", "STARTTLS", "MTA-STS: a host was named, not a domain");
         return;
     }
-    if (examine_left(e) < DNS_MS + FETCH_MS) {
+    if (examine_left(e) < FETCH_MS) {
         finding_skip(l, "tls.mta-sts", "STARTTLS", "MTA-STS: there was no time left");
         return;
     }

@@ -6,8 +6,6 @@
 
 #include <string.h>
 
-enum { DNS_MS = 20 * 1000 };
-
 /* --- asking, and waiting ---------------------------------------------------------------------------- */
 
 struct wait {
@@ -45,7 +43,6 @@ static void on_late(void *ctx) {
 static struct dns_route ask(struct examination *e, struct bytes name, bool mx) {
     struct wait w = { .loop = e->loop, .arena = e->arena };
     struct timer late = { 0 };
-    int64_t left = examine_left(e);
     if (!e->dns) {
         why_set(&w.route.why, TEMP, 0, NULL, "dns.failed", "names cannot be looked up here");
         w.route.rc = TEMP;
@@ -55,11 +52,12 @@ static struct dns_route ask(struct examination *e, struct bytes name, bool mx) {
         mx ? dns_find_mx(e->dns, name, on_route, &w) : dns_find_host(e->dns, name, on_route, &w);
     if (w.done)
         return w.route;
-    timer_set(e->loop, &late, left < DNS_MS ? left : DNS_MS, on_late, e->loop);
+    timer_set(e->loop, &late, examine_dns_left(e), on_late, e->loop);
     loop_run(e->loop);
     timer_clear(&late);
     if (!w.done) {
         dns_query_cancel(&q);
+        examine_dns_silent(e);
         w.route.rc = TEMP;
         why_set(&w.route.why, TEMP, 0, NULL, "dns.failed",
                 "the DNS did not answer in time for %.*s", BYTES_FMT(name));

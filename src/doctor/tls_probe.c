@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-enum { SOON_MS = 14 * 24 * 60 * 60, LOOK_MS = 10 * 1000, KEY_LEAST = 2048 };
+enum { SOON_S = 14 * 24 * 60 * 60, LOOK_MS = 10 * 1000, KEY_LEAST = 2048 };
 
 #define TEXT(...) arena_printf(e->arena, __VA_ARGS__)
 
@@ -77,7 +77,7 @@ static void dates(struct examination *e, const struct tls_look *k) {
               TEXT("the certificate is valid only from %.*s on", BYTES_FMT(date(e, k->not_before))),
               "The clock of the server that made it, or of this computer, is wrong.",
               "Set the clocks, then make the certificate anew.");
-    else if (k->not_after - now < (int64_t)SOON_MS * 1000)
+    else if (k->not_after - now < (int64_t)SOON_S * 1000)
         fault(e, SEVERITY_WARNING, "tls.expiry",
               TEXT("the certificate expires on %.*s, in less than 14 days", BYTES_FMT(when)),
               "Clients that insist on a valid certificate will not connect from then on.",
@@ -326,11 +326,13 @@ static void dane(struct examination *e) {
     }
     struct bytes name = TEXT("_%u._tcp.%.*s", e->address.port, BYTES_FMT(e->host));
     uint64_t question = e->dns->ask(e->dns->self, name, DNS_TLSA, on_tlsa, &w);
-    timer_set(e->loop, &late, examine_left(e) < LOOK_MS ? examine_left(e) : LOOK_MS, stop, e->loop);
+    timer_set(e->loop, &late, examine_dns_left(e), stop, e->loop);
     loop_run(e->loop);
     timer_clear(&late);
-    if (!w.done)
+    if (!w.done) {
         e->dns->cancel(e->dns->self, question);
+        examine_dns_silent(e);
+    }
     if (!w.done || w.answer.rc != OK)
         finding_skip(l, "tls.dane", "STARTTLS", "the DNS did not answer for %.*s", BYTES_FMT(name));
     else if (!w.answer.count)
