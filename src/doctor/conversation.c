@@ -319,6 +319,22 @@ static void note_recipient(struct conversation *c, enum step step, size_t index,
         c->seen.recipients[index].said = said;
 }
 
+/* Between two commands. What it says may be why it will not go on. */
+static void spoke_unasked(struct conversation *c) {
+    struct bytes line = bytes_trim(bytes_of(c->log.last, c->log.last_len));
+    uint64_t code;
+    if (line.len < 4 || !bytes_to_u64(bytes_first(line, 3), 599, &code) || code < 400) {
+        fail(c, STEP_MAIL, HOW_NONSENSE, "it spoke before it was asked");
+        return;
+    }
+    c->seen.said[STEP_MAIL] = (struct said){
+        .code = (int)code,
+        .text = keep(c, bytes_skip(line, 4)),
+        .tls = c->seen.secured,
+    };
+    refused(c, STEP_MAIL);
+}
+
 static void on_stage(void *ctx, enum smtp_stage stage, size_t index, const struct smtp_reply *reply,
                      const struct why *why) {
     struct conversation *c = ctx;
@@ -333,6 +349,10 @@ static void on_stage(void *ctx, enum smtp_stage stage, size_t index, const struc
         c->seen.said[step] = before;
     c->asked = loop_now(c->loop);
     c->gone = !reply->code || reply->code == 421;
+    if (!reply->code && stage == SMTP_STAGE_RSET && !c->mail_done && c->want.mail) {
+        spoke_unasked(c);
+        return;
+    }
     if (!reply->code) {
         fail(c, step, HOW_NONSENSE, "%s", why ? why->text : "");
         return;

@@ -76,6 +76,8 @@ bool target_is_mx(struct examination *e, struct bytes domain, bool *is_out);
 size_t target_addresses(struct examination *e, struct bytes host, struct addr *out);
 /* ports.c */
 void ports_look(struct examination *e);
+/* Where a port was named that takes no login: do those that should? */
+void ports_look_for_logins(struct examination *e);
 /* When the network, and not the server, seems to answer. */
 void ports_hijack_finding(struct examination *e, struct bytes place,
                           const struct conversation_seen *seen);

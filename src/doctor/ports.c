@@ -209,6 +209,29 @@ static const char *in_a_word(const struct spot *s) {
                : "filtered";
 }
 
+static void look_and_tell(struct examination *e) {
+    look(e);
+    for (size_t i = 0; i < e->spot_count; i++) {
+        const struct spot *s = &e->spots[i];
+        examine_say(e, MARK_NOTE, "%.*s: %s",
+                    BYTES_FMT(examine_place(e->arena, s->host, s->address)), in_a_word(s));
+        spot_finding(e, s);
+    }
+}
+
+void ports_look_for_logins(struct examination *e) {
+    const struct host h = { .name = e->host };
+    bool unwanted = e->spot_count || e->want->path.len || e->want->lmtp || e->want->no_probes ||
+                    e->want->ports_chosen;
+    if (unwanted || examine_left(e) < LOOK_MS + 2000)
+        return;
+    if (e->address.port != SUBMISSION)
+        add_spot(e, &h, e->address, SUBMISSION);
+    if (e->address.port != IMPLICIT)
+        add_spot(e, &h, e->address, IMPLICIT);
+    look_and_tell(e);
+}
+
 void ports_look(struct examination *e) {
     if (e->want->path.len)
         return;
@@ -220,11 +243,5 @@ void ports_look(struct examination *e) {
         e->spot_count = 0;
         return;
     }
-    look(e);
-    for (size_t i = 0; i < e->spot_count; i++) {
-        const struct spot *s = &e->spots[i];
-        examine_say(e, MARK_NOTE, "%.*s: %s",
-                    BYTES_FMT(examine_place(e->arena, s->host, s->address)), in_a_word(s));
-        spot_finding(e, s);
-    }
+    look_and_tell(e);
 }

@@ -86,10 +86,36 @@ static struct tried *note(struct examination *e, const struct trial_want *t,
     return tried;
 }
 
-static enum trial result_of(const struct conversation_seen *seen) {
+/* A reply without what differs from one recipient to the next: addresses, numbers. */
+static void add_shape(struct buf *b, int code, struct bytes text) {
+    struct bytes word;
+    buf_printf(b, "%d", code);
+    while (bytes_split(&text, ' ', &word)) {
+        bool varies = bytes_find(word, '@') >= 0 || bytes_find(word, '<') >= 0;
+        for (size_t i = 0; i < word.len; i++)
+            varies |= ascii_is_digit(word.at[i]);
+        if (!varies)
+            buf_lower(b, word);
+    }
+}
+
+static bool same_words(const struct said *a, const struct said *b) {
+    struct buf x = buf_grow(8192), y = buf_grow(8192);
+    add_shape(&x, a->code, a->text);
+    add_shape(&y, b->code, b->text);
+    bool same = bytes_equal(buf_bytes(&x), buf_bytes(&y));
+    buf_free(&x);
+    buf_free(&y);
+    return same;
+}
+
+static enum trial result_of(const struct examination *e, const struct conversation_seen *seen) {
     if (seen->step == STEP_NONE && seen->accepted)
         return TRIAL_TAKEN;
     bool refused = seen->how == HOW_REFUSED && (seen->step == STEP_MAIL || seen->step == STEP_RCPT);
+    if (refused && seen->step == e->seen.step &&
+        !same_words(&seen->said[seen->step], &e->seen.said[seen->step]))
+        return TRIAL_OTHERWISE;
     return refused ? TRIAL_REFUSED : TRIAL_FAILED;
 }
 
@@ -116,11 +142,11 @@ static enum trial try_one(struct examination *e, const struct trial_want *t) {
         want.timeout_ms = PROBE_MS;
     examine_talk(e, &want, &seen);
     const struct tried *tried = note(e, t, &seen);
-    enum trial result = result_of(&seen);
+    enum trial result = result_of(e, &seen);
     examine_say(e, MARK_NOTE, "tried %.*s: %s %.*s", BYTES_FMT(t->what),
-                result == TRIAL_TAKEN     ? "accepted"
-                : result == TRIAL_REFUSED ? "refused:"
-                                          : "failed:",
+                result == TRIAL_TAKEN    ? "accepted"
+                : result == TRIAL_FAILED ? "failed:"
+                                         : "refused:",
                 BYTES_FMT(tried && result != TRIAL_TAKEN ? tried->words : BYTES_NONE));
     return result;
 }
@@ -194,30 +220,13 @@ static void hosted_recipient(struct examination *e, struct settle_facts *f) {
     f->hosted = try_one(e, &t);
 }
 
-/* The words without what they say of the one who was refused. */
-static struct bytes words_without(struct examination *e, struct bytes words, struct bytes address) {
-    ptrdiff_t at = address.len ? bytes_search_nocase(words, address) : -1;
-    if (at < 0)
-        return words;
-    return TEXT("%.*s%.*s", BYTES_FMT(bytes_first(words, (size_t)at)),
-                BYTES_FMT(bytes_skip(words, (size_t)at + address.len)));
-}
-
-static bool is_alike(struct examination *e, struct bytes words, struct bytes recipient) {
-    return e->seen.step == STEP_RCPT && bytes_equal(words_without(e, words, recipient),
-                                                    words_without(e, e->seen.words, e->refused));
-}
-
 static void foreign_recipient(struct examination *e, struct settle_facts *f) {
     struct trial_want t = same(e);
     if (!f->is_mx)
         return; /* the one that was refused is foreign */
     t.recipient = e->want->foreign.len ? e->want->foreign : FOREIGN;
     t.what = TEXT("to a foreign recipient <%.*s>", BYTES_FMT(t.recipient));
-    size_t before = e->out->tried_count;
     f->foreign = try_one(e, &t);
-    f->foreign_alike = f->foreign == TRIAL_REFUSED && e->out->tried_count > before &&
-                       is_alike(e, e->out->tried[before].words, t.recipient);
 }
 
 static void other_port(struct examination *e, struct settle_facts *f) {

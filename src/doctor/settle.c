@@ -51,6 +51,10 @@ bool settle_is_clear(const char *cause) {
     return is_one_of(cause, clear);
 }
 
+static bool hosts_another(const struct settle_facts *f) {
+    return f->hosted == TRIAL_TAKEN || f->hosted == TRIAL_OTHERWISE;
+}
+
 /* --- the rows ---------------------------------------------------------------------------------------- */
 
 static bool login_sender(const struct settle_facts *f) {
@@ -67,9 +71,9 @@ static bool login_hurts(const struct settle_facts *f) {
 
 /* Some servers refuse to relay in the words of a recipient who is not there. */
 static bool domain_missing(const struct settle_facts *f) {
-    bool disguised = says(f, "recipient-unknown") && f->foreign_alike;
-    return f->is_mx && (is_relay(f) || disguised) && f->hosted_is_domain &&
-           f->hosted == TRIAL_REFUSED;
+    bool like_foreign = says(f, "recipient-unknown") && f->foreign == TRIAL_REFUSED;
+    return f->step == STEP_RCPT && f->is_mx && f->hosted_is_domain && f->hosted == TRIAL_REFUSED &&
+           (is_relay(f) || like_foreign);
 }
 
 static bool recipient_missing(const struct settle_facts *f) {
@@ -78,14 +82,12 @@ static bool recipient_missing(const struct settle_facts *f) {
 }
 
 static bool relay_in_disguise(const struct settle_facts *f) {
-    return f->step == STEP_RCPT && f->mx_known && !f->is_mx && !f->login &&
-           f->hosted == TRIAL_TAKEN &&
+    return f->step == STEP_RCPT && f->mx_known && !f->is_mx && !f->login && hosts_another(f) &&
            (is_vague(f) || says(f, "recipient-unknown") || says(f, "client-denied"));
 }
 
 static bool relay_proper(const struct settle_facts *f) {
-    return f->step == STEP_RCPT && !f->is_mx && !f->login && f->hosted == TRIAL_TAKEN &&
-           is_relay(f);
+    return f->step == STEP_RCPT && !f->is_mx && !f->login && hosts_another(f) && is_relay(f);
 }
 
 static bool login_in_vain(const struct settle_facts *f) {
@@ -97,9 +99,14 @@ static bool sender_refused(const struct settle_facts *f) {
     return f->null_sender == TRIAL_TAKEN && is_vague(f);
 }
 
+/* What it says to a foreign recipient is something else: so it knows this domain. */
+static bool domain_known(const struct settle_facts *f) {
+    return f->step == STEP_RCPT && f->is_mx && f->foreign == TRIAL_OTHERWISE && is_vague(f);
+}
+
 static bool all_refused(const struct settle_facts *f) {
     return f->hosted_sure && f->hosted == TRIAL_REFUSED && f->null_sender != TRIAL_TAKEN &&
-           f->foreign_sender != TRIAL_TAKEN && is_vague(f);
+           f->foreign_sender != TRIAL_TAKEN && f->foreign != TRIAL_TAKEN && is_vague(f);
 }
 
 static bool other_recipients_taken(const struct settle_facts *f) {
@@ -132,11 +139,11 @@ static const struct {
         0.85 } },
     { relay_in_disguise,
       { "relay-not-authorised",
-        "It is not a mail server of the recipient's domain, and takes a recipient of its own: what it refuses is to relay, whatever its words say.",
+        "It is not a mail server of the recipient's domain, and for its own domain it answers otherwise: what it refuses is to relay, whatever its words say.",
         0.95 } },
     { relay_proper,
       { NULL,
-        "It takes a recipient of its own from here: it is relaying that it refuses, not this client.",
+        "For its own domain it answers otherwise: it is relaying that it refuses, not this client.",
         0.97 } },
     { login_in_vain,
       { "relay-not-authorised",
@@ -146,6 +153,10 @@ static const struct {
       { "sender-blocked",
         "From the null sender the same recipient is taken: it is the sender that it refuses.",
         0.8 } },
+    { domain_known,
+      { "recipient-unknown",
+        "A foreign recipient is refused in other words: the server knows this domain, and refuses this recipient.",
+        0.75 } },
     { all_refused,
       { "client-denied",
         "It refuses recipients of its own as well, whoever the sender is: it takes nothing from this address.",

@@ -7,7 +7,8 @@
 
 #include <stdbool.h>
 
-enum trial { TRIAL_NONE, TRIAL_TAKEN, TRIAL_REFUSED, TRIAL_FAILED };
+/* OTHERWISE: refused, too, but in other words: the server tells the two apart. */
+enum trial { TRIAL_NONE, TRIAL_TAKEN, TRIAL_OTHERWISE, TRIAL_REFUSED, TRIAL_FAILED };
 
 struct settle_facts {
     enum step step;    /* that refused in the conversation that counts: STEP_MAIL, STEP_RCPT */
@@ -20,7 +21,6 @@ struct settle_facts {
     bool hosted_is_domain; /* and that one is in the same domain as the recipient */
     enum trial without_login, null_sender, login_sender, foreign_sender, hosted, foreign,
         other_port;
-    bool foreign_alike; /* refused in the same words, but for the address */
 };
 /* Of a port that did not speak as it was spoken to. */
 enum settle_port { PORT_AS_IT_IS, PORT_WANTS_TLS, PORT_WANTS_PLAIN };

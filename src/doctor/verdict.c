@@ -337,10 +337,19 @@ static void advise(struct examination *e) {
     static const char *const logins[] = { "relay-not-authorised", "auth-required", NULL };
     struct verdict *v = &e->out->verdict;
     struct bytes offered = e->seen.secure.auth.len ? e->seen.secure.auth : e->seen.plain.auth;
-    const struct spot *other = login_elsewhere(e);
     bool wants_login = false;
     for (size_t i = 0; logins[i]; i++)
         wants_login |= v->cause && !strcmp(v->cause, logins[i]);
+    if (wants_login && !e->want->login && !offered.len)
+        ports_look_for_logins(e);
+    const struct spot *other = login_elsewhere(e);
+    if (v->because.len && v->cause && !strcmp(v->cause, "relay-domain-not-hosted"))
+        fix_first(
+            v, arena_printf(
+                   e->arena,
+                   "The server's administrator must make it accept %.*s; or, if it is not to, the "
+                   "domain's MX record must name another server.",
+                   BYTES_FMT(address_domain(e->refused))));
     if (e->other_port_takes) {
         fix_first(v, B("Use the other port: there the same was taken."));
     } else if (wants_login && !e->want->login && offered.len) {
@@ -396,6 +405,17 @@ static void explain_words(struct examination *e, enum step step) {
 
 /* --- logins that were not tried -------------------------------------------------------------------------------- */
 
+/* Not even another way to log in. */
+static void no_login_at_all(struct verdict *v) {
+    v->explanation = B(
+        "The server takes no logins on this port, encrypted or not. Ports between servers (25) often are so.");
+    v->fixes = 0;
+    add_fix(v, B("Use port 587 with STARTTLS, or 465 with TLS from the first octet."));
+    add_fix(
+        v,
+        B("If mail programs are to log in here: the server's administrator must switch logins on for this port."));
+}
+
 /* Whose fault it is that there was no login: the connection's, or the server's. */
 static void no_login(struct examination *e) {
     struct verdict *v = &e->out->verdict;
@@ -414,10 +434,13 @@ static void no_login(struct examination *e) {
         return;
     }
     verdict_of_fault(e, STEP_AUTH, e->seen.how, NULL, e->seen.words);
+    if (!e->seen.plain.auth.len && !e->seen.secure.auth.len)
+        no_login_at_all(v);
+    ports_look_for_logins(e);
     const struct spot *other = login_elsewhere(e);
     if (other)
-        add_fix(v, arena_printf(e->arena, "Port %u of the same server takes logins: use that.",
-                                other->address.port));
+        fix_first(v, arena_printf(e->arena, "Port %u of the same server takes logins: use that.",
+                                  other->address.port));
 }
 
 static bool merely_late(const struct examination *e) {

@@ -50,6 +50,8 @@ static void got_line(struct wirelog *w, int64_t now, struct bytes line, size_t m
 }
 
 static void end_line(struct wirelog *w, int64_t now) {
+    w->last_len = w->line_len < sizeof w->last ? w->line_len : sizeof w->last;
+    memcpy(w->last, w->line, w->last_len);
     got_line(w, now, bytes_of(w->line, w->line_len), w->line_more);
     w->line_len = w->line_more = 0;
 }

@@ -20,6 +20,8 @@ struct wirelog {
     size_t line_more;     /* octets beyond what is kept */
     size_t lines, unseen; /* received */
     size_t content_lines, content_more;
+    char last[128]; /* the beginning of the last line that came in */
+    size_t last_len;
 };
 
 void wirelog_got(struct wirelog *w, int64_t now, struct bytes data);

@@ -92,21 +92,33 @@ static void test_recipients(void **state) {
     expect(&f, "recipient-unknown");
     f.hosted = TRIAL_FAILED; /* a conversation that failed says nothing */
     expect_nothing(&f);
+    f.hosted = TRIAL_REFUSED;
+    f.step = STEP_MAIL; /* where it knows no recipient yet */
+    expect_nothing(&f);
 
-    /* In the words of a recipient who is not there, and a foreign one is refused in the same. */
+    /* "Invalid recipient", to its own domain and a foreign one alike. */
     f = refused("recipient-unknown");
     f.mx_known = f.is_mx = f.hosted_sure = f.hosted_is_domain = true;
     f.hosted = f.foreign = TRIAL_REFUSED;
-    expect_nothing(&f);
-    f.foreign_alike = true;
     expect(&f, "relay-domain-not-hosted");
     f.hosted = TRIAL_TAKEN;
+    f.foreign = TRIAL_NONE;
     expect_nothing(&f);
+    f.hosted = TRIAL_REFUSED;
+    f.foreign = TRIAL_OTHERWISE;
+    expect_nothing(&f);
+    f.words = "unknown"; /* words of its own for its own domain */
+    expect(&f, "recipient-unknown");
 
     f = refused("recipient-unknown");
     f.mx_known = f.hosted_sure = true;
     f.hosted = TRIAL_TAKEN;
     expect(&f, "relay-not-authorised");
+    f.hosted = TRIAL_OTHERWISE; /* refused, too, but in other words */
+    expect(&f, "relay-not-authorised");
+    f.hosted = TRIAL_REFUSED;
+    expect_nothing(&f);
+    f.hosted = TRIAL_TAKEN;
     f.mx_known = false; /* perhaps it is its MX */
     expect_nothing(&f);
     f.words = "relay-not-authorised";
