@@ -293,10 +293,10 @@ static const struct reply_meaning *explain(const struct examination *e, enum ste
         .command = step == STEP_XCLIENT ? "EHLO" : step_name(step),
         .submission = is_submission(e),
         .logged_in = e->seen.logged_in,
-        /* At MAIL it knows no recipient yet. */
-        .mx = !e->mx_known || step == STEP_MAIL ? REPLY_MX_UNKNOWN
-              : e->is_mx                        ? REPLY_MX_YES
-                                                : REPLY_MX_NO,
+        /* At MAIL it knows no recipient yet; but who came by the MX is led astray by it. */
+        .mx = !e->mx_known || (step == STEP_MAIL && !e->domain.len) ? REPLY_MX_UNKNOWN
+              : e->is_mx                                            ? REPLY_MX_YES
+                                                                    : REPLY_MX_NO,
         .host = e->host,
         .banner = e->seen.said[STEP_BANNER].text,
         .sender_domain = address_domain(e->sender),
