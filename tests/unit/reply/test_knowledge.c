@@ -1,6 +1,7 @@
 /* What replies mean: agreement with tests/golden/replies.tsv, the traps, the rules' own grammar. */
 #include "reply/knowledge.h"
 
+#include "base/buf.h"
 #include "base/must.h"
 #include "reply/rules.h"
 
@@ -173,6 +174,75 @@ static void test_masked(void **state) {
     facts = (struct reply_facts){ .text = B("550 5.7.1 relaying denied"), .logged_in = true };
     assert_string_equal(reply_explain(&facts)->rule, "relay.although-logged-in");
     assert_string_equal(reply_explain(&facts)->cause, "relay-not-authorised");
+}
+
+/* --- what makes no difference ------------------------------------------------------------------ */
+
+static void upper(struct buf *out, struct bytes text) {
+    for (size_t i = 0; i < text.len; i++)
+        buf_char(out,
+                 text.at[i] >= 'a' && text.at[i] <= 'z' ? (char)(text.at[i] - 32) : text.at[i]);
+}
+
+static void replace(struct buf *out, struct bytes text, const char *from, const char *to) {
+    struct bytes old = bytes_str(from);
+    while (text.len) {
+        bool here = bytes_starts(text, old);
+        here ? buf_str(out, to) : buf_char(out, text.at[0]);
+        text = bytes_skip(text, here ? old.len : 1);
+    }
+}
+
+static void wear(struct buf *out, struct bytes text, unsigned costume) {
+    switch (costume) {
+    case 0:
+        upper(out, text);
+        return;
+    case 1:
+        replace(out, text, " ", "  \t");
+        return;
+    case 2:
+        replace(out, text, "'", "\xe2\x80\x99");
+        return;
+    case 3:
+        buf_printf(out, "smtp; %.*s", BYTES_FMT(text));
+        return;
+    case 4:
+        replace(out, text, "<", "&lt;");
+        return;
+    default:
+        buf_printf(out, "The server said: \"%.*s\"", BYTES_FMT(text));
+    }
+}
+
+/* Capitals, blanks, typographic quotes, markup and what a program puts around it change nothing. */
+static void test_costumes(void **state) {
+    (void)state;
+    char line[4096];
+    unsigned count = 0;
+    FILE *f = fopen("tests/golden/refusals.tsv", "rb");
+    assert_non_null(f);
+    while (fgets(line, sizeof line, f)) {
+        struct bytes rest = bytes_trim(bytes_str(line)), step, causes;
+        if (line[0] == '#' || ++count % 3)
+            continue;
+        bytes_split(&rest, '\t', &step);
+        bytes_split(&rest, '\t', &causes);
+        char command[32];
+        snprintf(command, sizeof command, "%.*s", BYTES_FMT(step));
+        for (unsigned costume = 0; costume < 6; costume++) {
+            struct buf worn = buf_grow(8192);
+            wear(&worn, rest, costume);
+            const struct reply_facts facts = { .text = buf_bytes(&worn),
+                                               .command = command[0] == '-' ? NULL : command };
+            const struct reply_meaning *m = reply_explain(&facts);
+            if (!is_one_of(causes, bytes_str(m->cause)))
+                fail_msg("%s: %s by rule %s", buf_text(&worn), m->cause, m->rule);
+            buf_free(&worn);
+        }
+    }
+    fclose(f);
+    assert_true(count > 600);
 }
 
 /* Who speaks, by words, name or greeting. */
@@ -433,14 +503,14 @@ static int tear_down(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_golden),     cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_families),   cmocka_unit_test(test_traps),
-        cmocka_unit_test(test_direct),     cmocka_unit_test(test_mx),
-        cmocka_unit_test(test_said),       cmocka_unit_test(test_causes),
-        cmocka_unit_test(test_facts),      cmocka_unit_test(test_action),
-        cmocka_unit_test(test_masked),     cmocka_unit_test(test_permanent),
-        cmocka_unit_test(test_any_octets), cmocka_unit_test(test_long_words),
-        cmocka_unit_test(test_learn),      cmocka_unit_test(test_mistakes),
-        cmocka_unit_test(test_files),
+        cmocka_unit_test(test_costumes),   cmocka_unit_test(test_families),
+        cmocka_unit_test(test_traps),      cmocka_unit_test(test_direct),
+        cmocka_unit_test(test_mx),         cmocka_unit_test(test_said),
+        cmocka_unit_test(test_causes),     cmocka_unit_test(test_facts),
+        cmocka_unit_test(test_action),     cmocka_unit_test(test_masked),
+        cmocka_unit_test(test_permanent),  cmocka_unit_test(test_any_octets),
+        cmocka_unit_test(test_long_words), cmocka_unit_test(test_learn),
+        cmocka_unit_test(test_mistakes),   cmocka_unit_test(test_files),
     };
     return cmocka_run_group_tests(tests, NULL, tear_down);
 }
