@@ -663,13 +663,29 @@ static void finish(struct reading *r) {
     }
 }
 
+/* A byte order mark and empty lines before the header; CR alone as the line end. */
+static struct bytes normalise(struct bytes message, struct arena *a) {
+    enum { FIRST = 64 * 1024, MOST = 4 * 1024 * 1024 };
+    if (bytes_starts(message, B("\xef\xbb\xbf")))
+        message = bytes_skip(message, 3);
+    while (message.len && bytes_find(B("\r\n \t"), message.at[0]) >= 0)
+        message = bytes_skip(message, 1);
+    struct bytes first = bytes_first(message, FIRST);
+    if (bytes_find(first, '\n') >= 0 || bytes_find(first, '\r') < 0)
+        return message;
+    struct bytes copy = arena_copy(a, bytes_first(message, MOST));
+    struct buf b = buf_fixed((char *)(uintptr_t)copy.at, copy.len + 1);
+    for (size_t i = 0; i < copy.len; i++)
+        buf_char(&b, message.at[i] == '\r' ? '\n' : message.at[i]);
+    return buf_bytes(&b);
+}
+
 enum { LOOK = 16 * 1024 }; /* octets of a text in which its kind shows */
 
 static enum rc read_message(struct bytes message, struct arena *a, size_t forwards,
                             struct bounce *out) {
     *out = (struct bounce){ 0 };
-    while (message.len && bytes_find(B("\r\n \t"), message.at[0]) >= 0)
-        message = bytes_skip(message, 1);
+    message = normalise(message, a);
     struct reading r = { .arena = a, .out = out, .message = message, .forwards = forwards };
     if (read_json(&r, message)) {
         finish(&r);

@@ -70,6 +70,24 @@ static void tells_what_is_no_bounce(void **state) {
     arena_close(&a);
 }
 
+/* A byte order mark and empty lines before it, or CR alone as line ends: it is read all the same. */
+static void reads_what_editors_have_left(void **state) {
+    (void)state;
+    struct arena *a = arena_open();
+    struct bytes cr = arena_copy(a, bytes_str(report));
+    for (size_t i = 0; i < cr.len; i++)
+        if (cr.at[i] == '\n')
+            ((char *)(uintptr_t)cr.at)[i] = '\r';
+    const struct bytes cases[] = { cr, arena_printf(a, "\xef\xbb\xbf\r\n\n%s", report) };
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct bounce b;
+        assert_int_equal(bounce_read(cases[i], a, &b), OK);
+        assert_int_equal(b.count, 2);
+        assert_true(bytes_equal(b.recipients[0].text, B("550 5.1.1 no such user")));
+    }
+    arena_close(&a);
+}
+
 /* --- hostile messages --------------------------------------------------------------------------- */
 
 static struct bytes repeat(struct arena *a, const char *begin, const char *piece, size_t times,
@@ -218,6 +236,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_a_report),
         cmocka_unit_test(tells_what_is_no_bounce),
+        cmocka_unit_test(reads_what_editors_have_left),
         cmocka_unit_test(hostile_messages_stay_within_limits),
         cmocka_unit_test(nothing_acts_on_a_terminal),
         cmocka_unit_test(codes_are_told_from_other_numbers),
