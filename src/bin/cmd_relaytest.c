@@ -49,6 +49,7 @@ struct relaytest_run {
     struct loop *loop;
     struct lookup lookup;
     struct dns_query *query;
+    bool awaiting;
     struct timer timer;
     struct tls_client *tls;
     struct arrivals *arrivals;
@@ -201,7 +202,7 @@ static int read_command_line(struct relaytest_run *r, int argc, char **argv) {
     const struct option_row rows[] = {
         { "--to", "ADDRESS", "a recipient in a domain that the server has nothing to do with",
           .text = &g->to },
-        { "--from", "ADDRESS", "the sender; nothing is ever sent to it", .text = &g->from },
+        { "--from", "ADDRESS", "the sender of most forms", .text = &g->from },
         { "--send-to", "MAILBOX",
           "send a message by each form that is accepted, to this mailbox of your own",
           .text = &g->send_to },
@@ -262,9 +263,11 @@ static void await(struct relaytest_run *r, struct dns_query *query, const bool *
     if (*done)
         return;
     r->query = query;
+    r->awaiting = true;
     timer_set(r->loop, &r->timer, LOOKUP_MS, stop, r);
     loop_run(r->loop);
     timer_clear(&r->timer);
+    r->awaiting = false;
     if (!*done)
         dns_query_cancel(&r->query);
 }
@@ -274,6 +277,13 @@ struct lookup_wait {
     bool done;
 };
 
+/* Some questions are answered before anybody waits. */
+static void answered(struct lookup_wait *w) {
+    w->done = true;
+    if (w->run->awaiting)
+        loop_stop(w->run->loop);
+}
+
 static bool is_wanted(const struct given *g, struct addr a) {
     return !(g->ipv4 && a.family != 4) && !(g->ipv6 && a.family != 6);
 }
@@ -281,7 +291,6 @@ static bool is_wanted(const struct given *g, struct addr a) {
 static void on_host(void *ctx, const struct dns_route *route) {
     struct lookup_wait *w = ctx;
     struct relaytest_run *r = w->run;
-    w->done = true;
     if (route->rc != OK)
         r->why = route->why;
     for (size_t i = 0; route->rc == OK && i < route->count; i++)
@@ -289,7 +298,7 @@ static void on_host(void *ctx, const struct dns_route *route) {
             if (is_wanted(&r->given, route->hosts[i].addresses[j]) &&
                 r->address_count < ADDRESSES_MAX)
                 r->addresses[r->address_count++] = route->hosts[i].addresses[j];
-    loop_stop(r->loop);
+    answered(w);
 }
 
 static bool ours(const struct relaytest_run *r, struct addr a) {
@@ -302,13 +311,12 @@ static bool ours(const struct relaytest_run *r, struct addr a) {
 static void on_target(void *ctx, const struct dns_route *route) {
     struct lookup_wait *w = ctx;
     struct relaytest_run *r = w->run;
-    w->done = true;
     for (size_t i = 0; route->rc == OK && i < route->count; i++)
         for (size_t j = 0; j < route->hosts[i].address_count; j++)
             r->target_is_served |= ours(r, route->hosts[i].addresses[j]);
     if (route->rc == PERM)
         r->why = route->why;
-    loop_stop(r->loop);
+    answered(w);
 }
 
 /* An address needs no resolver, and neither does a recipient of ours. */
@@ -454,7 +462,8 @@ static void fill_want(struct relaytest_run *r, size_t n, struct addr address) {
 static void run_one(struct relaytest_run *r, size_t n, struct addr address) {
     fill_want(r, n, address);
     r->test = relaytest_open(r->loop, r->arena, &r->runs[n].want, on_over, r, &r->runs[n].seen);
-    loop_run(r->loop);
+    while (r->test) /* what else may stop the loop */
+        loop_run(r->loop);
 }
 
 /* One address after the other until one talks. */

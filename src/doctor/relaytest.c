@@ -256,8 +256,8 @@ static bool is_host_name(struct bytes text) {
 }
 
 static bool is_within(struct bytes name, struct bytes domain) {
-    return bytes_ends_nocase(name, domain) &&
-           (name.len == domain.len || name.at[name.len - domain.len - 1] == '.');
+    char before = name.len > domain.len ? name.at[name.len - domain.len - 1] : '.';
+    return bytes_ends_nocase(name, domain) && (before == '.' || before == '@');
 }
 
 /* A domain for examples (RFC 2606) that neither the server nor the test uses yet. */

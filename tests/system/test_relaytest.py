@@ -300,7 +300,8 @@ def test_relaytest_wrong_words(t):
         said = relaytest(t, *words, code=64)
         assert expected in said, (words, said)
     assert "nowhere.example" in relaytest(t, server="nowhere.example", to=None, code=68)
-    assert relaytest(t, server=SERVER, port=9, to="x@fabrikam.com", code=69)["grade"] == "unclear"
+    for server in (SERVER, "localhost", "alone.example"):
+        assert relaytest(t, server=server, port=9, to="x@fabrikam.com", code=69)["grade"] == "unclear"
 
 
 # --- real servers --------------------------------------------------------------------------------------------------------------
