@@ -133,6 +133,7 @@ static void note_refusal(struct relaytest *t, struct relay_test *k,
         .command = k->stage,
     });
     k->cause = arena_str(t->arena, bytes_str(m->cause));
+    k->sent = RELAY_NOT_SENT;
     k->grade = reply->code >= 500 || is_relay_cause(k->cause) ? RELAY_REFUSED : RELAY_LATER;
 }
 
@@ -145,6 +146,8 @@ static void note(struct relaytest *t, enum smtp_stage stage, const struct smtp_r
     k->text = printable(t, reply->text);
     k->stage = smtp_stage_name(stage);
     t->silent = 0;
+    if (k->sent >= RELAY_RETURNED) /* it came before the server said so */
+        return;
     if (reply->code >= 400)
         note_refusal(t, k, reply);
     else if (stage == SMTP_STAGE_RCPT)
@@ -163,11 +166,12 @@ static bool brings(const struct relaytest *t, enum smtp_stage stage,
 /* Asked, and no answer. A second try tells a form that the server runs away from from a connection
  * that broke. What was accepted before stays so, when it is sending that fails. */
 static void unanswered(struct relaytest *t, struct bytes why, bool may_again) {
-    if (may_again && !t->again) {
+    struct relay_test *k = test(t);
+    bool handed_over = k->sent != RELAY_NOT_SENT; /* it may have been taken: not a second time */
+    if (may_again && !t->again && !handed_over) {
         t->again = true;
         return;
     }
-    struct relay_test *k = test(t);
     if (k->grade == RELAY_UNTRIED)
         k->text = why;
     t->silent++;
@@ -402,7 +406,6 @@ static void on_ready(void *ctx) {
     struct relaytest *t = ctx;
     if (t->gone || t->leaving)
         return;
-    bool first = !t->ready;
     timer_clear(&t->patience);
     if (!t->secured && !t->seen->no_tls.len && t->want.tls &&
         smtp_client_peer(t->client)->starttls) {
@@ -414,10 +417,7 @@ static void on_ready(void *ctx) {
     t->failed = 0;
     if (!t->seen->count)
         learn_names(t);
-    if (!first && t->asking) {
-        t->messages += t->sending;
-        settle(t, B("it gave no answer to it"), false);
-    }
+    settle(t, B("it gave no answer to it"), false);
     advance(t);
 }
 
@@ -477,6 +477,8 @@ static void on_content(void *ctx) {
     relaytest_message(&b, t->seen, t->now, t->want.token, loop_wall(t->loop));
     struct bytes message = arena_copy(t->session, buf_bytes(&b));
     buf_free(&b);
+    test(t)->sent = RELAY_SENT;
+    t->messages++;
     smtp_client_content(t->client, message, true);
 }
 

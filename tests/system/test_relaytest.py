@@ -2,13 +2,14 @@
 not; and against real ones, closed and opened on purpose."""
 import json
 import re
+import socket
 import subprocess
-import threading
 import time
 
 import victims
 from harness import options, until
 from peers import Peers
+from sink import CLOSE, HANG
 from test_outbound import certificate
 
 SERVER, CLIENT = "127.0.0.30", "127.0.51.1"
@@ -177,8 +178,6 @@ def test_relaytest_false_alarms(t):
 
 def test_relaytest_hostile(t):
     """Ends in time, whatever the server does, and takes no silence for an answer."""
-    from sink import CLOSE, HANG
-
     hostile = {
         "hangs at RCPT": {"RCPT": lambda *_: HANG},
         "hangs at MAIL": {"MAIL": lambda *_: HANG},
@@ -263,6 +262,10 @@ def test_relaytest_not_proven(t):
     sink, found = tested(t, foreign, "--seen-in", maildir(t), "--wait", "600ms", "--messages", "2")
     assert found["grade"] == "accepted" and "relaytest.not-seen" in ids(found), found
     sink.close()
+    # Accepted, and the connection closed in place of an answer: sent once, and looked for.
+    sink, found = tested(t, {**foreign, "END": lambda *_: CLOSE}, "--seen-in", t.folder / "Maildir", "--wait", "600ms", "--messages", "2")
+    assert "relaytest.not-seen" in ids(found) and len([x for x in found["tests"] if x.get("message") == "sent"]) == 2, found
+    sink.close()
     # Accepted, and returned to a sender who is the tester: the notice quotes the message.
     folder = t.folder / "Maildir"
     notice = b"Subject: Undelivered Mail\n\nIt could not be delivered:\n\n%s"
@@ -281,6 +284,35 @@ def test_relaytest_mbox(t):
     foreign = {"RCPT": lambda r, s: None if domain_of(r) not in OWN else UNKNOWN}
     _, found = tested(t, {**foreign, "END": end}, "--seen-in", path, "--messages", "3")
     assert found["grade"] == "proven" and len([x for x in found["tests"] if x["grade"] == "proven"]) == 3, found
+
+
+def test_relaytest_listens(t):
+    """As the mailbox's own server it takes the test's messages, and nothing else; and says who brought them."""
+    import smtplib
+
+    said = []
+
+    def end(message, _):
+        with smtplib.SMTP("127.0.0.77", 2525, "relay.example", 10, ("127.0.0.78", 0)) as c:
+            c.ehlo()
+            said.append(c.docmd("AUTH", "PLAIN AGEAYg==")[0])
+            said.append(c.docmd("STARTTLS")[0])
+            c.mail("x@example.org")
+            said.append(c.rcpt("somebody@adatum.com")[0])
+            c.rcpt(TO)
+            said.append(c.data("Subject: another message\r\n\r\nhello\r\n")[0])
+            c.mail("x@example.org")
+            c.rcpt(TO.upper())
+            said.append(c.data(message.data)[0])
+
+    foreign = {"RCPT": lambda r, s: None if domain_of(r) not in OWN else UNKNOWN}
+    _, found = tested(t, {**foreign, "END": end}, "--listen", "127.0.0.77:2525", "--messages", "2")
+    assert said == [502, 502, 550, 554, 250] * 2, said
+    assert found["grade"] == "proven" and {"relaytest.open", "relaytest.seen"} <= ids(found), found
+    assert {x["seen_by"] for x in found["tests"] if x["grade"] == "proven"} == {"127.0.0.78"}, found
+    taken = socket.create_server(("127.0.0.77", 2525))
+    assert "somebody listens there already" in tested(t, foreign, "--listen", "127.0.0.77:2525", code=73)[1]
+    taken.close()
 
 
 def test_relaytest_wrong_words(t):

@@ -325,14 +325,50 @@ static void descriptors_travel(void **state) {
     close(passed[1]);
 }
 
+static void files_parts_of_growing_ones(void **state) {
+    (void)state;
+    struct bytes path = in_dir("growing"), out;
+    uint64_t size = 7;
+    struct why why;
+    assert_int_equal(files_size(path, &size, &why), OK);
+    assert_int_equal(size, 0);
+    assert_int_equal(files_read_from(path, 0, 10, arena, &out, &why), PERM);
+    assert_string_equal(why.reason, "files.missing");
+    assert_int_equal(files_write(path, B("0123456789"), FILES_MODE(0600), &why), OK);
+    assert_int_equal(files_size(path, &size, &why), OK);
+    assert_int_equal(size, 10);
+    const struct {
+        uint64_t from;
+        size_t limit;
+        struct bytes expected;
+    } cases[] = {
+        { 0, 100, B("0123456789") }, { 0, 4, B("0123") }, { 8, 100, B("89") },
+        { 10, 100, B("") },          { 11, 100, B("") },  { UINT64_MAX, 1, B("") },
+    };
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        assert_int_equal(files_read_from(path, cases[i].from, cases[i].limit, arena, &out, &why),
+                         OK);
+        assert_true(bytes_equal(out, cases[i].expected));
+    }
+    assert_int_equal(files_size(bytes_str(dir), &size, &why), PERM);
+    assert_int_equal(files_read_from(bytes_str(dir), 0, 10, arena, &out, &why), PERM);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(disk_writes_and_reads),     cmocka_unit_test(disk_writes_many_parts),
-        cmocka_unit_test(disk_lists_locks_measures), cmocka_unit_test(disk_says_that_it_is_full),
-        cmocka_unit_test(files_read_whole),          cmocka_unit_test(files_refuse_what_is_none),
-        cmocka_unit_test(files_make_directories),    cmocka_unit_test(random_is_even_and_readable),
-        cmocka_unit_test(tcp_sockets_share_a_port),  cmocka_unit_test(ipv6_takes_no_ipv4),
-        cmocka_unit_test(unix_sockets_at_any_path),  cmocka_unit_test(descriptors_travel),
+        cmocka_unit_test(disk_writes_and_reads),
+        cmocka_unit_test(disk_writes_many_parts),
+        cmocka_unit_test(disk_lists_locks_measures),
+        cmocka_unit_test(disk_says_that_it_is_full),
+        cmocka_unit_test(files_read_whole),
+        cmocka_unit_test(files_refuse_what_is_none),
+        cmocka_unit_test(files_make_directories),
+        cmocka_unit_test(files_parts_of_growing_ones),
+        cmocka_unit_test(random_is_even_and_readable),
+        cmocka_unit_test(tcp_sockets_share_a_port),
+        cmocka_unit_test(ipv6_takes_no_ipv4),
+        cmocka_unit_test(unix_sockets_at_any_path),
+        cmocka_unit_test(descriptors_travel),
     };
     alarm(60);
     return cmocka_run_group_tests(tests, make_dir, remove_dir);
