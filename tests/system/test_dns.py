@@ -529,6 +529,38 @@ def test_dns_sts(t):
     assert wrong == {"sts.unreachable"} and "no public address" in found["sts.unreachable"][0]["seen"], found
 
 
+# --- bad input ------------------------------------------------------------------------------------------------------------
+
+
+@options(seconds=120)
+def test_dns_hostile(t):
+    """What strangers publish reaches no terminal as it is, and makes nobody ask without end."""
+    bad = "\x1b[31m\x07\r\n\x9b"
+    w = World(t)
+    w.zone["contoso.com"]["TXT"] = ["v=spf1 " + " ".join(f"include:i{i}.contoso.com" for i in range(60)) + f" x{bad} -all"]
+    w.zone["_dmarc.contoso.com"] = {"TXT": [f"v=DMARC1; p={bad}; {bad}=1; rua=mailto:a@{bad}"]}
+    w.zone["s1._domainkey.contoso.com"] = {"TXT": [f"v=DKIM1; k={bad}; p=AAAA"]}
+    w.zone["_smtp._tls.contoso.com"] = {"TXT": [f"v=TLSRPTv1; rua={bad}"]}
+    w.zone["_mta-sts.contoso.com"] = {"TXT": [f"v=STSv1; id={bad}"]}
+    w.zone["default._bimi.contoso.com"] = {"TXT": [f"v=BIMI1; l=https://{bad}.svg"]}
+    t.dns.records = w.zone
+    for words in ((), ("--all",)):
+        done = subprocess.run([f"{t.builds['sanitized']}/src/bin/postern", "dns", "contoso.com", "--dns", t.dns.where, "--no-fetch",
+                               "--selector", "s1", *words], capture_output=True)
+        assert done.returncode == 1 and b"Sanitizer" not in done.stderr, done
+        assert not set(done.stdout) & (set(range(32)) - {10} | {127}) and "\x9b" not in done.stdout.decode(), done.stdout
+    _, found, wrong = dns(t, "--no-fetch", "--selector", "s1")
+    assert {"spf.syntax", "dmarc.syntax", "dkim.syntax", "tlsrpt.syntax", "sts.syntax"} <= wrong, wrong
+    # A tree of includes without end: two each, 2^n of them.
+    tree = {f"t{i}.contoso.com": {"TXT": [f"v=spf1 include:t{2 * i + 1}.contoso.com include:t{2 * i + 2}.contoso.com ?all"]} for i in range(3000)}
+    w.zone.update(tree)
+    w.zone["contoso.com"]["TXT"] = ["v=spf1 include:t0.contoso.com -all"]
+    t.dns.asked.clear()
+    report, found, wrong = dns(t, "--no-fetch", "--selector", "s1")
+    assert "spf.lookups" in wrong and "at least" in found["spf.lookups"][0]["seen"], found["spf.lookups"]
+    assert len(t.dns.asked) < 400 and len(report["spf"]["tree"]) < 100, len(t.dns.asked)
+
+
 # --- DNSSEC -------------------------------------------------------------------------------------------------------------
 
 
