@@ -11,6 +11,7 @@
 #include <string.h>
 
 enum {
+    CHALLENGES_MAX = 16,     /* in one conversation */
     FAREWELL_MS = 2000,      /* for the answer to QUIT, where all went well */
     SHORT_FAREWELL_MS = 500, /* and where not */
     ANSWER_TO_QUIT = 8192,   /* octets after the end that may be one */
@@ -31,7 +32,8 @@ struct conversation {
     struct smtp_client_rcpt *rcpts;
     int64_t began, asked; /* loop time: the connection; the last command */
     size_t after_end;     /* octets received */
-    bool handshake;       /* under way */
+    unsigned challenges;
+    bool handshake; /* under way */
     bool xclient_done, tls_done, login_done, mail_done;
     bool over, gone; /* gone: nobody is there to say farewell to */
     struct conversation_seen seen;
@@ -493,6 +495,11 @@ static void on_challenge(void *ctx, struct bytes challenge) {
     struct why why;
     if (c->over)
         return;
+    if (++c->challenges > CHALLENGES_MAX) {
+        c->gone = true; /* QUIT would be taken for an answer */
+        fail(c, STEP_AUTH, HOW_NONSENSE, "it asks for more and more");
+        return;
+    }
     begin_step(c);
     if (login_answer(&c->login, challenge, &response, &why) == OK)
         smtp_client_auth_response(c->client, response);

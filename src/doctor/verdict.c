@@ -474,10 +474,26 @@ static void blame_quit(struct examination *e) {
         verdict_of_fault(e, STEP_QUIT, e->seen.quit, NULL, B("its answer to QUIT makes no sense"));
 }
 
+/* That the host answers elsewhere narrows it down. */
+static void other_ports_answer(struct examination *e) {
+    struct buf b = buf_grow(256);
+    for (size_t i = 0; i < e->spot_count; i++)
+        if (addr_equal(e->spots[i].address, e->address) && e->spots[i].seen.step == STEP_NONE)
+            buf_printf(&b, "%s%u", b.len ? ", " : "", e->spots[i].address.port);
+    if (b.len && e->seen.step == STEP_CONNECT)
+        e->out->verdict.because = arena_printf(
+            e->arena, "The host is up: port %s answers. It is port %u that %s.", buf_text(&b),
+            e->address.port,
+            e->seen.how == HOW_TIMEOUT ? "something on the way, or the host's firewall, drops"
+                                       : "is closed");
+    buf_free(&b);
+}
+
 static void blame_fault(struct examination *e) {
     const struct conversation_seen *s = &e->seen;
     struct settled settled = { 0 };
     verdict_of_fault(e, s->step, s->how, s->reason, s->words);
+    other_ports_answer(e);
     probes_port(e, &settled);
     if (!settled.because)
         return;

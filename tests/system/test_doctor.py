@@ -62,6 +62,13 @@ def full_backlog():
     return server, waiting
 
 
+def asks_on(c):
+    """Whatever the client says, it asks for more."""
+    while True:
+        c.reply("334 VXNlcm5hbWU6")
+        c.line()
+
+
 # name: (script, words, step, exit, causes). {port} is where the script is played; the target is mail.example.com:{port} if
 # no other is named.
 def cases(a):
@@ -155,6 +162,8 @@ def cases(a):
         "auth-closed": ({**log_in, "AUTH": close}, login, "AUTH", 28, "server-fault"),
         "auth-silent": ({**log_in, "AUTH": silent}, f"{login} {quick}", "AUTH", 28, "timeout"),
         "auth-false-proof": ({**log_in, "mechanisms": "SCRAM-SHA-256", "AUTH": "235 2.7.0 Never mind"}, login, "AUTH", 28, "auth-failed"),
+        "auth-asks-on": (
+            {**log_in, "mechanisms": "LOGIN", "AUTH": asks_on}, f"{login} --time 20", "AUTH", 28, "syntax"),
         "auth-endless-challenges": ({**log_in, "mechanisms": "LOGIN", "AUTH": forever(b"334 VXNlcm5hbWU6\r\n", 0.01)}, login, "AUTH", 28, None),
         # --- MAIL
         "mail-blocked": ({**fine, "MAIL": "550 5.7.1 Sender address rejected: blocked"}, to, "MAIL", 23, "sender-blocked"),
@@ -322,6 +331,15 @@ def test_doctor_ports(t):
     _, result, _ = doctor(t, "ports.example", "--user", LOGIN[0], "--password-env", "DOCTOR_PASSWORD", "--ca", a.file, "--no-tls-look",
                           "--timeout", 4, code=0)
     assert result["host"] == "ports.example [127.0.0.31]:465" and findings(result, "auth.accepted")
+
+
+def test_doctor_port_25_is_shut(t):
+    """Mail for a domain comes to port 25: that another port is open is no answer, but says where to look."""
+    a = here(t, {"shut.example": {"MX": ["10 mx.shut.example"]}, "mx.shut.example": {"A": ["127.0.0.38"]}})
+    Failing({"tls": a.pair(names=("mx.shut.example",))}, "127.0.0.38", 587)
+    _, result, _ = doctor(t, "bob@shut.example", "--ca", a.file, code=2)
+    assert result["cause"] == "unreachable" and result["who"] == "recipient-admin", result
+    assert "port 587 answers" in result["because"] and result["host"] == "mx.shut.example [127.0.0.38]:25", result
 
 
 def test_doctor_port_25_is_somebody_elses(t):
