@@ -162,7 +162,11 @@ static int run_files(const struct given *g) {
 
 /* A path with a slash and nothing else that makes a text of it. */
 static bool looks_like_path(struct bytes word) {
-    return bytes_find(word, '/') >= 0 && bytes_find(word, ' ') < 0 && bytes_find(word, '\n') < 0;
+    static const char *const endings[] = { ".eml", ".msg", ".mbox", ".txt", ".log", ".mail" };
+    bool file = bytes_find(word, '/') >= 0;
+    for (size_t i = 0; i < COUNT_OF(endings); i++)
+        file |= bytes_ends_nocase(word, bytes_str(endings[i]));
+    return file && bytes_find(word, ' ') < 0 && bytes_find(word, '\n') < 0;
 }
 
 static int explain(const struct given *g, struct bytes text) {

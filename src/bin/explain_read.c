@@ -161,16 +161,32 @@ static void ask_all_words(struct bytes input, struct explained *e) {
     e->answers[0] = all;
 }
 
-static bool is_certain(const struct bounce *b) {
-    return b->kind == BOUNCE_BOUNCE &&
-           (!strcmp(b->format, "transcript") || !strcmp(b->format, "python"));
+/* A conversation, or the text of an exception; but for the transcripts that stand within bounces. */
+static bool is_certain(const struct bounce *b, struct bytes input) {
+    static const char *const of_bounces[] = { "ranscript of session", "while talking to",
+                                              "fatal errors" };
+    if (b->kind != BOUNCE_BOUNCE)
+        return false;
+    for (size_t i = 0; i < COUNT_OF(of_bounces); i++)
+        if (bytes_search(input, bytes_str(of_bounces[i])) >= 0)
+            return false;
+    return !strcmp(b->format, "transcript") || !strcmp(b->format, "python");
+}
+
+/* A number in a letter that nobody's rules make anything of, and that stands in the midst of a line. */
+static bool is_prose(struct bytes input, const struct explained *e) {
+    struct bytes text = bytes_trim(input);
+    bool begins = text.len > 3 && ascii_is_digit(text.at[0]) && ascii_is_digit(text.at[2]);
+    return e->count == 1 && !begins && has_lines(input, 3) &&
+           !status_is_set(e->answers[0].said->status) &&
+           !strcmp(e->answers[0].meaning.cause, "unknown");
 }
 
 static void read_words(struct bytes input, const struct explain_hints *hints, struct arena *a,
                        struct explained *out) {
     struct explained part;
     enum rc rc = words_read(input, a, &out->bounce);
-    if (!is_certain(&out->bounce) && (is_status_part(input) || has_lines(input, 4)) &&
+    if (!is_certain(&out->bounce, input) && (is_status_part(input) || has_lines(input, 4)) &&
         read_part(input, a, &part)) {
         *out = part;
         return;
@@ -180,9 +196,12 @@ static void read_words(struct bytes input, const struct explain_hints *hints, st
     classify(out, a);
     ask_all_words(input, out);
     /* Words without a code are a reply when the rules know them. */
-    if (rc != OK && !hints->command && !hints->code &&
-        (!out->count || !strcmp(out->answers[0].meaning.cause, "unknown")))
+    bool hinted = hints->command || hints->code;
+    bool known = out->count && strcmp(out->answers[0].meaning.cause, "unknown") != 0;
+    if (!hinted && ((rc != OK && !known) || is_prose(input, out))) {
         out->kind = EXPLAIN_NO_BOUNCE;
+        out->bounce.because = "there is no reply of a server in it";
+    }
 }
 
 /* A picture, a program, a compressed log: control octets are rare in any text, whatever its charset. */

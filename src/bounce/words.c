@@ -445,6 +445,7 @@ static const char *const endings[] = {
     "SMTP code:",
     " Please check your Internet connection",
     "\nTraceback",
+    "\n):",
     ", responseCode:",
     " .Please check the message recipients",
     "\n  code:",
