@@ -503,6 +503,9 @@ static int likelihood(struct bytes text, size_t at) {
                  (ascii_is_alnum(next) || strchr("<#[\"*", next) || (unsigned char)next >= 0x80);
     bool status = (c == ' ' || c == '-' || c == ':') &&
                   status_is_set(spoken_status(bytes_first(bytes_skip(behind, 1), 12), code));
+    /* "call 555 1234" */
+    if (ascii_is_digit(next) && !status && !starts_line && !quoted && !introduced)
+        return 0;
     points += 3 * starts_line + 2 * quoted + 2 * introduced + 2 * words + 4 * status;
     return points;
 }

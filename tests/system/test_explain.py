@@ -45,7 +45,7 @@ def test_explain_every_reason_and_cause(t):
 
 def test_explain_what_is_wrong(t):
     for given, said in (("relay.nogrant", "did you mean relay.no-grant"), ("mailbox-ful", "did you mean mailbox-full"),
-                        ("no.such-thing-at-all", "explain list"), ("/no/such/file", "there is no file"),
+                        ("no.such-thing-at-all", "explain list"), ("/no/such/file", "there is no file"), ("bounce.eml", "there is no file"),
                         ("--jsno", "--json"), ("--command=RCTP", "one of connect"), ("--code=77", "three digits")):
         done = explain(t, given)
         assert done.returncode == 64 and said in done.stderr and not done.stdout, (given, done)
@@ -147,6 +147,30 @@ def test_explain_what_stands_on_the_screen(t):
             assert r["address"] == "bob@fabrikam.com", (text, r)
     assert told(t, "-", text=SWAKS)["recipients"][0]["host"] == "mail.contoso.com"
     assert [r["address"] for r in told(t, "-", text=PYTHON)["recipients"]] == ["bob@fabrikam.com", "eve@adatum.com"]
+
+
+# Nobody has spoken: the words are the program's.
+PROGRAMS = [
+    ("getaddrinfo ENOTFOUND smtp.contoso.com", "host-unknown"),
+    ("[Errno 111] Connection refused", "unreachable"),
+    ("No connection could be made because the target machine actively refused it 192.0.2.7:587", "unreachable"),
+    ("smtplib.SMTPServerDisconnected: Connection unexpectedly closed", "unreachable"),
+    ("dial tcp 192.0.2.7:25: i/o timeout", "timeout"),
+    ("x509: certificate signed by unknown authority", "tls-failed"),
+    ("smtplib.SMTPNotSupportedError: SMTP AUTH extension not supported by server.", "auth-mechanism"),
+]
+
+
+def test_explain_programs_that_reached_nobody(t):
+    for text, cause in PROGRAMS:
+        answer = told(t, "-", text=text)
+        assert answer["kind"] == "reply" and answer["recipients"][0]["cause"] == cause, (text, answer)
+
+
+def test_explain_what_is_no_reply(t):
+    for text in ("Dear colleagues,\n\nwe met at 550 Main Street.\nThe minutes follow.\n", "\n\n", "call 555 1234", "\0\1\2" * 100):
+        answer = told(t, "-", text=text)
+        assert answer["kind"] == "not-a-bounce" and answer["because"] and not answer["recipients"], (text, answer)
 
 
 def test_explain_a_conversation(t):
