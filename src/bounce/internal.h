@@ -59,8 +59,15 @@ struct reading {
     bool laid_out; /* lines begin with addresses, or with keys before them */
 };
 
+/* --- join.c ------------------------------------------------------------------------------------- */
 /* Empty, to be filled in; NULL when there are BOUNCE_RECIPIENTS already. */
 struct saying *saying_add(struct reading *r, struct sayings *s);
+/* Each address once, in the order in which they came; those without one stay. By address in lower case. */
+struct map;
+struct map *sayings_unite(struct sayings *s, struct arena *a);
+/* What `from` says completes what `to` says, or stands in for it where it says more. */
+void sayings_join(struct reading *r, struct sayings *to, struct sayings *from);
+bool saying_is_bare(struct bytes text); /* codes and no words */
 
 /* --- clean.c: octets as the answer's text ------------------------------------------------------- */
 /* One line, single blanks, UTF-8, at most BOUNCE_TEXT octets. */
@@ -143,5 +150,17 @@ bool read_complaint(struct reading *r);   /* ARF */
 bool read_disposition(struct reading *r); /* MDN */
 bool read_reply(struct reading *r);       /* vacation, challenge */
 bool read_json(struct reading *r, struct bytes text);
+/* sources.c */
+bool read_status(struct reading *r);  /* with fields, and texts that complete them */
+bool read_text(struct reading *r);    /* with texts alone */
+bool read_service(struct reading *r); /* JSON in a message */
+/* inside.c */
+bool read_attached(struct reading *r);
+bool read_pasted(struct reading *r);
+/* The first address in a field of the message's own header. */
+struct bytes reading_address(struct reading *r, struct bytes name);
+/* bounce.c: as bounce_read, of a message inside `forwards` others. */
+enum rc bounce_read_inner(struct bytes message, struct arena *a, size_t forwards,
+                          struct bounce *out);
 
 #endif
