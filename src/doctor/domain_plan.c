@@ -24,10 +24,12 @@ static bool stood_before(const struct domain_egress *list, size_t i) {
 /* "v=spf1 ip4:... include:... -all" */
 static void write_spf(struct buf *out, const struct domain_plan *plan,
                       const struct domain_egress *list, size_t count) {
-    bool any = false, unknown = false;
+    bool any = false,
+         unknown = false; /* a smart host of whom nothing is known: nothing is said about others */
     buf_str(out, "v=spf1");
     for (size_t i = 0; i < count; i++) {
         unknown |= is_unknown(&list[i], plan);
+        any |= list[i].smarthost;
         if (list[i].smarthost || !list[i].address.family || !addr_is_public(list[i].address) ||
             stood_before(list, i))
             continue;
@@ -39,7 +41,7 @@ static void write_spf(struct buf *out, const struct domain_plan *plan,
         buf_printf(out, " a:%.*s", BYTES_FMT(plan->host));
     for (size_t i = 0; i < plan->include_count; i++)
         buf_printf(out, " include:%.*s", BYTES_FMT(plan->includes[i]));
-    buf_str(out, unknown ? " ~all" : " -all");
+    buf_str(out, unknown ? " ?all" : " -all");
 }
 
 static void write_policy(struct buf *out, const struct domain_plan *plan, const char *before) {
@@ -128,7 +130,7 @@ static void publish_spf(struct bytes domain, const struct domain_plan *plan,
         if (is_unknown(&list[i], plan))
             comment(
                 out,
-                "%.*s sends on for us: ask its provider what to include, and put \"include:...\" before ~all, "
+                "%.*s sends on for us: ask its provider what to include, and put \"include:...\" before ?all, "
                 "then make that -all.",
                 BYTES_FMT(list[i].what));
         else if (!list[i].smarthost && list[i].address.family && !addr_is_public(list[i].address))
