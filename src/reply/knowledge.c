@@ -176,13 +176,14 @@ static const struct rule *find_rule(const struct rules *rules, const struct subj
     return NULL;
 }
 
-/* The first family whose manner of speaking, name or greeting this is. */
+/* The first family whose manner of speaking, name or greeting this is; the operator's come first. */
 static const struct family *find_family(const struct rules *rules, const struct subject *s) {
+    size_t count = rules->families.count, first = rules == &operators ? built_in.families.count : 0;
     struct bytes plain = bytes_of(s->plain, s->plain_length);
     patterns_look(built_in.patterns, plain);
     patterns_look(rules->patterns, plain);
-    for (size_t i = 0; i < rules->families.count; i++) {
-        const struct family *f = rules->families.list[i];
+    for (size_t i = 0; i < count; i++) {
+        const struct family *f = rules->families.list[(first + i) % count];
         if (any_matches(&f->hosts, s->facts->host) || any_matches(&f->banners, s->facts->banner) ||
             any_found(&f->words, plain))
             return f;

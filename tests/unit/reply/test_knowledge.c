@@ -427,6 +427,19 @@ static void test_learn(void **state) {
     assert_string_equal(m->fixes[1], "Wait.");
     assert_null(m->fixes[2]);
     assert_cause("RCPT", "550 relaying denied", "relay-not-authorised");
+    /* a family of theirs, and a rule about it and one of ours */
+    assert_int_equal(reply_learn("own.rules",
+                                 B("family own.box\n  title Our box\n  words black box\n"
+                                   "rule own.box\n  cause loop\n  server own.box\n  words round\n"
+                                   "rule own.exim\n  cause policy\n  server exim\n  code 5..\n"),
+                                 &why),
+                     OK);
+    m = explain("RCPT", "550 relay not permitted; round the black box");
+    assert_string_equal(m->family_title, "Our box");
+    assert_string_equal(m->rule, "own.box");
+    assert_true(m->confidence > 0.85);
+    assert_string_equal(explain("RCPT", "550 relay not permitted")->rule, "own.exim");
+    assert_cause("RCPT", "550 5.1.1 user unknown", "recipient-unknown");
     assert_int_equal(reply_learn("own.rules", B(""), &why), OK);
     assert_cause("RCPT", "550 5.7.1 no more mailbox, relay denied", "relay-not-authorised");
 }
