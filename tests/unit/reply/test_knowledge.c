@@ -348,6 +348,13 @@ static void test_action(void **state) {
     assert_string_equal(reply_explain(&facts)->cause, "unknown");
     facts = (struct reply_facts){ .text = B("550 5.1.1 no such user"), .action = "failed" };
     assert_string_equal(reply_explain(&facts)->cause, "recipient-unknown");
+    assert_string_equal(reply_explain(&facts)->reason, "userunknown");
+    /* neither step nor code: the message may have been refused rather than the address */
+    facts.text = B("550 no such user");
+    assert_string_equal(reply_explain(&facts)->cause, "recipient-unknown");
+    assert_string_equal(reply_explain(&facts)->reason, "filtered");
+    facts.command = "RCPT";
+    assert_string_equal(reply_explain(&facts)->reason, "userunknown");
 }
 
 /* Codes given apart win over what stands in the text. */
