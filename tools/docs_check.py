@@ -6,7 +6,8 @@ way round, is an error.
     completion of bash; every command of src/bin/main.c has a manual page;
   * data/reasons.txt has every reason id in src/, and no other, with the replies that the decision
     gives for it; docs/reasons.md is what tools/reasons.py makes of it;
-  * docs/dns.md tells of each finding that src/doctor/domain*.c makes, and of no other;
+  * docs/dns.md tells of each finding that src/doctor/domain*.c makes, and of no other; docs/doctor.md of those of
+    `postern doctor` and `postern relaytest`;
   * each of the numbered cases that must come out right has a test: a function test_case_N of
     tests/system, or a talk whose first lines say "case N"; but for those whose feature is not built;
   * the table of events in docs/operations.md has a row for every event in src/, and no other;
@@ -248,6 +249,23 @@ def cases_tested():
 FINDING = re.compile(r'"((?:bimi|dane|dkim|dmarc|dns|dnssec|domain|egress|mx|ns|ptr|soa|spf|sts|time|tlsrpt|verify|wildcard)\.[a-z0-9-]+)"')
 
 
+DOCTOR_FILES = [f"doctor/{name}.c" for name in ("examine", "ports", "probes", "relaytest", "relaytest_judge", "session", "sts_probe", "target", "tls_probe")]
+DOCTOR_FILES.append("bin/cmd_relaytest.c")
+DOCTOR_FINDING = re.compile(r'"((?:auth|banner|connect|data|dns|ehlo|facts|mail|mx|port|probe|quit|rcpt|relaytest|tls)(?:\.[a-z0-9-]+)?)"')
+
+
+def check_doctor_findings():
+    """docs/doctor.md has a row for each finding of `postern doctor` and `relaytest`, and for no other."""
+    made = set().union(*(DOCTOR_FINDING.findall(code(SRC / name)) for name in DOCTOR_FILES))
+    told = set(first_cells(read(ROOT / "docs/doctor.md").partition("## Findings")[2]))
+    made -= set(reasons.all_reasons()) - told  # why a look-up failed
+    made -= {"tls", "connect", "relaytest", "dns.failed", "relaytest.invalid"}  # words, a reason, a name
+    for finding in sorted(made - told):
+        complain("docs/doctor.md", f"does not tell of {finding}")
+    for finding in sorted(told - made):
+        complain("docs/doctor.md", f"tells of {finding}, which the doctor does not find")
+
+
 def check_findings():
     """docs/dns.md has a row for each finding of `postern dns`, and for no other."""
     made, told = set(), set(first_cells(read(ROOT / "docs/dns.md")))
@@ -469,6 +487,7 @@ def main():
     check_commands()
     check_reasons()
     check_findings()
+    check_doctor_findings()
     check_cases()
     check_events()
     check_paths()

@@ -118,7 +118,7 @@ void render_text(const struct examined *x, struct buf *out, bool all, size_t wid
         size_t before = out->len;
         finding_list_text(&x->findings, out, all, width);
         if (out->len == before)
-            buf_str(out, "No faults were found on the way (-v shows all that was looked at).\n");
+            buf_str(out, "(-v shows all that was looked at.)\n");
     }
     tried_text(x, out, width);
     verdict_text(x, out, width);

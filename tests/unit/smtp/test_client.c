@@ -18,8 +18,9 @@ struct world {
     struct buf sent; /* since the last exchange */
     struct buf trace;
     unsigned flushes; /* since the last exchange */
-    const char *plan; /* what to do when ready: m mail, s starttls, a auth, i auth with initial,
-                         r rset, q quit, x close, . nothing */
+    const char
+        *plan; /* what to do when ready: m mail, M mail without recipients, s starttls, a auth,
+                         i auth with initial, c xclient, r rset, q quit, x close, . nothing */
     struct smtp_client_mail mail;
     struct bytes pieces[PIECES]; /* content; the one with NULL behind it is the last */
     size_t piece;
@@ -65,6 +66,11 @@ static void on_ready(void *ctx) {
     char what = *w->plan ? *w->plan++ : '.';
     if (what == 'm')
         smtp_client_mail(w->client, &w->mail);
+    else if (what == 'M')
+        smtp_client_mail(w->client,
+                         &(struct smtp_client_mail){ .sender = B("a@c.test"), .probe = true });
+    else if (what == 'c')
+        smtp_client_xclient(w->client, B("ADDR=192.0.2.1 NAME=x\r\nQUIT"));
     else if (what == 's')
         smtp_client_starttls(w->client);
     else if (what == 'a')
@@ -489,6 +495,38 @@ static void test_starttls(void **state) {
     assert_non_null(strstr(buf_text(&world.trace), "secure STARTTLS[0]0"));
 }
 
+/* The session begins anew, without a banner; what would end the line is not sent. */
+static void test_xclient(void **state) {
+    (void)state;
+    TALK(.plan = "c.",
+         .exchanges = { BANNER,
+                        { "250-mx\r\n250 XCLIENT ADDR NAME\r\n",
+                          "XCLIENT ADDR=192.0.2.1 NAME=x??QUIT\r\n" },
+                        { "220 mx\r\n", "EHLO c.test\r\n" },
+                        { "250 mx\r\n", "" } },
+         .trace = "banner[0]220 EHLO[0]250 ready XCLIENT[0]220 EHLO[0]250 ready");
+    TALK(.plan = "c.",
+         .exchanges = { BANNER,
+                        { "250 mx\r\n", "XCLIENT ADDR=192.0.2.1 NAME=x??QUIT\r\n" },
+                        { "550 no\r\n", "" } },
+         .trace = "banner[0]220 EHLO[0]250 ready XCLIENT[0]550 ready");
+}
+
+static void test_mail_alone(void **state) {
+    (void)state;
+    TALK(.plan = "M.",
+         .exchanges = { BANNER,
+                        { "250-mx\r\n250 PIPELINING\r\n", "MAIL FROM:<a@c.test>\r\n" },
+                        { "250 ok\r\n", "RSET\r\n" },
+                        { "250 ok\r\n", "" } },
+         .trace = "banner[0]220 EHLO[0]250 ready MAIL[0]250 ready");
+    TALK(.plan = "M.",
+         .exchanges = { BANNER,
+                        { "250 mx\r\n", "MAIL FROM:<a@c.test>\r\n" },
+                        { "550 no\r\n", "" } },
+         .trace = "banner[0]220 EHLO[0]250 ready MAIL[0]550 ready");
+}
+
 static void test_auth(void **state) {
     (void)state;
     TALK(.plan = "a.",
@@ -799,6 +837,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_refused_in_content, setup, teardown),
         cmocka_unit_test_setup_teardown(test_early_in_lmtp_content, setup, teardown),
         cmocka_unit_test_setup_teardown(test_starttls, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_xclient, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_mail_alone, setup, teardown),
         cmocka_unit_test_setup_teardown(test_auth, setup, teardown),
         cmocka_unit_test_setup_teardown(test_chunks, setup, teardown),
         cmocka_unit_test(test_lmtp),
