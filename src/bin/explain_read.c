@@ -238,11 +238,15 @@ void explain_read(struct bytes input, const struct explain_hints *hints, struct 
         if (out->kind != EXPLAIN_NO_BOUNCE)
             return;
     }
-    if (log_read(input, a, &out->bounce) == OK) {
+    struct bounce lines;
+    if (log_read(input, a, &lines) == OK) {
+        out->bounce = lines;
         out->kind = EXPLAIN_LOG;
         take_hints(&out->bounce, hints, a);
         classify(out, a);
         return;
     }
     read_words(input, hints, a, out);
+    if (lines.format && out->kind == EXPLAIN_NO_BOUNCE)
+        out->bounce.because = lines.because;
 }

@@ -202,7 +202,12 @@ static void read_prefix(struct log_line *line) {
     struct bytes program = bytes_skip(before, (size_t)blank + 1);
     struct bytes rest = bytes_trim(bytes_first(before, (size_t)blank));
     blank = bytes_find_last(rest, ' ');
-    if (!is_program(program) || blank < 0 || !begins_with_time(bytes_first(rest, (size_t)blank)))
+    if (!is_program(program) || blank < 0)
+        return;
+    /* The time ends right before the host. */
+    struct bytes time = bytes_trim(bytes_first(rest, (size_t)blank));
+    ptrdiff_t last = bytes_find_last(time, ' ');
+    if (!begins_with_time(bytes_skip(time, (size_t)(last + 1))))
         return;
     struct bytes host = bytes_skip(rest, (size_t)blank + 1);
     ptrdiff_t bracket = bytes_find(program, '[');
@@ -273,7 +278,8 @@ enum rc log_read(struct bytes text, struct arena *a, struct bounce *out) {
     out->recipients = told->at;
     if (out->count)
         return OK;
-    *out = (struct bounce){ .because = out->format ? "the lines of the log tell of no refusal"
+    *out = (struct bounce){ .format = out->format,
+                            .because = out->format ? "the lines of the log tell of no refusal"
                                                    : "no line of it is a mail server's log's" };
     return PERM;
 }

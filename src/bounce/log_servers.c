@@ -218,6 +218,8 @@ static bool exim_recipient(struct log *l, const struct log_line *line) {
            !(rest.at[end] == ':' && char_at(rest, end + 1) == ' '))
         end++;
     s.address = bytes_first(rest, end);
+    if (bytes_starts(s.address, B(">"))) /* an address that came of another */
+        s.address = bytes_skip(s.address, 1);
     struct bytes fields = bytes_skip(rest, end), inner = bytes_trim(bytes_first(fields, 400));
     if (char_at(inner, 0) == '<' && bytes_find(inner, '>') > 0) {
         s.original = s.address;
@@ -235,7 +237,7 @@ static bool exim_recipient(struct log *l, const struct log_line *line) {
     s.command = spoken_step(words);
     s.host =
         remote ? (named.at ? spoken_host(named) : exim_host(before(fields, ": "))) : BYTES_NONE;
-    s.words = remote ? from_code(words) : words;
+    s.words = remote ? from_code(words) : before(words, " H=");
     if (!strcmp(s.action, "relayed")) {
         s.host = exim_host(fields);
         s.words = log_rest(fields, "C=");
@@ -270,6 +272,35 @@ static bool exim_reject(struct log *l, const struct log_line *line) {
     return true;
 }
 
+/* "2026-11-20 09:30:00 rejected EHLO from [192.0.2.7]: syntactically invalid argument(s): x_y". */
+static bool exim_early(struct log *l, const struct log_line *line) {
+    static const struct {
+        const char *words, *command;
+        int code;
+    } rows[] = { { " rejected EHLO", "EHLO", 550 },
+                 { " rejected HELO", "EHLO", 550 },
+                 { " rejected connection", "connect", 554 },
+                 { " TLS error on connection", "STARTTLS", 0 } };
+    struct bytes time = bytes_first(line->all, 20), behind = BYTES_NONE;
+    if (time.len < 20 || time.at[4] != '-' || time.at[10] != ' ' || time.at[13] != ':')
+        return false;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        behind = spoken_after(line->all, rows[i].words);
+        if (!behind.at)
+            continue;
+        struct bytes words = spoken_after(behind, ": ");
+        const struct log_said s = { .reporter = line->host,
+                                    .client = log_ip(behind),
+                                    .command = rows[i].command,
+                                    .code = rows[i].code,
+                                    .action = "failed",
+                                    .words = words.at ? words : bytes_skip(line->all, 20) };
+        log_add(l, &s);
+        return true;
+    }
+    return false;
+}
+
 static bool exim_login(struct log *l, const struct log_line *line) {
     struct bytes behind = spoken_after(line->all, "authenticator failed for ");
     if (!behind.at)
@@ -285,7 +316,8 @@ static bool exim_login(struct log *l, const struct log_line *line) {
 }
 
 bool log_exim(struct log *l, const struct log_line *line) {
-    return exim_recipient(l, line) || exim_reject(l, line) || exim_login(l, line);
+    return exim_recipient(l, line) || exim_reject(l, line) || exim_login(l, line) ||
+           exim_early(l, line);
 }
 
 /* --- sendmail --------------------------------------------------------------------------------------------------- */

@@ -292,7 +292,7 @@ static void json_value(struct json *j, struct bytes value) {
     if (is_key(key, events, COUNT_OF(events)) && !j->event.len)
         j->event = value;
     else if (bytes_equal(key, B("name")) && bytes_equal(above, B("peer_address")))
-        s->host = value;
+        s->host = spoken_host(value);
     else if ((bytes_equal(key, B("code")) || bytes_equal(key, B("status")) ||
               bytes_equal(key, B("error_code"))) &&
              bytes_to_u64(value, 599, &number) && number >= 200)
@@ -451,6 +451,7 @@ bool log_json(struct log *l, const struct log_line *line) {
     if (s->status.klass != 2 && s->status.klass != 4 && s->status.klass != 5)
         s->status = (struct status){ 0 };
     s->action = refused_later ? "delayed" : action;
+    s->reporter = line->host;
     if (bytes_starts_nocase(s->words, B("smtp;")))
         s->words = bytes_trim(bytes_skip(s->words, 5));
     if (!s->command)

@@ -206,6 +206,8 @@ def test_explain_lines_of_logs(t):
     path.write_text(MAILLOG)
     text = explain(t, path).stdout
     assert text.startswith("mx.fabrikam.com refused bob@fabrikam.com at the recipient") and "mail refused x@adatum.com" in text, text
+    quiet = told(t, "-", text=MAILLOG.splitlines(True)[0])
+    assert quiet["kind"] == "not-a-bounce" and "log" in quiet["because"], quiet
     many = explain(t, "-", text="".join(MAILLOG.splitlines(True)[1].replace("fabrikam.com", f"dest{i}.example") for i in range(40))).stdout
     assert many.startswith("40 refusals, told by cause") and many.count("Who must act") == 1 and "and 32 more" in many, many
     exim = ("2026-11-20 09:30:00 1tDxyz-000001-Ab ** bob@fabrikam.com R=dnslookup T=remote_smtp H=mx.fabrikam.com [192.0.2.7]: SMTP error from "

@@ -133,6 +133,18 @@ static void exim(void **state) {
           "exim", "failed", "bob@fabrikam.com", "", "RCPT", 550, "", "relay not permitted" },
         { "2026-11-20 09:30:00 H=mail.example.com [203.0.113.9]:4711 F=<alice@example.com> temporarily rejected RCPT <bob@fabrikam.com>: greylisted",
           "exim", "delayed", "bob@fabrikam.com", "", "RCPT", 451, "", "greylisted" },
+        { "2026-11-20 09:30:00 1tDxyz-000001-Ab H=mail.example.com [203.0.113.9] F=<a@example.com> "
+          "rejected after DATA: Message contains spam",
+          "exim", "failed", "", "", "end", 550, "", "Message contains spam" },
+        { "2026-11-20 09:30:00 1tDxyz-000001-Ab == bob@fabrikam.com R=dnslookup T=remote_smtp defer (110): Connection timed out "
+          "H=mx.fabrikam.com [192.0.2.7]",
+          "exim", "delayed", "bob@fabrikam.com", "", "", 0, "", "Connection timed out" },
+        { "2026-11-20 09:30:00 1tDxyz-000001-Ab ** >bob@fabrikam.com <info@example.com> R=x T=remote_smtp: retry timeout exceeded",
+          "exim", "failed", "bob@fabrikam.com", "", "", 0, "", "retry timeout exceeded" },
+        { "2026-11-20 09:30:00 rejected EHLO from [203.0.113.9]: syntactically invalid argument(s): a_b",
+          "exim", "failed", "", "", "EHLO", 550, "", "syntactically invalid" },
+        { "2026-11-20 09:30:00 TLS error on connection from x [203.0.113.9] (SSL_accept): error:1408F10B:wrong version number",
+          "exim", "failed", "", "", "STARTTLS", 0, "", "error:1408F10B" },
         { "2026-11-20 09:30:00 login authenticator failed for (laptop) [203.0.113.9]: 535 Incorrect authentication data (set_id=bob)",
           "exim", "failed", "", "", "AUTH", 535, "", "535 Incorrect authentication data" },
     };
