@@ -12,7 +12,7 @@
 enum { LOG_LINE = 16 * 1024, LOG_RECIPIENTS = 5000, LOG_DELIVERIES = 100, LOG_REMEMBERED = 20000 };
 
 /* OK: at least one line was a log's; `format` says whose the first was: "postfix" "exim" "sendmail" "exchange" "qmail"
- * ... PERM: none was. Views live as long as the arena. */
+ * ... PERM: none was, or (format is set) they tell of nothing. Views live as long as the arena. */
 enum rc log_read(struct bytes text, struct arena *a, struct bounce *out);
 
 #endif
