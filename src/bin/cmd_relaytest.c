@@ -59,7 +59,9 @@ struct relaytest_run {
     struct bytes mailbox; /* where messages go; empty: nowhere */
     size_t address_count;
     struct addr addresses[ADDRESSES_MAX];
-    struct why why; /* of looking up */
+    enum rc rc; /* of looking up */
+    struct why why;
+    struct bytes mail_hosts;
     bool target_is_served;
     size_t run_count, now;
     struct run runs[PORTS_MAX];
@@ -291,6 +293,7 @@ static bool is_wanted(const struct given *g, struct addr a) {
 static void on_host(void *ctx, const struct dns_route *route) {
     struct lookup_wait *w = ctx;
     struct relaytest_run *r = w->run;
+    r->rc = route->rc;
     if (route->rc != OK)
         r->why = route->why;
     for (size_t i = 0; route->rc == OK && i < route->count; i++)
@@ -319,6 +322,34 @@ static void on_target(void *ctx, const struct dns_route *route) {
     answered(w);
 }
 
+static void on_mail_hosts(void *ctx, const struct dns_route *route) {
+    struct lookup_wait *w = ctx;
+    struct buf names = buf_grow(4096);
+    for (size_t i = 0; route->rc == OK && !route->implicit && i < route->count; i++) {
+        buf_str(&names, names.len ? ", " : "");
+        buf_printable(&names, route->hosts[i].name);
+    }
+    w->run->mail_hosts = arena_copy(w->run->arena, buf_bytes(&names));
+    buf_free(&names);
+    answered(w);
+}
+
+/* A mail domain in place of a server is the commonest slip: its servers are named. */
+static int no_address(struct relaytest_run *r, bool in_time) {
+    struct lookup_wait wait = { r, false };
+    bool later = !in_time || r->rc == TEMP;
+    if (!later)
+        await(r, dns_find_mx(r->lookup.dns, r->given.host, on_mail_hosts, &wait), &wait.done);
+    fprintf(stderr, "postern relaytest: %.*s: %s", BYTES_FMT(r->given.host),
+            !in_time         ? "the DNS did not answer in time"
+            : r->why.text[0] ? r->why.text
+                             : "it has no address");
+    if (r->mail_hosts.len)
+        fprintf(stderr, "; it is a mail domain, test its servers: %.*s", BYTES_FMT(r->mail_hosts));
+    fputc('\n', stderr);
+    return later ? EX_TEMPFAIL : EX_NOHOST;
+}
+
 /* An address needs no resolver, and neither does a recipient of ours. */
 static int find_server(struct relaytest_run *r) {
     struct given *g = &r->given;
@@ -334,11 +365,7 @@ static int find_server(struct relaytest_run *r) {
     await(r, dns_find_host(r->lookup.dns, g->host, on_host, &wait), &wait.done);
     if (r->address_count)
         return OPTIONS_GO_ON;
-    fprintf(stderr, "postern relaytest: %.*s: %s\n", BYTES_FMT(g->host),
-            !wait.done       ? "the DNS did not answer in time"
-            : r->why.text[0] ? r->why.text
-                             : "it has no address");
-    return EX_NOHOST;
+    return no_address(r, wait.done);
 }
 
 static void check_target(struct relaytest_run *r) {

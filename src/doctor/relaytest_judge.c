@@ -243,6 +243,8 @@ static void say_accepted(struct judging *j) {
             "the message later");
     f->who = "server-admin";
     finding_fix(j->findings, f,
+                "test from another network as well: a server may let the one you are in relay");
+    finding_fix(j->findings, f,
                 "prove it: --send-to a mailbox of your own elsewhere, with --seen-in or --listen");
     finding_fix(j->findings, f,
                 "if it is yours: refuse foreign recipients at RCPT, whoever sends; what is "

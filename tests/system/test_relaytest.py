@@ -332,6 +332,9 @@ def test_relaytest_wrong_words(t):
         said = relaytest(t, *words, code=64)
         assert expected in said, (words, said)
     assert "nowhere.example" in relaytest(t, server="nowhere.example", to=None, code=68)
+    assert "it is a mail domain, test its servers: mx.adatum.com" in relaytest(t, server="adatum.com", to=None, code=68)
+    t.zones({"broken.example": "servfail"})
+    relaytest(t, server="broken.example", to=None, code=75)
     for server in (SERVER, "localhost", "alone.example"):
         assert relaytest(t, server=server, port=9, to="x@fabrikam.com", code=69)["grade"] == "unclear"
 
