@@ -133,7 +133,8 @@ static void test_mbox(void **state) {
     struct lab *l = *state;
     put(l, "mbox", "From a Sat Nov 28 00:00:00 2026\nSubject: old\n\n\n");
     begin(l, "mbox");
-    add(l, "mbox", "From a Sat Nov 28 00:00:00 2026\nSubject: first\n\nhello\n\nFrom b Sat Nov 28 00:00:00 2026\nSubject: sec");
+    add(l, "mbox",
+        "From a Sat Nov 28 00:00:00 2026\nSubject: first\n\nhello\n\nFrom b Sat Nov 28 00:00:00 2026\nSubject: sec");
     await(l, 2);
     assert_true(came(l, "first") && !came(l, "second") && !came(l, "old"));
     l->count = 0; /* what was in the midst of being written comes whole with the next look */
