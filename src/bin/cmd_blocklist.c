@@ -351,10 +351,46 @@ static void write_subject(struct buf *b, const struct blocklist_subject *s) {
         buf_add(b, s->domain);
 }
 
-static void print_summary(const struct blocklists_command *c, struct buf *b) {
+/* Words from `column` on, further lines from `indent` on. */
+static void print_wrapped(struct buf *out, struct bytes text, size_t column, size_t indent) {
+    struct bytes word;
+    bool first = true;
+    while (bytes_split(&text, ' ', &word)) {
+        if (!first && column + 1 + word.len > WIDTH) {
+            buf_printf(out, "\n%*s", (int)indent, "");
+            column = indent;
+        } else if (!first) {
+            buf_char(out, ' ');
+            column++;
+        }
+        first = false;
+        buf_add(out, word);
+        column += word.len;
+    }
+    buf_char(out, '\n');
+}
+
+/* "Spamhaus ZEN, SpamCop": the lists that have it. */
+static void write_listing(const struct blocklists_command *c, size_t subject, struct buf *b) {
+    size_t named = 0;
+    for (size_t i = 0; i < c->result_count; i++) {
+        const struct blocklist_result *r = &c->results[i];
+        const struct blocklist_asked *asked = &c->asked[r->asked];
+        if (r->subject != subject || !blocklist_is_against(asked, r))
+            continue;
+        buf_str(b, named++ ? ", " : ": ");
+        if (asked->list)
+            buf_str(b, asked->list->name);
+        else
+            buf_add(b, asked->zone);
+    }
+}
+
+static void print_summary(const struct blocklists_command *c, struct buf *out) {
     bool proved = is_proved(c);
     for (size_t i = 0; i < c->subject_count; i++) {
         struct tally t = count_of(c, i);
+        struct buf line = buf_grow(OUT_MAX), *b = &line;
         size_t answered = t.listed + t.allowed + t.clean;
         write_subject(b, &c->subjects[i]);
         if (c->about[i].name.len)
@@ -367,25 +403,47 @@ static void print_summary(const struct blocklists_command *c, struct buf *b) {
             buf_printf(b, ": listed by %zu of the %zu lists that answered", t.listed, answered);
         else
             buf_printf(b, ": not listed by any of the %zu lists that answered", answered);
+        if (t.listed)
+            write_listing(c, i, b);
         if (t.allowed)
-            buf_printf(b, "; %zu speak for it", t.allowed);
+            buf_printf(b, "; %zu %s for it", t.allowed, t.allowed == 1 ? "speaks" : "speak");
         if (answered && proved && t.unanswered)
             buf_printf(b, "; %zu could not be asked", t.unanswered);
-        buf_char(b, '\n');
+        print_wrapped(out, buf_bytes(b), 0, 4);
+        buf_free(b);
     }
 }
 
-/* A list that could not be asked is told once, however many were to be asked about. */
+static bool is_unanswered(const struct blocklist_result *r) {
+    return r->state != BLOCKLIST_LISTED && r->state != BLOCKLIST_CLEAN;
+}
+
+/* Those with this reason; each is told once, however many were to be asked about. */
+static void print_reason(const struct blocklists_command *c, const char *because, bool *told,
+                         struct buf *out) {
+    struct buf zones = buf_grow(OUT_MAX);
+    buf_printf(out, "  %s:\n    ", because);
+    for (size_t i = 0; i < c->result_count; i++) {
+        const struct blocklist_result *r = &c->results[i];
+        if (!is_unanswered(r) || told[r->asked] || strcmp(r->because, because) != 0)
+            continue;
+        told[r->asked] = true;
+        buf_printf(&zones, "%s%.*s", zones.len ? " " : "", BYTES_FMT(c->asked[r->asked].zone));
+    }
+    print_wrapped(out, buf_bytes(&zones), 4, 4);
+    buf_free(&zones);
+}
+
 static void print_unanswered(const struct blocklists_command *c, struct buf *b) {
     bool told[BLOCKLISTS_MAX] = { false }, any = false;
     for (size_t i = 0; i < c->result_count; i++) {
         const struct blocklist_result *r = &c->results[i];
-        if (r->state == BLOCKLIST_LISTED || r->state == BLOCKLIST_CLEAN || told[r->asked])
+        if (!is_unanswered(r) || told[r->asked])
             continue;
         if (!any)
             buf_str(b, "\nCould not be asked:\n");
-        any = told[r->asked] = true;
-        buf_printf(b, "  %.*s: %s\n", BYTES_FMT(c->asked[r->asked].zone), r->because);
+        any = true;
+        print_reason(c, r->because, told, b);
     }
 }
 

@@ -4,6 +4,7 @@
 
 #include "base/must.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 struct blocklist_look {
@@ -156,6 +157,11 @@ static void add_questions(struct blocklist_look *k) {
 
 /* --- the answers -------------------------------------------------------------------------------------- */
 
+static int by_value(const void *a, const void *b) {
+    const struct addr *x = a, *y = b;
+    return memcmp(x->ip, y->ip, sizeof x->ip);
+}
+
 static void take(struct blocklist_look *k, size_t n, const struct dns_listing *list) {
     struct blocklist_result *r = &k->results[n];
     const struct dns_listing *g = &list[k->questions[n]];
@@ -165,6 +171,7 @@ static void take(struct blocklist_look *k, size_t n, const struct dns_listing *l
     struct addr *answers = ARENA_ARRAY(k->arena, g->answer_count + 1, struct addr);
     for (size_t i = 0; i < g->answer_count; i++)
         answers[i] = g->answers[i];
+    qsort(answers, g->answer_count, sizeof *answers, by_value); /* name servers shuffle */
     r->answers = answers;
     r->answer_count = g->answer_count;
     r->text = arena_copy(k->arena, g->text);

@@ -2,6 +2,8 @@
  * came from outside. */
 #include "doctor/finding.h"
 
+#include "base/must.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -126,14 +128,14 @@ const struct finding *finding_find(const struct finding_list *l, const char *id)
 
 /* --- for people -------------------------------------------------------------------------------------- */
 
-/* The words of `text` from column `column` on, further lines indented. */
-static void wrap(struct buf *out, struct bytes text, size_t column, size_t width) {
+/* The words of `text` from column `column` on, further lines from `indent` on. */
+static void wrap(struct buf *out, struct bytes text, size_t column, size_t indent, size_t width) {
     struct bytes word;
     bool first = true;
     while (bytes_split(&text, ' ', &word)) {
         if (!first && column + 1 + word.len > width) {
-            buf_printf(out, "\n%*s", INDENT, "");
-            column = INDENT;
+            buf_printf(out, "\n%*s", (int)indent, "");
+            column = indent;
             first = true;
         }
         if (!first)
@@ -149,7 +151,22 @@ static void line(struct buf *out, const char *mark, struct bytes text, size_t wi
     if (!text.len)
         return;
     buf_printf(out, "%*s%s", INDENT, "", mark);
-    wrap(out, text, INDENT + strlen(mark), width);
+    wrap(out, text, INDENT + strlen(mark), INDENT + strlen(mark), width);
+}
+
+static const char *who_words(const char *who) {
+    static const char *const rows[][2] = {
+        { "sender", "the sender" },
+        { "sender-admin", "whoever runs the server, application or device that sends" },
+        { "recipient", "the recipient" },
+        { "recipient-admin", "the administrator of the recipient's server or domain" },
+        { "network-owner", "the owner of the address: provider, hoster" },
+        { "server-admin", "the administrator of that server" },
+    };
+    for (size_t i = 0; who && i < COUNT_OF(rows); i++)
+        if (!strcmp(who, rows[i][0]))
+            return rows[i][1];
+    return NULL;
 }
 
 static void finding_text(const struct finding *f, struct buf *out, size_t width) {
@@ -158,10 +175,11 @@ static void finding_text(const struct finding *f, struct buf *out, size_t width)
     if (f->about.len)
         buf_printf(out, ": %.*s", BYTES_FMT(f->about));
     buf_str(out, ": ");
-    wrap(out, f->seen, out->len - before, width);
+    wrap(out, f->seen, out->len - before, INDENT, width);
     if (f->severity == SEVERITY_INFO)
         return;
     line(out, "", f->means, width);
+    line(out, "Who must act: ", bytes_str(who_words(f->who)), width);
     for (size_t i = 0; i < f->fixes; i++)
         line(out, "- ", f->fix[i], width);
 }

@@ -338,7 +338,7 @@ def test_faces_without_network(t):
             assert code is not None or done.returncode != 0, (command, server, done)
             for line in done.stdout.splitlines():
                 json.loads(line)
-            if command != "relaytest":
+            if command not in ("relaytest", "explain"):
                 done = run(t, command, *words, "--dns", server)
                 assert done.stdout or done.stderr, (command, server)
                 assert_harmless(done)

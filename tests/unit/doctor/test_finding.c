@@ -66,6 +66,8 @@ static void test_for_people(void **state) {
     assert_string_equal(buf_text(&b), "error: tls.expired: mail.example.com [192.0.2.1]:25: the\n"
                                       "    certificate ended on 2020-01-01\n"
                                       "    no client that insists on a valid one sends here\n"
+                                      "    Who must act: the administrator of the recipient's\n"
+                                      "                  server or domain\n"
                                       "    - renew the certificate\n"
                                       "    - restart the server\n");
     buf_clear(&b);
