@@ -122,6 +122,34 @@ static bool open_as_configured(struct arena *a, struct lookup *out, enum rc *rc,
     return usable;
 }
 
+/* --- when somebody loses patience ---------------------------------------------------------------- */
+
+static struct { /* NUL-terminated, for the handler */
+    char dir[40];
+    char socket[64];
+} leftovers;
+
+/* The resolver dies with us; what lies in /tmp does not. */
+static void on_kill(int signo) {
+    unlink(leftovers.socket);
+    rmdir(leftovers.dir);
+    signal(signo, SIG_DFL);
+    raise(signo);
+}
+
+static void tidy_when_killed(const struct lookup *k) {
+    static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
+    struct sigaction how = { .sa_handler = on_kill }, old;
+    if (k->socket.len >= sizeof leftovers.socket)
+        return;
+    memcpy(leftovers.dir, k->dir, sizeof leftovers.dir);
+    memcpy(leftovers.socket, k->socket.at, k->socket.len);
+    leftovers.socket[k->socket.len] = '\0';
+    for (size_t i = 0; i < COUNT_OF(signals); i++)
+        if (sigaction(signals[i], NULL, &old) == 0 && old.sa_handler == SIG_DFL)
+            sigaction(signals[i], &how, NULL);
+}
+
 enum rc lookup_open_at(struct bytes server, struct loop *l, struct arena *a, struct lookup *out,
                        struct why *why) {
     *out = (struct lookup){ 0 };
@@ -132,6 +160,8 @@ enum rc lookup_open_at(struct bytes server, struct loop *l, struct arena *a, str
     enum rc rc = begin(out, why);
     if (rc == OK && (server.len || !open_as_configured(a, out, &rc, why)))
         rc = open_with(server.len ? server : B("system"), a, out, why);
+    if (rc == OK)
+        tidy_when_killed(out);
     if (rc == OK)
         out->dns = dns_open_channel(l, out->socket.at);
     return rc;
