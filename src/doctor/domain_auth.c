@@ -432,10 +432,18 @@ static void judge_bimi(struct look *k, struct bytes text, struct bytes name) {
               "no certificate for the logo (a=): Gmail and others show it only with one");
 }
 
+/* The domain's own, else its organisation's. */
 void domain_look_bimi(struct look *k) {
-    struct bytes name = domain_below(k, "default._bimi", k->domain), texts[1];
-    ptrdiff_t count =
-        domain_texts(k, name, bimi_is_record, "bimi.failed", "BIMI", texts, COUNT_OF(texts));
+    struct bytes owners[] = { k->domain, organisation_of(k->domain) }, texts[1];
+    struct bytes name = BYTES_NONE;
+    ptrdiff_t count = 0;
+    for (size_t i = 0; i < COUNT_OF(owners) && !count; i++) {
+        if (i && bytes_equal(owners[0], owners[1]))
+            break;
+        name = domain_below(k, "default._bimi", owners[i]);
+        count =
+            domain_texts(k, name, bimi_is_record, "bimi.failed", "BIMI", texts, COUNT_OF(texts));
+    }
     if (count == 1)
         judge_bimi(k, texts[0], name);
     if (count == 0)

@@ -156,6 +156,8 @@ static void on_seen(void *ctx, const struct conversation_seen *seen) {
         t->banner = arena_copy(a, bytes_first(bytes_trim(line), WORDS_MAX));
     t->accepted = seen->accepted > 0;
     t->words = arena_copy(a, bytes_first(seen->words, WORDS_MAX));
+    t->no_way = seen->reason && !strcmp(seen->reason, "connect.unreachable") &&
+                bytes_starts(seen->words, B("network"));
     t->timed_out = seen->how == HOW_TIMEOUT || seen->how == HOW_OUT_OF_TIME;
     t->tls_words = seen->step == STEP_STARTTLS
                        ? t->words

@@ -23,6 +23,7 @@ struct domain_talk {
     const char
         *step; /* where it ended, "connect" "banner" "EHLO" "MAIL" "RCPT"; NULL: to the end */
     bool timed_out;
+    bool no_way;        /* this machine has no route there */
     struct bytes words; /* what happened there */
     int code;           /* of the last reply; 0: none */
     struct status status;

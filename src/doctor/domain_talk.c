@@ -127,6 +127,13 @@ static void look_at(struct look *k, const struct domain_host *h, struct addr a, 
                      BYTES_FMT(domain_address_text(k, a)), k->want->port ? k->want->port : 25);
     if (!t)
         return;
+    if (t->no_way) {
+        struct finding *f =
+            finding_skip(&k->report->findings, "mx.no-way", "servers",
+                         "this machine has no way there: %.*s", BYTES_FMT(t->words));
+        ABOUT(k, f, "%.*s", BYTES_FMT(about));
+        return;
+    }
     if (is_step(t, "connect") || is_step(t, "banner") || is_step(t, "EHLO")) {
         judge_unreachable(k, t, about, others);
         return;

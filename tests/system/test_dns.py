@@ -1,6 +1,6 @@
 """`postern dns` against a name server on loopback: a good domain, of which nothing is to be said, and each fault by
 itself, made by changing one thing of it. Servers have public addresses, in a network of the test's own."""
-import copy
+import functools
 import hashlib
 import http.server
 import json
@@ -23,7 +23,8 @@ SOA = "ns1.contoso.com hostmaster.contoso.com 1 14400 3600 1209600 300"
 POLICY = "version: STSv1\r\nmode: enforce\r\nmx: mx1.contoso.com\r\nmx: mx2.contoso.com\r\nmax_age: 604800\r\n"
 
 
-def rsa_key(bits):
+@functools.cache
+def rsa_key(bits, number=1):
     done = subprocess.run(f"openssl genrsa {bits} 2>/dev/null | openssl rsa -pubout -outform DER 2>/dev/null | base64 -w0",
                           shell=True, check=True, capture_output=True, text=True)
     return done.stdout
@@ -291,6 +292,15 @@ def test_dns_connect(t):
     connected(t, {"mx.refuses"}, {"RCPT": "550 5.7.1 Service unavailable; client host blocked using zen.spamhaus.org"})
     found = connected(t, set(), {"RCPT": "450 4.2.0 Greylisted, try again later"})
     assert "mx.later" in found
+    w = World(t)
+    w.zone["mx2.contoso.com"]["AAAA"] = ["2606:4700::11"]  # no IPv6 leads out of here
+    w.zone["contoso.com"]["MX"] = ["10 mx2.contoso.com"]
+    w.zone["1.1.0.0." + "0." * 20 + "0.0.7.4.6.0.6.2.ip6.arpa"] = {"PTR": ["mx2.contoso.com"]}
+    sink = t.sink(MX2, 25)
+    t.dns.records = w.zone
+    _, found, wrong = dns(t, "--connect", "--no-fetch", "--selector", "s1")
+    sink.close()
+    assert found["mx.no-way"][0]["skipped"] and "2606:4700::11" in found["mx.no-way"][0]["about"] and wrong == {"mx.no-tls"}, (wrong, found)
     connected(t, {"mx.greeting"}, {"EHLO": CLOSE, "HELO": CLOSE}, also=("mx.unreachable",))
 
 
@@ -434,7 +444,7 @@ def test_dns_dkim(t):
     spoil(t, key("v=DKIM1; s=tlsrpt; p=" + good_key), "dkim.not-mail")
     spoil(t, key("v=DKIM1; k=rsa; p=AAAA"), "dkim.syntax")
     spoil(t, key("v=DKIM1; k=rsa"), "dkim.syntax")
-    spoil(t, key(["v=DKIM1; p=" + good_key, "v=DKIM1; p=" + rsa_key(2048)]), "dkim.several")
+    spoil(t, key(["v=DKIM1; p=" + good_key, "v=DKIM1; p=" + rsa_key(2048, 2)]), "dkim.several")
     spoil(t, key("v=DKIM1; p=" + rsa_key(4224)), "dkim.long")
     report, found = spoil(t, {"google._domainkey.contoso.com": {"TXT": ["v=DKIM1; p=" + good_key]},
                               "s2._domainkey.contoso.com": {"TXT": ["v=DKIM1; p="]}}, set())
@@ -471,6 +481,7 @@ def test_dns_dmarc(t):
     t.dns.records = w.zone
     report, found, wrong = dns(t, "--no-fetch", domain="mail.contoso.com")
     assert not wrong and report["dmarc"]["domain"] == "contoso.com", (wrong, report)
+    assert found["bimi.found"][0]["about"] == "default._bimi.contoso.com", found["bimi.found"]
 
 
 @options(seconds=240)
