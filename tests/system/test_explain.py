@@ -354,6 +354,22 @@ def test_explain_many_messages(t):
     assert done.returncode == 0 and "no files" in done.stderr and not done.stdout
 
 
+def test_explain_mbox_in_blocks(t):
+    """Where a message ends is seen wherever a block that was read ends; a letter's own "From " ends nothing."""
+    separator, block = "From MAILER-DAEMON Fri Nov 20 09:30:00 2026\n", 256 * 1024
+    mbox = t.folder / "mbox"
+    for short in (0, 1, 2, 6, 20, len(separator), len(separator) + 1):
+        filled = separator + BOUNCE
+        filled += "x" * (block - len(filled) - short - 2) + "\n\n"
+        text = filled + separator + LETTER + "From here on\n\nFrom there, too\n\n" + separator + BOUNCE.replace("bob@", "carol@")
+        assert len(filled) == block - short
+        mbox.write_text(text)
+        for done in (explain(t, "--json", mbox), explain(t, "--json", "-", text=text)):
+            answers = [json.loads(line) for line in done.stdout.splitlines()]
+            assert [a["kind"] for a in answers] == ["bounce", "not-a-bounce", "bounce"], (short, answers)
+            assert answers[2]["recipients"][0]["address"] == "carol@fabrikam.com"
+
+
 def test_explain_hostile_input(t):
     """Nothing that moves the cursor reaches a terminal, whatever it came in."""
     evil = "550 5.1.1 \x1b[2Jno\x07such\x1b]0;title\x07 user\x9b31m \u202egnp.exe \x00 \x7f"
