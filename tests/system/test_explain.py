@@ -2,8 +2,12 @@
 the reply of a running server as it came."""
 import json
 import subprocess
+import sys
+from pathlib import Path
 
 from world import *
+
+ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 def explain(t, *words, text=None):
@@ -394,3 +398,26 @@ def test_explain_own_rules(t):
     rules.write_text("rule mine\n  cause no-such-cause\n")
     done = explain(t, "--rules", rules, RELAY)
     assert done.returncode == 65 and f"{rules}:2" in done.stderr, done
+
+
+def test_explain_score(t):
+    """tools/score.py: right answers pass, one that is wrong is shown and ends with 1."""
+    def score():
+        return subprocess.run([sys.executable, f"{ROOT}/tools/score.py", "--wrong", "--postern",
+                               f"{t.builds['sanitized']}/src/bin/postern", str(t.folder)], text=True, capture_output=True)
+
+    (t.folder / "classes.tsv").write_text("class\taccepted\twho\nrelay\trelay-not-authorised (or so)\tsender-admin\nfull\tmailbox-full|quota\t\n")
+    rows = "id\tstep\tclass\treply\n1\tRCPT\trelay\t" + RELAY + "\n2\tRCPT\tfull\t452 4.2.2 Mailbox full\n"
+    (t.folder / "replies.tsv").write_text(rows)
+    (t.folder / "one.eml").write_text(BOUNCE)
+    expected = "sample\trecipient_no\tstatus\treply_code\treason\taddress\none\t1\t5.1.1\t550\tuserunknown\tbob@fabrikam.com\n"
+    (t.folder / "expected.tsv").write_text(expected)
+    done = score()
+    assert done.returncode == 0 and "MISSED" not in done.stdout and "recipients       1 of     1  100.00%" in done.stdout, done
+    (t.folder / "replies.tsv").write_text(rows.replace("\tfull\t", "\trelay\t"))
+    (t.folder / "expected.tsv").write_text(expected.replace("userunknown", "mailboxfull") + "one\t2\t\t\t\t\n")
+    done = score()
+    assert done.returncode == 1 and "missed: " in done.stdout, done
+    for line in ("relay-not-authorised                     mailbox-full", "mailboxfull                              userunknown",
+                 "one: recipients: 1, not 2"):
+        assert line in done.stdout, (line, done.stdout)
