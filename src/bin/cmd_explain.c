@@ -191,13 +191,14 @@ static int take_rules(const struct given *g) {
     struct bytes text;
     struct why why;
     enum rc rc = files_read(g->rules, RULES_MAX, a, &text, &why);
+    int code = rc == OK ? EX_DATAERR : EX_NOINPUT;
     if (rc == OK)
         rc = reply_learn(g->rules.at, text, &why);
     arena_close(&a);
     if (rc == OK)
         return EX_OK;
     fprintf(stderr, "postern explain: %s\n", why.text);
-    return EX_DATAERR;
+    return code;
 }
 
 static const char *const steps[] = { "connect", "banner", "EHLO", "STARTTLS", "AUTH",

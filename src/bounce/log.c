@@ -245,11 +245,17 @@ static void read_line(struct log *l, struct bytes text) {
         log_reader *read;
         const char *format;
     } readers[] = {
-        { log_json, "json" },           { log_csv, "csv" },
-        { log_postfix, "postfix" },     { log_exim, "exim" },
-        { log_opensmtpd, "opensmtpd" }, { log_sendmail, "sendmail" },
-        { log_qmail, "qmail" },         { log_haraka, "haraka" },
-        { log_dovecot, "dovecot" },     { log_exchange_error, "exchange" },
+        { log_json, "json" },
+        { log_csv, "csv" },
+        { log_postfix, "postfix" },
+        { log_exim, "exim" },
+        { log_opensmtpd, "opensmtpd" },
+        { log_sendmail, "sendmail" },
+        { log_qmail, "qmail" },
+        { log_haraka, "haraka" },
+        { log_dovecot, "dovecot" },
+        { log_exchange_error, "exchange" },
+        { log_iis, "iis" },
         { log_syslog, "syslog" },
     };
     struct log_line line = { .all = text, .rest = text };

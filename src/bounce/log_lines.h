@@ -49,6 +49,6 @@ struct bytes log_recall(struct log *l, const char *kind, struct bytes key);
 typedef bool log_reader(struct log *l, const struct log_line *line);
 log_reader log_postfix, log_exim, log_sendmail, log_opensmtpd, log_qmail, log_haraka, log_dovecot,
     log_syslog;
-log_reader log_exchange_error, log_csv, log_json;
+log_reader log_exchange_error, log_csv, log_json, log_iis;
 
 #endif

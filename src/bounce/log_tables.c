@@ -3,6 +3,7 @@
  * JSON reader is no validator: it gives each value with the names of the last two keys above it. */
 #include "bounce/log_lines.h"
 
+#include "base/addr.h"
 #include "base/buf.h"
 #include "base/must.h"
 #include "bounce/spoken.h"
@@ -197,6 +198,60 @@ bool log_csv(struct log *l, const struct log_line *line) {
     bool dated = time.len >= 19 && ascii_is_digit(time.at[0]) && time.at[4] == '-' &&
                  (time.at[10] == 'T' || time.at[10] == ' ');
     return dated ? exchange_tracking(l, &c) || exchange_protocol(l, &c) : powermta(l, &c);
+}
+
+/* --- the SMTP service of IIS (W3C) -------------------------------------------------------------------------- */
+
+/* Blanks within a field are written as +. */
+static struct bytes without_plus(struct log *l, struct bytes field) {
+    struct buf b = buf_grow(LOG_LINE + 64);
+    for (size_t i = 0; i < field.len; i++)
+        buf_char(&b, field.at[i] == '+' ? ' ' : field.at[i]);
+    struct bytes copy = arena_copy(l->arena, bytes_trim(buf_bytes(&b)));
+    buf_free(&b);
+    return copy;
+}
+
+static const char *step_of_verb(struct bytes verb) {
+    static const char *const rows[][2] = { { "RCPT", "RCPT" }, { "MAIL", "MAIL" },
+                                           { "DATA", "end" },  { "EHLO", "EHLO" },
+                                           { "HELO", "EHLO" }, { "AUTH", "AUTH" } };
+    for (size_t i = 0; i < COUNT_OF(rows); i++)
+        if (bytes_equal(verb, bytes_str(rows[i][0])))
+            return rows[i][1];
+    return NULL;
+}
+
+/* "date time c-ip cs-username s-sitename s-computername s-ip s-port cs-method cs-uri-stem cs-uri-query sc-status ...", with
+ * as many of these as the administrator has chosen; what another server answered is "550+5.7.1+Unable+to+relay". */
+bool log_iis(struct log *l, const struct log_line *line) {
+    struct bytes rest = line->all, word, query = BYTES_NONE;
+    struct log_said s = { .action = NULL };
+    bool outbound = log_has(line->all, " OutboundConnectionResponse "),
+         ours = log_has(line->all, " SMTPSVC");
+    if (!outbound && !ours)
+        return false;
+    for (size_t i = 0; i < CELLS_MAX && bytes_split(&rest, ' ', &word); i++) {
+        uint64_t code;
+        struct addr ip;
+        if (i == 2 && addr_parse(word, &ip))
+            *(outbound ? &s.host : &s.client) = word;
+        else if (step_of_verb(word))
+            s.command = step_of_verb(word);
+        else if (bytes_starts(word, B("+")))
+            query = without_plus(l, word);
+        else if (outbound && spoken_code(word, 0) >= 400 && word.len > 3)
+            s.words = without_plus(l, word);
+        else if (!outbound && s.command && !s.code && bytes_to_u64(word, 599, &code) && code >= 400)
+            s.code = (int)code;
+    }
+    if (s.command && !strcmp(s.command, "RCPT"))
+        s.address = spoken_address(query);
+    if (s.code && !s.words.len)
+        s.words = arena_printf(l->arena, "%d", s.code);
+    if (s.words.len)
+        log_add(l, &s);
+    return true;
 }
 
 /* --- JSON ---------------------------------------------------------------------------------------------------------------- */

@@ -396,6 +396,7 @@ def test_explain_own_rules(t):
     r = told(t, "--rules", rules, "550 the cat sat on it")["recipients"][0]
     assert (r["cause"], r["rule"]) == ("mailbox-full", "mine")
     rules.write_text("rule mine\n  cause no-such-cause\n")
+    assert explain(t, "--rules", t.folder / "none.rules", RELAY).returncode == 66
     done = explain(t, "--rules", rules, RELAY)
     assert done.returncode == 65 and f"{rules}:2" in done.stderr, done
 

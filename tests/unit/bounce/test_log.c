@@ -204,6 +204,11 @@ static void tables(void **state) {
         { "2026-11-20T09:30:00.000Z,MBX1\\Relay,08D1,3,198.51.100.1:25,203.0.113.9:4711,>,550 5.7.54 SMTP; Unable to relay recipient in "
           "non-accepted domain,",
           "csv", "failed", "", "", "banner", 550, "5.7.54", "550 5.7.54 SMTP; Unable" },
+        { "2026-11-20 09:30:00 203.0.113.9 copier SMTPSVC1 WEB1 192.0.2.1 0 RCPT - +TO:<bob@fabrikam.com> 550 0 45 36 0 SMTP - - - -",
+          "iis", "failed", "bob@fabrikam.com", "", "RCPT", 550, "", "550" },
+        { "2026-11-20 09:30:00 192.0.2.7 OutboundConnectionResponse SMTPSVC1 WEB1 - 25 - - 550+5.7.1+Unable+to+relay+for+bob@fabrikam.com "
+          "0 0 44 0 140 SMTP - - - -",
+          "iis", "failed", "", "192.0.2.7", "", 550, "5.7.1", "550 5.7.1 Unable to relay for" },
         { "LastError : [{LRT=11/20/2026 9:30:00 AM};{LED=451 4.4.0 DNS query failed};{FQDN=};{IP=}]",
           "exchange", "delayed", "", "", "", 451, "4.4.0", "451 4.4.0 DNS query failed" },
         { "b,2026-11-20 09:30:00+0000,2026-11-20 09:29:00+0000,alice@example.com,bob@fabrikam.com,,failed,5.1.1 (bad destination mailbox "
