@@ -34,8 +34,6 @@ int64_t examine_left(const struct examination *e) {
 
 int64_t examine_dns_left(const struct examination *e) {
     int64_t left = examine_left(e), most = e->dns_silent ? DNS_AGAIN_MS : DNS_MS;
-    if (e->want->timeout_ms > 0 && e->want->timeout_ms < most)
-        most = e->want->timeout_ms;
     return left < most ? left : most;
 }
 

@@ -77,7 +77,7 @@ def cases(a):
     foreign = "--to bob@example.org"
     login = "--user alice@example.com --password-env DOCTOR_PASSWORD"
     log_in = {"tls": a.pair(), "login": LOGIN}
-    quick = "--timeout 2"
+    quick = "--timeout 3"
     tls = lambda **how: {"tls": a.context(**how)}
     return {
         # --- nothing is wrong
