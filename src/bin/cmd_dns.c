@@ -265,7 +265,8 @@ static void json_covered(struct buf *b, const struct domain_covered *v) {
     open_item(b);
     key(b, "address", buf_bytes(&text));
     key(b, "what", v->egress->what);
-    key(b, "spf", bytes_str(spf_result_name(v->spf.result)));
+    if (v->judged)
+        key(b, "spf", bytes_str(spf_result_name(v->spf.result)));
     if (v->spf.trail.len)
         key(b, "by", v->spf.trail);
     if (v->pointer.len)

@@ -80,6 +80,7 @@ struct domain_selector {
 struct domain_covered { /* an address of `egress` */
     const struct domain_egress *egress;
     struct addr address;
+    bool judged; /* spf is there: not of private addresses */
     struct spf_verdict spf;
     struct bytes pointer; /* its name in the DNS; empty: none */
     bool confirmed;       /* which leads back */

@@ -177,8 +177,6 @@ static void take_egress(struct look *k, const struct domain_egress *e, struct ad
         return;
     struct domain_covered *c = &r->covered[r->covered_count++];
     *c = (struct domain_covered){ .egress = e, .address = a };
-    if (e->smarthost)
-        return;
     if (!addr_is_public(a)) {
         struct finding *f =
             finding_skip(&r->findings, "ptr.private", "PTR",
@@ -186,6 +184,8 @@ static void take_egress(struct look *k, const struct domain_egress *e, struct ad
         ABOUT(k, f, "%.*s (%.*s)", BYTES_FMT(domain_address_text(k, a)), BYTES_FMT(e->what));
         return;
     }
+    if (e->smarthost)
+        return;
     struct naming n = look_up(k, a);
     c->pointer = n.name;
     c->confirmed = n.confirmed;

@@ -250,10 +250,11 @@ static void judge_covered(struct look *k, struct domain_covered *c) {
     struct bytes about =
         arena_printf(k->arena, "%.*s (%.*s)", BYTES_FMT(domain_address_text(k, c->address)),
                      BYTES_FMT(c->egress->what));
-    if (!addr_is_public(c->address) && !c->egress->smarthost)
+    if (!addr_is_public(c->address))
         return;
     if (spf_evaluate(&who, domain_spf_find, k, k->arena, &c->spf) != OK)
         return;
+    c->judged = true;
     const char *result = spf_result_name(c->spf.result);
     if (c->spf.result == SPF_PASS) {
         found(k, SEVERITY_INFO, "spf.covers", about, "pass, by %.*s", BYTES_FMT(c->spf.trail));

@@ -672,9 +672,14 @@ def test_dns_private(t):
     w = World(t)
     t.dns.records = w.zone
     w.zone["mail.proseware.com"] = {"A": ["192.168.7.7"]}
-    done = t.server('domain "contoso.com" {}\n', start=False).run("dns", "contoso.com", "--json", "--no-fetch")
-    found = {f["id"]: f for f in json.loads(done.stdout)["findings"]}
-    assert found["ptr.private"]["skipped"] and "spf.not-covered" not in found, found
+    text = 'domain "contoso.com" {}\nroute "inner" { to = {"adatum.com"}  via = {"smtp://10.0.0.5"} }\n'
+    done = t.server(text, start=False).run("dns", "contoso.com", "--json", "--no-fetch")
+    report = json.loads(done.stdout)
+    findings = report["findings"]
+    assert len(report["egress"]) == 2 and not any("spf" in e for e in report["egress"]), report["egress"]
+    private = [f["about"] for f in findings if f["id"] == "ptr.private" and f["skipped"]]
+    assert private == ["10.0.0.5 (route inner: via 10.0.0.5)", "192.168.7.7 (hostname)"], findings
+    assert "spf.not-covered" not in {f["id"] for f in findings}, findings
 
 
 def test_dns_publish(t):
