@@ -49,7 +49,7 @@ static bool status_at(struct bytes text, size_t at, int code, struct status *out
     struct bytes number = dotted(bytes_skip(text, at));
     size_t end = at + number.len;
     bool begins = at == 0 || is_blank(text.at[at - 1]) || is_one_of(text, at - 1, "#([<\"'-:;=");
-    bool ends = ends_word(text, end) || is_one_of(text, end, ")]>\"',;:.-");
+    bool ends = ends_word(text, end) || is_one_of(text, end, ")]>\"',;:.-!");
     return begins && ends && status_parse(number, out) && out->klass != 3 &&
            (code < 200 || out->klass == code / 100);
 }
@@ -316,7 +316,7 @@ static void add_words(struct subject *s, struct bytes text) {
             drop_local_part(s);
         s->text[s->length++] = c;
     }
-    if (s->length && s->text[s->length - 1] == ' ')
+    while (s->length && is_one_of(bytes_of(s->text, s->length), s->length - 1, " .!"))
         s->length--;
 }
 

@@ -65,6 +65,8 @@ static void test_reply(void **state) {
         { "#< #5.7.1 smtp;550 5.7.1 Unable to relay> #SMTP#", 550, "5.7.1", NULL,
           "Unable to relay> #SMTP#" },
         { "550: no", 550, "0.0.0", NULL, "no" },
+        { "550 5.1.2 no!!", 550, "5.1.2", NULL, "no" },
+        { "550 5.1.2!", 550, "5.1.2", NULL, "5.1.2" },
         { "host mx.example.net[203.0.113.5] said: 550 no such user (in reply to RCPT TO command)",
           550, "0.0.0", "RCPT", "no such user" },
         { "The server answered \"550 relay not permitted\" while sending.", 550, "0.0.0", NULL,
