@@ -7,6 +7,8 @@
 
 enum {
     PASSAGE = 60,    /* lines about one recipient */
+    OCTETS = 8000,   /* of such a passage */
+    AROUND = 8,      /* lines of a paragraph before and behind the one that names him */
     SENTENCES = 2000 /* addresses in running text that are asked whether they are recipients */
 };
 
@@ -319,6 +321,29 @@ static bool is_like_first(const struct walk *w, const struct line *l, const stru
     return w->in_passage && w->alone && l->indent == w->indent && is_alone(l, p);
 }
 
+/* ", " and its like between addresses of a list. */
+static bool is_separator(struct bytes between) {
+    size_t commas = 0;
+    for (size_t i = 0; i < between.len; i++) {
+        commas += between.at[i] == ',' || between.at[i] == ';';
+        if (bytes_find(B(",; \t\n<>\"'"), between.at[i]) < 0)
+            return false;
+    }
+    return commas > 0;
+}
+
+/* The other addresses of a list that begins in this text; what stands behind it is about all of them. */
+static void add_list(struct walk *w, enum rank rank, size_t line, struct bytes text,
+                     struct place p) {
+    struct place next;
+    size_t first = w->count - 1;
+    while (address_find(text, p.end, &next) && is_separator(bytes_slice(text, p.end, next.begin)) &&
+           add(w, rank, line, &next))
+        p = next;
+    for (size_t m = first; m < w->count; m++)
+        w->list[m].rest = text.at + p.end;
+}
+
 static void take_line(struct walk *w, size_t i) {
     const struct line *l = &w->r->lines.at[i];
     struct place p;
@@ -341,20 +366,26 @@ static void take_line(struct walk *w, size_t i) {
         w->alone = is_alone(l, &p);
     }
     w->in_passage = rank != WEAK;
-    add(w, rank, i, &p);
+    if (add(w, rank, i, &p))
+        add_list(w, rank, i, l->text, p);
 }
 
 /* --- passages ----------------------------------------------------------------------------------- */
 
-static bool is_mention(const struct walk *w, size_t m, size_t line) {
-    return m < w->count && w->list[m].line == line;
+/* The line of the mention that stands under this one; the number of lines if there is none. */
+static size_t next_line(const struct walk *w, size_t m) {
+    size_t next = m + 1;
+    while (next < w->count && w->list[next].line == w->list[m].line)
+        next++;
+    return next < w->count ? w->list[next].line : w->r->lines.count;
 }
 
 /* The end of the passage of mention m: the line of the next one, or a rule. */
 static size_t passage_end(const struct walk *w, size_t m) {
     size_t i = w->list[m].line + 1, last = i + PASSAGE;
-    while (i < last && i < w->r->lines.count && !is_mention(w, m + 1, i) &&
-           w->r->lines.at[i].kind != LINE_RULE && !w->r->lines.at[i].session)
+    size_t stop = next_line(w, m);
+    while (i < last && i < stop && w->r->lines.at[i].kind != LINE_RULE &&
+           !w->r->lines.at[i].session)
         i++;
     return i;
 }
@@ -362,7 +393,8 @@ static size_t passage_end(const struct walk *w, size_t m) {
 static struct bytes span(const struct walk *w, const char *from, size_t end) {
     const struct bytes text = w->r->text;
     const char *to = end < w->r->lines.count ? w->r->lines.at[end].whole.at : text.at + text.len;
-    return bytes_trim(bytes_of(from, to > from ? (size_t)(to - from) : 0));
+    size_t size = to > from ? (size_t)(to - from) : 0;
+    return bytes_trim(bytes_of(from, size < OCTETS ? size : OCTETS));
 }
 
 /* More than the end of a sentence or a bracket. */
@@ -398,10 +430,11 @@ static struct bytes find_passage(const struct walk *w, size_t m) {
 static struct bytes find_section(const struct walk *w, size_t m) {
     size_t i = passage_end(w, m), from;
     struct bytes first = BYTES_NONE;
-    if (m + 1 < w->count && w->list[m + 1].line < i + 1) /* one of a list: the last has it */
+    size_t stop = next_line(w, m);
+    if (stop < w->r->lines.count && stop < i + 1) /* one of a list: the last has it */
         return first;
     size_t last = i + PASSAGE;
-    while (i < last && i < w->r->lines.count && (m + 1 == w->count || w->list[m + 1].line > i)) {
+    while (i < last && i < stop) {
         if (w->r->lines.at[i].kind != LINE_TEXT || w->r->lines.at[i].session) {
             i++;
             continue;
@@ -433,9 +466,9 @@ static struct bytes without_lead(struct bytes passage) {
 
 static struct bytes paragraph(const struct walk *w, size_t line) {
     size_t first = line, end = line + 1;
-    while (first && line - first < PASSAGE && w->r->lines.at[first - 1].kind == LINE_TEXT)
+    while (first && line - first < AROUND && w->r->lines.at[first - 1].kind == LINE_TEXT)
         first--;
-    while (end < w->r->lines.count && end - line < PASSAGE && w->r->lines.at[end].kind == LINE_TEXT)
+    while (end < w->r->lines.count && end - line < AROUND && w->r->lines.at[end].kind == LINE_TEXT)
         end++;
     return span(w, w->r->lines.at[first].text.at, end);
 }
@@ -468,6 +501,11 @@ static void tell(struct walk *w, size_t m) {
     struct saying *s = saying_add(w->r, &w->r->words);
     if (!s)
         return;
+    if (m && w->list[m - 1].line == w->list[m].line) { /* of a list: read once for all of it */
+        *s = s[-1];
+        s->address = w->list[m].address;
+        return;
+    }
     struct bytes passage = whole_sentence(w, m, without_lead(find_passage(w, m)));
     if (!has_words(passage) && w->list[m].rank == HEAD)
         passage = find_section(w, m);
@@ -503,11 +541,8 @@ static void find_sentences(struct walk *w) {
         const char *from = w->r->lines.at[first].text.at;
         struct bytes text = bytes_of(from, (size_t)(l->text.at - from) + l->text.len);
         size_t at = (size_t)(l->text.at - from);
-        if (find_sentence(w, text, at, &p) && !is_last(w, &p)) {
-            struct mention *m = add(w, SENTENCE, i, &p);
-            if (m)
-                m->rest = text.at + p.end;
-        }
+        if (find_sentence(w, text, at, &p) && !is_last(w, &p) && add(w, SENTENCE, i, &p))
+            add_list(w, SENTENCE, i, text, p);
     }
 }
 
@@ -551,9 +586,8 @@ static void share_lists(struct walk *w, size_t first) {
 }
 
 void passages_read(struct reading *r) {
-    struct walk w = { .r = r, .room = BOUNCE_RECIPIENTS };
-    w.list = ARENA_ARRAY(r->arena, r->lines.count + 1, struct mention);
-    w.room = r->lines.count;
+    struct walk w = { .r = r, .room = r->lines.count + BOUNCE_RECIPIENTS };
+    w.list = ARENA_ARRAY(r->arena, w.room, struct mention);
     for (size_t i = 0; i < r->lines.count; i++)
         take_line(&w, i);
     bool strong = w.best[HEAD] || w.best[KEYED];

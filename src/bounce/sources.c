@@ -34,9 +34,21 @@ struct others {
     struct bytes sender, to, from; /* who is named in a bounce and is no recipient */
 };
 
+/* Whom texts name for help: "postmaster@example.com", alone on a line. */
+static bool is_role(struct bytes address) {
+    static const struct bytes roles[] = { W("postmaster@"),   W("support@"),  W("helpdesk@"),
+                                          W("help@"),         W("abuse@"),    W("mailer-daemon@"),
+                                          W("noreply@"),      W("no-reply@"), W("servicedesk@"),
+                                          W("mail-support@"), W("hotline@"),  W("kundenservice@") };
+    for (size_t i = 0; i < COUNT_OF(roles); i++)
+        if (bytes_starts_nocase(address, roles[i]))
+            return true;
+    return false;
+}
+
 static bool is_other(const struct others *o, const struct saying *s) {
-    return bytes_equal_nocase(s->address, o->sender) || bytes_equal_nocase(s->address, o->to) ||
-           bytes_equal_nocase(s->address, o->from);
+    return is_role(s->address) || bytes_equal_nocase(s->address, o->sender) ||
+           bytes_equal_nocase(s->address, o->to) || bytes_equal_nocase(s->address, o->from);
 }
 
 /* A sender who is named in the text is no recipient, unless he is the only one. */

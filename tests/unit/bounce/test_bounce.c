@@ -131,6 +131,7 @@ static void hostile_messages_stay_within_limits(void **state) {
         { DAEMON "\n", "<a%@example.net>\n", 3000, "\n550 no such users\n", 3000, 3000, false },
         { DAEMON "\n<a@example.net>:\n", "x\n\n", 100000, "", 1, 1, true },
         { DAEMON "\n", "a@b ", 200000, "", 0, 2, false },
+        { DAEMON "\n", "a%@example.net, ", 2000, "failed\n550 no\n", 2000, 2000, false },
         { DAEMON "\n", "@", 500000, "", 0, 0, false },
         { DAEMON "\n", "message to a%@b failed\n", 20000, "", 1, BOUNCE_RECIPIENTS, false },
         { DAEMON "\n----- Transcript of session follows -----\n",
