@@ -259,11 +259,12 @@ static int take_password(struct doctor *d) {
         return read_secret(d, t->password_file, &d->want.auth.password);
     if (!t->password_env.len)
         return ask_password(d);
-    const char *value = getenv(arena_str(d->arena, t->password_env));
+    const char *name = arena_str(d->arena, t->password_env), *value = getenv(name);
     if (!value || !*value)
         return options_misuse(d->options, "the environment has no %.*s",
                               BYTES_FMT(t->password_env));
     d->want.auth.password = arena_copy(d->arena, bytes_str(value));
+    unsetenv(name); /* the resolver that is started later has no use for it */
     return OPTIONS_GO_ON;
 }
 
