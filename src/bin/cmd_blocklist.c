@@ -672,6 +672,7 @@ static int look(struct blocklists_command *c) {
 
 static int take_time(struct blocklists_command *c, struct bytes text) {
     uint64_t seconds;
+    c->ms = 0; /* not the default, when it is no time */
     if (!num_parse_duration(text, &c->ms) && bytes_to_u64(text, TIME_MAX_MS / 1000, &seconds))
         c->ms = (int64_t)seconds * 1000;
     if (c->ms > 0 && c->ms <= TIME_MAX_MS)
