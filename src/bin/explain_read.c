@@ -64,14 +64,20 @@ static bool serves_recipient(const struct bounce_recipient *r) {
     return r->host.at[r->host.len - domain.len - 1] == '.';
 }
 
-static void ask(const struct bounce_recipient *said, struct bytes words, const struct bounce *b,
+/* What a notice says was done; of words alone that is not said, only taken to be so. */
+static const char *action_of(const struct bounce_recipient *said, const struct explained *e) {
+    return e->kind == EXPLAIN_REPLY && !strcmp(said->action, "failed") ? NULL : said->action;
+}
+
+static void ask(const struct bounce_recipient *said, struct bytes words, const struct explained *e,
                 struct explain_answer *out) {
+    const struct bounce *b = &e->bounce;
     out->facts = (struct reply_facts){
         .code = said->code,
         .status = said->status,
         .text = words,
         .command = said->command,
-        .action = said->action,
+        .action = action_of(said, e),
         .submission = said->submission,
         .host = said->host,
         .sender_domain = domain_of(b->sender),
@@ -88,7 +94,7 @@ static void classify(struct explained *e, struct arena *a) {
         const struct bounce_recipient *said = &e->bounce.recipients[i];
         e->answers[i].said = said;
         e->answers[i].ours = reason_of_reply(said->text);
-        ask(said, said->text, &e->bounce, &e->answers[i]);
+        ask(said, said->text, e, &e->answers[i]);
     }
 }
 
@@ -153,7 +159,7 @@ static void ask_all_words(struct bytes input, struct explained *e) {
     struct explain_answer all;
     if (e->count != 1 || e->answers[0].meaning.confidence * 100 >= SURE_PERCENT)
         return;
-    ask(e->answers[0].said, bytes_first(input, WORDS), &e->bounce, &all);
+    ask(e->answers[0].said, bytes_first(input, WORDS), e, &all);
     if (all.meaning.confidence <= e->answers[0].meaning.confidence)
         return;
     all.said = e->answers[0].said;
