@@ -687,6 +687,12 @@ static void on_connect(void *ctx, enum rc rc, struct stream *s, const struct why
     if (rc != OK) {
         bool late = !strcmp(why->reason, "connect.timeout");
         c->gone = true;
+        /* A port that is shut refuses; only a connection that had come about can be reset. */
+        if (!strcmp(why->reason, "connect.reset")) {
+            fail(c, STEP_BANNER, HOW_CLOSED, "%s never came: the connection broke (%s)",
+                 step_awaited(STEP_BANNER), why->text);
+            return;
+        }
         c->seen.reason = arena_str(c->arena, bytes_str(why->reason));
         fail(c, STEP_CONNECT, late ? HOW_TIMEOUT : HOW_UNREACHABLE, "%s", why->text);
         return;
