@@ -69,11 +69,18 @@ static bool login_hurts(const struct settle_facts *f) {
     return f->login && f->without_login == TRIAL_TAKEN && (is_vague(f) || is_relay(f));
 }
 
-/* Some servers refuse to relay in the words of a recipient who is not there. */
+static bool own_refused(const struct settle_facts *f) {
+    return f->step == STEP_RCPT && f->is_mx && f->hosted_is_domain && f->hosted == TRIAL_REFUSED;
+}
+
 static bool domain_missing(const struct settle_facts *f) {
-    bool like_foreign = says(f, "recipient-unknown") && f->foreign == TRIAL_REFUSED;
-    return f->step == STEP_RCPT && f->is_mx && f->hosted_is_domain && f->hosted == TRIAL_REFUSED &&
-           (is_relay(f) || like_foreign);
+    return own_refused(f) && is_relay(f);
+}
+
+/* Some servers refuse to relay in the words of a recipient who is not there. But many domains have no postmaster, and
+ * some servers have the same words for both: then the words stand, and the other is told as a possibility. */
+static bool domain_doubtful(const struct settle_facts *f) {
+    return own_refused(f) && says(f, "recipient-unknown") && f->foreign == TRIAL_REFUSED;
 }
 
 static bool recipient_missing(const struct settle_facts *f) {
@@ -121,49 +128,55 @@ static const struct {
     { login_sender,
       { "sender-not-permitted",
         "With the login's own address as the sender the same recipient is taken: it is the sender that the login may not use.",
-        0.95 } },
+        0.95, false } },
     { own_sender,
       { "auth-required",
         "From a foreign sender the same recipient is taken, from the server's own domain it is not: it wants its own senders to log in.",
-        0.9 } },
+        0.9, false } },
     { login_hurts,
       { "account-restricted",
-        "Without the login the same is taken: it is this account that may not send it.", 0.8 } },
+        "Without the login the same is taken: it is this account that may not send it.", 0.8,
+        false } },
     { domain_missing,
       { "relay-domain-not-hosted",
         "The DNS names it for this domain, but it refuses the domain's postmaster in the same way: it does not host the domain.",
-        0.97 } },
+        0.97, false } },
+    { domain_doubtful,
+      { NULL,
+        "It refuses the domain's postmaster and a foreign recipient in the same words: either there is no such recipient, or the server does not host the domain at all.",
+        0.75, true } },
     { recipient_missing,
       { "recipient-unknown",
         "The domain's postmaster is taken: the server hosts the domain, but not this recipient.",
-        0.85 } },
+        0.85, false } },
     { relay_in_disguise,
       { "relay-not-authorised",
         "It is not a mail server of the recipient's domain, and for its own domain it answers otherwise: what it refuses is to relay, whatever its words say.",
-        0.95 } },
+        0.95, false } },
     { relay_proper,
       { NULL,
         "For its own domain it answers otherwise: it is relaying that it refuses, not this client.",
-        0.97 } },
+        0.97, false } },
     { login_in_vain,
       { "relay-not-authorised",
         "With the login and without it the answer is the same: the login gives no right to relay.",
-        0.9 } },
+        0.9, false } },
     { sender_refused,
       { "sender-blocked",
-        "From the null sender the same recipient is taken: it is the sender that it refuses.",
-        0.8 } },
+        "From the null sender the same recipient is taken: it is the sender that it refuses.", 0.8,
+        false } },
     { domain_known,
       { "recipient-unknown",
         "A foreign recipient is refused in other words: the server knows this domain, and refuses this recipient.",
-        0.75 } },
+        0.75, false } },
     { all_refused,
       { "client-denied",
         "It refuses recipients of its own as well, whoever the sender is: it takes nothing from this address.",
-        0.8 } },
+        0.8, false } },
     { other_recipients_taken,
       { "recipient-unknown",
-        "Another recipient of its own is taken: it is this recipient that it refuses.", 0.7 } },
+        "Another recipient of its own is taken: it is this recipient that it refuses.", 0.7,
+        false } },
 };
 
 bool settle_cause(const struct settle_facts *f, struct settled *out) {
@@ -179,10 +192,10 @@ bool settle_port(enum settle_port port, struct settled *out) {
     static const struct settled ports[] = {
         [PORT_WANTS_TLS] = { "tls-required",
                              "With TLS from the first octet it greets: this port is not for plain text.",
-                             0.98 },
+                             0.98, false },
         [PORT_WANTS_PLAIN] = { "tls-failed",
                                "In plain text it greets: this port has no TLS from the first octet.",
-                               0.98 },
+                               0.98, false },
     };
     if (port == PORT_AS_IT_IS)
         return false;

@@ -28,6 +28,7 @@ struct settled {
     const char *cause;   /* NULL: as the words have it */
     const char *because; /* a sentence */
     double confidence;
+    bool doubt; /* the words say more than is sure: no more confidence than this */
 };
 /* False: they say nothing more than the words do. */
 bool settle_cause(const struct settle_facts *f, struct settled *out);

@@ -367,8 +367,14 @@ static void advise(struct examination *e) {
 static void take_settled(struct examination *e, const struct settled *s) {
     struct verdict *v = &e->out->verdict;
     v->because = bytes_str(s->because);
-    if (s->confidence > v->confidence)
+    if (s->doubt || s->confidence > v->confidence)
         v->confidence = s->confidence;
+    if (s->doubt)
+        add_fix(v,
+                arena_printf(e->arena,
+                             "If all recipients of %.*s are refused: its administrator must make "
+                             "the server accept the domain, or correct its MX record.",
+                             BYTES_FMT(address_domain(e->refused))));
     if (!s->cause || !strcmp(s->cause, v->cause))
         return;
     v->who = NULL;
@@ -403,6 +409,43 @@ static void explain_words(struct examination *e, enum step step) {
     advise(e);
 }
 
+/* --- TLS that is to blame, perhaps though all else went well --------------------------------------------------- */
+
+static const struct finding *grave_finding(const struct examination *e, enum step step) {
+    const struct finding_list *l = &e->out->findings;
+    for (size_t i = 0; i < l->count; i++) {
+        const struct finding *f = l->list[i];
+        if (f->severity == SEVERITY_ERROR && f->step && !strcmp(f->step, step_name(step)))
+            return f;
+    }
+    return NULL;
+}
+
+/* It tells exactly what is wrong: expired, another name, self-signed. */
+static void take_finding(struct examination *e, const struct finding *f) {
+    struct verdict *v = &e->out->verdict;
+    v->explanation = f->means;
+    v->fixes = 0;
+    for (size_t k = 0; k < f->fixes; k++)
+        add_fix(v, f->fix[k]);
+}
+
+static void blame_finding(struct examination *e) {
+    const struct finding *f = grave_finding(e, e->blamed);
+    if (!f)
+        return;
+    verdict_of_fault(e, e->blamed, HOW_CERTIFICATE, NULL, f->seen);
+    take_finding(e, f);
+}
+
+/* The certificate was insisted on, and the conversation ended there, or went without the login. */
+static void blame_certificate(struct examination *e, struct bytes words) {
+    const struct finding *f = grave_finding(e, STEP_STARTTLS);
+    verdict_of_fault(e, STEP_STARTTLS, HOW_CERTIFICATE, NULL, words);
+    if (f)
+        take_finding(e, f);
+}
+
 /* --- logins that were not tried -------------------------------------------------------------------------------- */
 
 /* Not even another way to log in. */
@@ -421,8 +464,10 @@ static void no_login(struct examination *e) {
     struct verdict *v = &e->out->verdict;
     bool could_tls = !e->seen.secured && e->seen.plain.starttls;
     if (e->seen.how == HOW_WITHHELD && !could_tls) {
-        verdict_of_fault(e, STEP_STARTTLS, e->seen.secured ? HOW_CERTIFICATE : HOW_NOT_OFFERED,
-                         NULL, e->seen.words);
+        if (e->seen.secured)
+            blame_certificate(e, e->seen.words);
+        else
+            verdict_of_fault(e, STEP_STARTTLS, HOW_NOT_OFFERED, NULL, e->seen.words);
         return;
     }
     if (could_tls) {
@@ -448,23 +493,7 @@ static bool merely_late(const struct examination *e) {
            (e->seen.how == HOW_WITHHELD || e->seen.how == HOW_NOT_OFFERED);
 }
 
-/* --- TLS that is to blame though all else went well ------------------------------------------------------------ */
-
-static void blame_finding(struct examination *e) {
-    const struct finding_list *l = &e->out->findings;
-    struct verdict *v = &e->out->verdict;
-    for (size_t i = 0; i < l->count; i++) {
-        const struct finding *f = l->list[i];
-        if (f->severity != SEVERITY_ERROR || !f->step || strcmp(f->step, step_name(e->blamed)))
-            continue;
-        verdict_of_fault(e, e->blamed, HOW_CERTIFICATE, NULL, f->seen);
-        v->explanation = f->means;
-        v->fixes = 0;
-        for (size_t k = 0; k < f->fixes; k++)
-            add_fix(v, f->fix[k]);
-        return;
-    }
-}
+/* --- the rest, and the whole ------------------------------------------------------------------------------------ */
 
 static void blame_quit(struct examination *e) {
     begin(e, STEP_QUIT, e->seen.quit);
@@ -519,6 +548,8 @@ void verdict_make(struct examination *e) {
         all_well(e);
     } else if (merely_late(e)) {
         no_login(e);
+    } else if (s->step == STEP_STARTTLS && s->how == HOW_CERTIFICATE) {
+        blame_certificate(e, s->words);
     } else if (s->how == HOW_REFUSED) {
         begin(e, s->step, s->how);
         explain_words(e, s->step);

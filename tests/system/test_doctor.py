@@ -149,6 +149,7 @@ def cases(a):
         "tls-self-signed": ({"tls": a.pair(self_signed=True)}, to, "STARTTLS", 29, "tls-failed"),
         "tls-chain": ({"tls": a.pair(whole=False)}, to, "STARTTLS", 29, "tls-failed"),
         "tls-expired-verify": ({"tls": a.pair(days=(-90, -3))}, f"{to} --tls verify", "STARTTLS", 29, "tls-failed"),
+        "tls-name-verify": ({"tls": a.pair(names=("other.example.com",))}, f"{to} --tls verify", "STARTTLS", 29, "tls-failed"),
         "tls-bad-login": ({"tls": a.pair(self_signed=True), "login": LOGIN}, f"{login} {to}", "STARTTLS", 29, "tls-failed"),
         # --- AUTH
         "auth-wrong": ({**log_in, "login": ("alice@example.com", "other")}, login, "AUTH", 28, "auth-failed"),
@@ -184,6 +185,8 @@ def cases(a):
                          "recipient-unknown"),
         "rcpt-not-hosted": ({**fine, "RCPT": "554 5.7.1 <bob@example.com>: Relay access denied"}, f"{to} {PROBES}", "RCPT", 24,
                             "relay-domain-not-hosted"),
+        "rcpt-unknown-all": ({**fine, "RCPT": "550 5.1.1 Recipient address rejected: User unknown"}, f"{to} {PROBES}", "RCPT", 24,
+                             "recipient-unknown"),
         "rcpt-disguise": ({**fine, "RCPT": by_argument({"example.com": "250 ok"}, "550 5.1.1 Invalid recipient")}, f"{foreign} {PROBES}",
                           "RCPT", 24, "relay-not-authorised"),
         "rcpt-vague-sender": ({**fine, "RCPT": by_sender({"<>": "250 ok"}, "550 Administrative prohibition")},
@@ -241,6 +244,12 @@ FINDINGS = {
     "rcpt-one-of-two": "rcpt.refused", "auth-after-tls": "tls.starttls",
 }
 
+# What to do must be about what is wrong, not about its kind.
+FIXES = {
+    "tls-expired": "Renew", "tls-expired-verify": "Renew", "tls-name-verify": "a certificate with this name",
+    "rcpt-unknown-all": "letter by letter",
+}
+
 
 def play(t, authority, name, case):
     script, words, step, code, cause = case
@@ -269,6 +278,8 @@ def play(t, authority, name, case):
         wrong.append("says too little")
     if name in FINDINGS and not any(f["id"] == FINDINGS[name] for f in result["findings"]):
         wrong.append(f"no finding {FINDINGS[name]}")
+    if FIXES.get(name, "") not in "".join(result["fix"][:1]):
+        wrong.append(f"first says {result['fix'][:1]}")
     if PASSWORD in text or re.search(r"[\x00-\x08\x0b-\x1f]", text):
         wrong.append("a password, or a control octet, came through")
     if time.monotonic() - began > 45:
