@@ -166,6 +166,16 @@ static bool is_network(struct bytes text) {
     return bytes_find(text, '/') >= 0 && network_parse(text, &n) != NETWORK_SYNTAX;
 }
 
+/* A mistyped address: numbers and dots. */
+static bool is_numeric(struct bytes text) {
+    size_t digits = 0, dots = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        digits += text.at[i] >= '0' && text.at[i] <= '9';
+        dots += text.at[i] == '.';
+    }
+    return digits > 0 && digits + dots == text.len;
+}
+
 /* A host, a domain, or whatever stands behind an address's @. */
 static int take_name(struct blocklists_command *c, struct bytes text) {
     struct given *g = &c->given[c->given_count];
@@ -176,6 +186,11 @@ static int take_name(struct blocklists_command *c, struct bytes text) {
     if (is_network(text))
         return options_misuse(c->options,
                               "%.*s is a network: lists are asked about single addresses",
+                              BYTES_FMT(text));
+    if (is_numeric(text))
+        return options_misuse(c->options,
+                              "%.*s is no address: an IPv4 address is four numbers from 0 to 255, "
+                              "with dots between them",
                               BYTES_FMT(text));
     const char *wrong = address_parse_domain(name, c->arena, &name);
     if (wrong)

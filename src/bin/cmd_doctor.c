@@ -399,7 +399,8 @@ static int take_simple(struct doctor *d) {
     w->timeout_ms = TIMEOUT_MS;
     w->total_ms = TOTAL_MS;
     if (t->port.len && !take_port(t->port, &w->port))
-        return options_misuse(d->options, "--port takes a number, not %.*s", BYTES_FMT(t->port));
+        return options_misuse(d->options, "--port takes a number from 1 to 65535, not %.*s",
+                              BYTES_FMT(t->port));
     if (!take_duration(t->timeout, &w->timeout_ms) || !take_duration(t->time, &w->total_ms))
         return options_misuse(d->options,
                               "--timeout and --time take a duration such as 30s or 5min");

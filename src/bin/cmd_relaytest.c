@@ -20,7 +20,7 @@
 enum {
     PORTS_MAX = 8,
     ADDRESSES_MAX = 16,
-    WIDTH = 100,
+    WIDTH = 78,
     OUTPUT_MAX = 16 * 1024 * 1024,
     LOOKUP_MS = 20 * 1000,
     MESSAGES = 10,

@@ -432,7 +432,7 @@ static void on_stage(void *ctx, enum smtp_stage stage, size_t index, const struc
             timer_set(t->loop, &t->wait, 0, t->over ? tell : begin_connection, t);
         return;
     }
-    if (stage == SMTP_STAGE_BANNER && reply->code && !t->seen->banner.len) {
+    if (stage == SMTP_STAGE_BANNER && reply->code && reply->code < 400 && !t->seen->banner.len) {
         struct bytes rest = reply->raw, line;
         bytes_split(&rest, '\n', &line);
         t->seen->banner = printable(t, bytes_trim(bytes_skip(line, 4)));

@@ -518,10 +518,40 @@ static void other_ports_answer(struct examination *e) {
     buf_free(&b);
 }
 
+/* Servers for something else, by what they say first. */
+static const struct stranger {
+    const char *says, *is, *fix;
+} strangers[] = {
+    { ": * OK", "an IMAP server: mail is read there, not sent", NULL },
+    { ": * BYE", "an IMAP server: mail is read there, not sent", NULL },
+    { ": +OK", "a POP3 server: mail is fetched there, not sent", NULL },
+    { ": -ERR", "a POP3 server: mail is fetched there, not sent", NULL },
+    { ": HTTP/", "a web server", "Check the name and the port." },
+    { ": SSH-", "an SSH server", "Check the name and the port." },
+};
+
+static void name_stranger(struct verdict *v, struct arena *a) {
+    for (size_t i = 0; i < COUNT_OF(strangers); i++) {
+        if (bytes_search(v->words, bytes_str(strangers[i].says)) < 0)
+            continue;
+        v->who = "sender";
+        v->explanation = arena_printf(a, "What answers at this port is %s.", strangers[i].is);
+        v->fixes = 0;
+        if (strangers[i].fix)
+            add_fix(v, bytes_str(strangers[i].fix));
+        else
+            add_fix(v, B("Name the outgoing server (SMTP) instead; the provider tells its name."));
+        add_fix(v, B("Mail is sent by port 587 or 465, and between servers by port 25."));
+        return;
+    }
+}
+
 static void blame_fault(struct examination *e) {
     const struct conversation_seen *s = &e->seen;
     struct settled settled = { 0 };
     verdict_of_fault(e, s->step, s->how, s->reason, s->words);
+    if (s->step == STEP_BANNER && s->how == HOW_NONSENSE)
+        name_stranger(&e->out->verdict, e->arena);
     other_ports_answer(e);
     probes_port(e, &settled);
     if (!settled.because)

@@ -155,6 +155,7 @@ def test_blocklist_own_file_and_misuse(t):
     assert "lists.txt:2: of takes" in blocklist(t, HIT, "--lists", str(own), code=65).stderr
     assert "lists.txt" in blocklist(t, HIT, "--lists", str(own) + "-missing", code=66).stderr
     for words, said in (((), "which address"), (("203.0.113.0/24",), "is a network"), (("no..such",), "neither an address"),
+                        (("300.1.1.1",), "four numbers from 0 to 255"),
                         ((HIT, "--only", "zen.spamhaus.rog"), "did you mean zen.spamhaus.org"),
                         ((HIT, "--timeout", "1h"), "--timeout"), ((HIT, "--josn"), "--json"),
                         ((HIT, "--only", "not a zone"), "--list shows"), (("a\x1b[31mb",), "neither")):

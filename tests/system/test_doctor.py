@@ -108,6 +108,8 @@ def cases(a):
                             "rate-limited"),
         "banner-421-closed": ({"banner": reply_then("421 4.3.2 Service shutting down", close)}, "", "banner", 21, None),
         "banner-ssh": ({"banner": "SSH-2.0-OpenSSH_9.2p1"}, "", "banner", 21, "syntax"),
+        "banner-imap": ({"banner": "* OK [CAPABILITY IMAP4rev1] Ready."}, "", "banner", 21, "syntax"),
+        "banner-pop": ({"banner": "+OK ready"}, "", "banner", 21, "syntax"),
         "banner-http": ({"banner": "HTTP/1.1 400 Bad Request\nConnection: close\n"}, "", "banner", 21, "syntax"),
         "banner-binary": ({"banner": raw(bytes(range(256)) * 4 + b"\n", close)}, "", "banner", 21, "syntax"),
         "banner-endless-lines": ({"banner": forever(b"220-mail.example.com hello\r\n")}, "", "banner", 21, "syntax"),
@@ -125,6 +127,8 @@ def cases(a):
         "ehlo-closed": ({"EHLO": close}, "", "EHLO", 22, "server-fault"),
         "ehlo-silent": ({"EHLO": silent}, quick, "EHLO", 22, "timeout"),
         "ehlo-nonsense": ({"EHLO": "what do you want"}, "", "EHLO", 22, "syntax"),
+        "ehlo-name": ({"EHLO": "550 5.7.1 <pc>: Helo command rejected: need fully-qualified hostname", "HELO": "550 5.7.1 <pc>: Helo command rejected: need fully-qualified hostname"}, "", "EHLO", 22,
+                      "client-denied"),
         "ehlo-endless": ({"EHLO": forever(b"250-X-MORE\r\n")}, "", "EHLO", 22, "syntax"),
         "ehlo-megabyte": ({"EHLO": raw(b"250-" + b"y" * 1000000 + b"\r\n250 ok\r\n", silent)}, quick, "EHLO", 22, "syntax"),
         "ehlo-after-tls": ({"tls": a.pair(), "EHLO": lambda c: close(c) if c.tls else c.reply("250-x\n250 STARTTLS")}, "", "EHLO", 22,
@@ -153,6 +157,7 @@ def cases(a):
         "tls-bad-login": ({"tls": a.pair(self_signed=True), "login": LOGIN}, f"{login} {to}", "STARTTLS", 29, "tls-failed"),
         # --- AUTH
         "auth-wrong": ({**log_in, "login": ("alice@example.com", "other")}, login, "AUTH", 28, "auth-failed"),
+        "auth-app-password": ({**log_in, "AUTH": "534 5.7.9 Application-specific password required."}, login, "AUTH", 28, "auth-failed"),
         "auth-disabled": ({**log_in, "AUTH": "535 5.7.139 Authentication unsuccessful, SmtpClientAuthentication is disabled for the Tenant"},
                           login, "AUTH", 28, "auth-disabled"),
         "auth-not-offered": (fine, login, "AUTH", 28, "auth-mechanism"),
@@ -246,6 +251,8 @@ FINDINGS = {
 
 # What to do must be about what is wrong, not about its kind.
 FIXES = {
+    "banner-imap": "Name the outgoing server", "banner-pop": "Name the outgoing server", "banner-http": "name and the port",
+    "auth-app-password": "app password", "ehlo-name": "port 587 or 465 with a login, where that name does not matter",
     "tls-expired": "Renew", "tls-expired-verify": "Renew", "tls-name-verify": "a certificate with this name",
     "rcpt-unknown-all": "letter by letter",
 }
