@@ -7,21 +7,8 @@
 
 enum { RSA_MIN = 1024, RSA_GOOD = 2048, RSA_MAX = 4096, TEXTS = 8, SELECTOR_MAX = 120 };
 
-static struct finding *found(struct look *k, enum severity s, const char *id, const char *step,
-                             struct bytes about, const char *format, ...)
-    __attribute__((format(printf, 6, 7)));
-
-static struct finding *found(struct look *k, enum severity s, const char *id, const char *step,
-                             struct bytes about, const char *format, ...) {
-    va_list args;
-    va_start(args, format);
-    struct bytes text = arena_vprintf(k->arena, format, args);
-    va_end(args);
-    struct finding *f = finding_add(&k->report->findings, s, id, step, "%.*s", BYTES_FMT(text));
-    f->who = "sender-admin";
-    ABOUT(k, f, "%.*s", BYTES_FMT(about));
-    return f;
-}
+#define found(k, s, id, step, about, ...)                                                          \
+    domain_found(k, "sender-admin", s, id, step, about, __VA_ARGS__)
 
 /* --- DKIM ---------------------------------------------------------------------------------------------------- */
 

@@ -196,3 +196,16 @@ struct bytes domain_address_text(struct look *k, struct addr a) {
     addr_format(&b, a);
     return arena_copy(k->arena, buf_bytes(&b));
 }
+
+struct finding *domain_found(struct look *k, const char *who, enum severity s, const char *id,
+                             const char *step, struct bytes about, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    struct bytes text = arena_vprintf(k->arena, format, args);
+    va_end(args);
+    struct finding *f = finding_add(&k->report->findings, s, id, step, "%.*s", BYTES_FMT(text));
+    f->who = who;
+    if (about.len)
+        ABOUT(k, f, "%.*s", BYTES_FMT(about));
+    return f;
+}

@@ -97,6 +97,10 @@ const struct spf_answer *domain_spf_find(void *look, const struct spf_question *
 bool domain_addresses(struct look *k, struct bytes host, struct addr **out, size_t *count_out,
                       bool *failed_out);
 struct bytes domain_address_text(struct look *k, struct addr a);
+/* A finding that says who must act, and about which host or record (may be empty). */
+struct finding *domain_found(struct look *k, const char *who, enum severity s, const char *id,
+                             const char *step, struct bytes about, const char *format, ...)
+    __attribute__((format(printf, 7, 8)));
 
 #define ERROR_(k, id, step, ...)                                                                   \
     finding_add(&(k)->report->findings, SEVERITY_ERROR, id, step, __VA_ARGS__)

@@ -7,21 +7,8 @@
 
 enum { NEAR_LIMIT = 9, WIDE4 = 16, WIDE6 = 32, LONG = 450 };
 
-static struct finding *found(struct look *k, enum severity s, const char *id, struct bytes about,
-                             const char *format, ...) __attribute__((format(printf, 5, 6)));
-
-static struct finding *found(struct look *k, enum severity s, const char *id, struct bytes about,
-                             const char *format, ...) {
-    va_list args;
-    va_start(args, format);
-    struct bytes text = arena_vprintf(k->arena, format, args);
-    va_end(args);
-    struct finding *f = finding_add(&k->report->findings, s, id, "SPF", "%.*s", BYTES_FMT(text));
-    f->who = "sender-admin";
-    if (about.len)
-        ABOUT(k, f, "%.*s", BYTES_FMT(about));
-    return f;
-}
+#define found(k, s, id, about, ...)                                                                \
+    domain_found(k, "sender-admin", s, id, "SPF", about, __VA_ARGS__)
 
 static const char permerror[] =
     "Receivers stop there with \"permerror\": SPF then protects nothing, and DMARC cannot rely on it.";

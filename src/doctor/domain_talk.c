@@ -7,21 +7,8 @@
 
 enum { SOON = 14 * 24 * 60 * 60 };
 
-static struct finding *found(struct look *k, enum severity s, const char *id, struct bytes about,
-                             const char *format, ...) __attribute__((format(printf, 5, 6)));
-
-static struct finding *found(struct look *k, enum severity s, const char *id, struct bytes about,
-                             const char *format, ...) {
-    va_list args;
-    va_start(args, format);
-    struct bytes text = arena_vprintf(k->arena, format, args);
-    va_end(args);
-    struct finding *f =
-        finding_add(&k->report->findings, s, id, "servers", "%.*s", BYTES_FMT(text));
-    f->who = "recipient-admin";
-    ABOUT(k, f, "%.*s", BYTES_FMT(about));
-    return f;
-}
+#define found(k, s, id, about, ...)                                                                \
+    domain_found(k, "recipient-admin", s, id, "servers", about, __VA_ARGS__)
 
 static bool is_step(const struct domain_talk *t, const char *step) {
     return t->step && !strcmp(t->step, step);

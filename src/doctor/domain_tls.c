@@ -8,21 +8,8 @@
 
 enum { WEEK = 7 * 24 * 60 * 60, DAY = 24 * 60 * 60 };
 
-static struct finding *found(struct look *k, enum severity s, const char *id, const char *step,
-                             struct bytes about, const char *format, ...)
-    __attribute__((format(printf, 6, 7)));
-
-static struct finding *found(struct look *k, enum severity s, const char *id, const char *step,
-                             struct bytes about, const char *format, ...) {
-    va_list args;
-    va_start(args, format);
-    struct bytes text = arena_vprintf(k->arena, format, args);
-    va_end(args);
-    struct finding *f = finding_add(&k->report->findings, s, id, step, "%.*s", BYTES_FMT(text));
-    f->who = "recipient-admin";
-    ABOUT(k, f, "%.*s", BYTES_FMT(about));
-    return f;
-}
+#define found(k, s, id, step, about, ...)                                                          \
+    domain_found(k, "recipient-admin", s, id, step, about, __VA_ARGS__)
 
 /* --- MTA-STS --------------------------------------------------------------------------------------------------- */
 
