@@ -32,17 +32,6 @@ int64_t examine_left(const struct examination *e) {
     return left > 0 ? left : 0;
 }
 
-int64_t examine_dns_left(const struct examination *e) {
-    int64_t left = examine_left(e), most = e->dns_silent ? DNS_AGAIN_MS : DNS_MS;
-    return left < most ? left : most;
-}
-
-void examine_dns_silent(struct examination *e) {
-    if (!e->dns_silent)
-        examine_say(e, MARK_NOTE, "the DNS does not answer: what depends on it is left out");
-    e->dns_silent = true;
-}
-
 void examine_say(struct examination *e, enum mark mark, const char *format, ...) {
     va_list args;
     va_start(args, format);
@@ -50,6 +39,28 @@ void examine_say(struct examination *e, enum mark mark, const char *format, ...)
     va_end(args);
     transcript_add(&e->out->transcript, loop_now(e->loop) - e->began, B("doctor"), mark, false,
                    text);
+}
+
+static void stop(void *loop) {
+    loop_stop(loop);
+}
+
+void examine_wait(struct examination *e, int64_t ms) {
+    struct timer late = { 0 };
+    timer_set(e->loop, &late, ms, stop, e->loop);
+    loop_run(e->loop);
+    timer_clear(&late);
+}
+
+bool examine_wait_dns(struct examination *e, const bool *done) {
+    int64_t left = examine_left(e), most = e->dns_silent ? DNS_AGAIN_MS : DNS_MS;
+    examine_wait(e, left < most ? left : most);
+    if (*done)
+        return true;
+    if (!e->dns_silent)
+        examine_say(e, MARK_NOTE, "the DNS does not answer: what depends on it is left out");
+    e->dns_silent = true;
+    return false;
 }
 
 struct conversation_want examine_talk_want(const struct examination *e, const char *session) {
@@ -216,17 +227,6 @@ static void talk_to_all(struct examination *e) {
             talk_to_host(e, &e->hosts[i]);
 }
 
-/* The loop's clock stood still while the command prepared itself. */
-static void stop(void *loop) {
-    loop_stop(loop);
-}
-
-static void wind_clock(struct loop *l) {
-    struct timer now = { 0 };
-    timer_set(l, &now, 0, stop, l);
-    loop_run(l);
-}
-
 /* --- who writes to whom ------------------------------------------------------------------------------------ */
 
 static void choose_envelope(struct examination *e) {
@@ -274,7 +274,7 @@ void examine(struct loop *l, struct dns *dns, const struct examine_want *want,
     e->arena = out->arena;
     e->want = want;
     e->out = out;
-    wind_clock(l);
+    examine_wait(e, 0); /* the loop's clock stood still while the command prepared itself */
     e->began = loop_now(l);
     e->ends = e->began + want->total_ms;
     e->port = want->port;

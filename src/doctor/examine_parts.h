@@ -64,9 +64,13 @@ struct conversation_want examine_talk_want(const struct examination *e, const ch
 void examine_say(struct examination *e, enum mark mark, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 int64_t examine_left(const struct examination *e);
-/* How long to wait for an answer of the DNS: once it was silent, it is not waited for at length again. */
-int64_t examine_dns_left(const struct examination *e);
-void examine_dns_silent(struct examination *e); /* it did not answer within that */
+/* Runs the loop until somebody stops it, but no longer than this. */
+void examine_wait(struct examination *e, int64_t ms);
+/* Runs the loop until somebody stops it, but no longer than this. */
+void examine_wait(struct examination *e, int64_t ms);
+/* The same for an answer of the DNS, whose callback sets *done: once it was silent, it is not waited for at length
+ * again. False: there was no answer, and the question is to be taken back. */
+bool examine_wait_dns(struct examination *e, const bool *done);
 
 /* target.c: finds the hosts. False: there are none, and the verdict is made. */
 bool target_find(struct examination *e);

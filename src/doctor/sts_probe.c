@@ -14,11 +14,6 @@ struct fetch {
     struct bytes body, why;
 };
 
-static void stop(void *ctx) {
-    struct examination *e = ctx;
-    loop_stop(e->loop);
-}
-
 static struct finding *found(struct examination *e, enum severity severity, struct bytes seen) {
     struct finding_list *l = &e->out->findings;
     struct finding *f =
@@ -58,16 +53,10 @@ static void on_texts(void *ctx, const struct dns_answer *answer) {
 
 static struct texts ask_record(struct examination *e) {
     struct texts t = { .e = e };
-    struct timer late = { 0 };
     struct bytes name = arena_printf(e->arena, "_mta-sts.%.*s", BYTES_FMT(e->domain));
     uint64_t question = e->dns->ask(e->dns->self, name, DNS_TXT, on_texts, &t);
-    timer_set(e->loop, &late, examine_dns_left(e), stop, e);
-    loop_run(e->loop);
-    timer_clear(&late);
-    if (!t.done) {
+    if (!examine_wait_dns(e, &t.done))
         e->dns->cancel(e->dns->self, question);
-        examine_dns_silent(e);
-    }
     return t;
 }
 
@@ -102,10 +91,7 @@ static struct fetch fetch_policy(struct examination *e) {
     }
     struct http *http = http_open(e->loop);
     struct http_call *call = http_begin(http, &request, on_policy, &f);
-    struct timer late = { 0 };
-    timer_set(e->loop, &late, FETCH_MS + 1000, stop, e);
-    loop_run(e->loop);
-    timer_clear(&late);
+    examine_wait(e, FETCH_MS + 1000);
     if (!f.done)
         http_cancel(&call);
     http_close(&http);

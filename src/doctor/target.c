@@ -36,13 +36,8 @@ static void on_route(void *ctx, const struct dns_route *route) {
     loop_stop(w->loop);
 }
 
-static void on_late(void *ctx) {
-    loop_stop(ctx);
-}
-
 static struct dns_route ask(struct examination *e, struct bytes name, bool mx) {
     struct wait w = { .loop = e->loop, .arena = e->arena };
-    struct timer late = { 0 };
     if (!e->dns) {
         why_set(&w.route.why, TEMP, 0, NULL, "dns.failed", "names cannot be looked up here");
         w.route.rc = TEMP;
@@ -52,12 +47,8 @@ static struct dns_route ask(struct examination *e, struct bytes name, bool mx) {
         mx ? dns_find_mx(e->dns, name, on_route, &w) : dns_find_host(e->dns, name, on_route, &w);
     if (w.done)
         return w.route;
-    timer_set(e->loop, &late, examine_dns_left(e), on_late, e->loop);
-    loop_run(e->loop);
-    timer_clear(&late);
-    if (!w.done) {
+    if (!examine_wait_dns(e, &w.done)) {
         dns_query_cancel(&q);
-        examine_dns_silent(e);
         w.route.rc = TEMP;
         why_set(&w.route.why, TEMP, 0, NULL, "dns.failed",
                 "the DNS did not answer in time for %.*s", BYTES_FMT(name));

@@ -309,15 +309,10 @@ static void judge_tlsa(struct examination *e, const struct dns_answer *answer) {
             "Publish a TLSA record for the new key, before it is used; remove those of the old one.");
 }
 
-static void stop(void *loop) {
-    loop_stop(loop);
-}
-
 static void dane(struct examination *e) {
     struct finding_list *l = &e->out->findings;
     struct tlsa_wait w = { .e = e };
     struct addr literal;
-    struct timer late = { 0 };
     if (!e->dns || addr_parse(e->host, &literal) || e->want->path.len || !e->seen.tls.look) {
         finding_skip(l, "tls.dane", "STARTTLS", "%s",
                      e->seen.tls.look ? "an address, not a name, was looked at"
@@ -326,13 +321,8 @@ static void dane(struct examination *e) {
     }
     struct bytes name = TEXT("_%u._tcp.%.*s", e->address.port, BYTES_FMT(e->host));
     uint64_t question = e->dns->ask(e->dns->self, name, DNS_TLSA, on_tlsa, &w);
-    timer_set(e->loop, &late, examine_dns_left(e), stop, e->loop);
-    loop_run(e->loop);
-    timer_clear(&late);
-    if (!w.done) {
+    if (!examine_wait_dns(e, &w.done))
         e->dns->cancel(e->dns->self, question);
-        examine_dns_silent(e);
-    }
     if (!w.done || w.answer.rc != OK)
         finding_skip(l, "tls.dane", "STARTTLS", "the DNS did not answer for %.*s", BYTES_FMT(name));
     else if (!w.answer.count)
