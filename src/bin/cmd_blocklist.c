@@ -1,5 +1,6 @@
 /* cmd_blocklist: `postern blocklist`: is an address or a domain on DNS blocklists, what does it mean, and
  * how does it come off again. */
+#include "base/member.h"
 #include "base/must.h"
 #include "base/num.h"
 #include "bin/commands.h"
@@ -480,26 +481,21 @@ static void print_text(const struct blocklists_command *c) {
 
 /* --- for scripts --------------------------------------------------------------------------------------- */
 
-static void key(struct buf *b, const char *name, struct bytes value) {
-    buf_printf(b, "%s\"%s\":", b->at[b->len - 1] == '{' ? "" : ",", name);
-    buf_json(b, value);
-}
-
 static void json_result(const struct blocklists_command *c, const struct blocklist_result *r,
                         struct buf *b) {
     const struct blocklist_asked *asked = &c->asked[r->asked];
     const struct blocklist *l = asked->list;
     buf_char(b, '{');
-    key(b, "zone", asked->zone);
-    key(b, "name", l ? bytes_str(l->name) : asked->zone);
-    key(b, "kind", l && l->allow ? B("allow") : B("block"));
-    key(b, "state", bytes_str(blocklist_state_name(r->state)));
+    member_text(b, "zone", asked->zone);
+    member_text(b, "name", l ? bytes_str(l->name) : asked->zone);
+    member_text(b, "kind", l && l->allow ? B("allow") : B("block"));
+    member_text(b, "state", bytes_str(blocklist_state_name(r->state)));
     buf_printf(b, ",\"against\":%s,\"weight\":%u",
                blocklist_is_against(asked, r) ? "true" : "false", l ? l->weight : 1);
     if (r->unproven)
         buf_str(b, ",\"unproven\":true");
     if (r->because)
-        key(b, "because", bytes_str(r->because));
+        member_text(b, "because", bytes_str(r->because));
     buf_str(b, ",\"codes\":[");
     for (size_t i = 0; i < r->answer_count; i++) {
         const struct blocklist_code *code = l ? blocklist_code(l, r->answers[i]) : NULL;
@@ -507,16 +503,16 @@ static void json_result(const struct blocklists_command *c, const struct blockli
         struct buf text = buf_fixed(memory, sizeof memory);
         addr_format(&text, r->answers[i]);
         buf_str(b, i ? ",{" : "{");
-        key(b, "code", buf_bytes(&text));
+        member_text(b, "code", buf_bytes(&text));
         if (code)
-            key(b, "means", bytes_str(code->means));
+            member_text(b, "means", bytes_str(code->means));
         buf_char(b, '}');
     }
     buf_char(b, ']');
     if (r->text.len)
-        key(b, "text", r->text);
+        member_text(b, "text", r->text);
     if (l && strcmp(l->delist, "-") != 0)
-        key(b, "delist", bytes_str(l->delist));
+        member_text(b, "delist", bytes_str(l->delist));
     buf_char(b, '}');
 }
 
@@ -527,13 +523,13 @@ static void json_subject(const struct blocklists_command *c, size_t subject, str
     struct buf text = buf_fixed(memory, sizeof memory);
     addr_format(&text, s->address);
     buf_char(b, '{');
-    key(b, "subject", s->address.family ? buf_bytes(&text) : s->domain);
-    key(b, "kind",
-        s->address.family == 4 ? B("ipv4")
-        : s->address.family    ? B("ipv6")
-                               : B("domain"));
+    member_text(b, "subject", s->address.family ? buf_bytes(&text) : s->domain);
+    member_text(b, "kind",
+                s->address.family == 4 ? B("ipv4")
+                : s->address.family    ? B("ipv6")
+                                       : B("domain"));
     if (c->about[subject].name.len)
-        key(b, "of", c->about[subject].name);
+        member_text(b, "of", c->about[subject].name);
     buf_printf(b, ",\"listed\":%zu,\"allowed\":%zu,\"clean\":%zu,\"unanswered\":%zu,\"lists\":[",
                t.listed, t.allowed, t.clean, t.unanswered);
     bool first = true;
@@ -598,28 +594,28 @@ static void text_list(const struct blocklist *l, struct buf *b) {
 
 static void json_list(const struct blocklist *l, struct buf *b) {
     buf_char(b, '{');
-    key(b, "zone", l->zone);
-    key(b, "name", bytes_str(l->name));
-    key(b, "kind", l->allow ? B("allow") : B("block"));
+    member_text(b, "zone", l->zone);
+    member_text(b, "name", bytes_str(l->name));
+    member_text(b, "kind", l->allow ? B("allow") : B("block"));
     buf_str(b, ",\"of\":[");
     write_kinds(b, l, ",", "\"");
     buf_printf(b, "],\"weight\":%u,\"asked\":%s", l->weight,
                blocklist_is_asked(l) ? "true" : "false");
-    key(b, "means", bytes_str(l->means));
+    member_text(b, "means", bytes_str(l->means));
     if (strcmp(l->delist, "-") != 0)
-        key(b, "delist", bytes_str(l->delist));
+        member_text(b, "delist", bytes_str(l->delist));
     if (l->ended)
-        key(b, "ended", bytes_str(l->ended));
+        member_text(b, "ended", bytes_str(l->ended));
     if (l->key.len)
-        key(b, "key", l->key);
+        member_text(b, "key", l->key);
     if (l->registration)
-        key(b, "register", bytes_str(l->registration));
+        member_text(b, "register", bytes_str(l->registration));
     buf_str(b, ",\"codes\":[");
     for (size_t i = 0; i < l->code_count; i++) {
         const struct blocklist_code *code = &l->codes[i];
         buf_str(b, i ? ",{" : "{");
-        key(b, code->bit ? "bit" : "code", code->text);
-        key(b, "means", bytes_str(code->means));
+        member_text(b, code->bit ? "bit" : "code", code->text);
+        member_text(b, "means", bytes_str(code->means));
         buf_printf(b, ",\"listing\":%s}", code->refuses ? "false" : "true");
     }
     buf_str(b, "]}");

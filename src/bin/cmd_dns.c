@@ -1,4 +1,5 @@
 /* cmd_dns: `postern dns`: what the DNS says about a domain's mail, what is wrong with it, and what it should say. */
+#include "base/member.h"
 #include "base/must.h"
 #include "base/num.h"
 #include "bin/commands.h"
@@ -206,19 +207,9 @@ static void print_text(const struct dns_command *c) {
 
 /* --- for scripts --------------------------------------------------------------------------------------------------- */
 
-static void key(struct buf *b, const char *name, struct bytes value) {
-    buf_printf(b, "%s\"%s\":", b->at[b->len - 1] == '{' ? "" : ",", name);
-    buf_json(b, value);
-}
-
-static void flag(struct buf *b, const char *name, bool value) {
-    buf_printf(b, "%s\"%s\":%s", b->at[b->len - 1] == '{' ? "" : ",", name,
-               value ? "true" : "false");
-}
-
 static void number(struct buf *b, const char *name, uint64_t value) {
-    buf_printf(b, "%s\"%s\":%llu", b->at[b->len - 1] == '{' ? "" : ",", name,
-               (unsigned long long)value);
+    member_key(b, name);
+    buf_u64(b, value);
 }
 
 static void open_list(struct buf *b, const char *name) {
@@ -230,13 +221,13 @@ static void open_item(struct buf *b) {
 }
 
 static void json_mx(struct buf *b, const struct domain_report *r) {
-    flag(b, "null_mx", r->null_mx);
-    flag(b, "implicit_mx", r->implicit_mx);
+    member_flag(b, "null_mx", r->null_mx);
+    member_flag(b, "implicit_mx", r->implicit_mx);
     open_list(b, "mx");
     for (size_t i = 0; i < r->host_count; i++) {
         open_item(b);
         number(b, "preference", r->hosts[i].preference);
-        key(b, "host", r->hosts[i].name);
+        member_text(b, "host", r->hosts[i].name);
         open_list(b, "addresses");
         put_addresses(b, &r->hosts[i], "\"");
         buf_char(b, ']');
@@ -251,10 +242,10 @@ static void json_network(struct buf *b, const struct spf_network *n) {
     struct buf text = buf_fixed(memory, sizeof memory);
     network_format(&text, n->network);
     open_item(b);
-    key(b, "network", buf_bytes(&text));
-    key(b, "qualifier", bytes_of(&n->qualifier, 1));
-    key(b, "term", n->term);
-    key(b, "domain", n->domain);
+    member_text(b, "network", buf_bytes(&text));
+    member_text(b, "qualifier", bytes_of(&n->qualifier, 1));
+    member_text(b, "term", n->term);
+    member_text(b, "domain", n->domain);
     buf_char(b, '}');
 }
 
@@ -263,15 +254,15 @@ static void json_covered(struct buf *b, const struct domain_covered *v) {
     struct buf text = buf_fixed(memory, sizeof memory);
     addr_format(&text, v->address);
     open_item(b);
-    key(b, "address", buf_bytes(&text));
-    key(b, "what", v->egress->what);
+    member_text(b, "address", buf_bytes(&text));
+    member_text(b, "what", v->egress->what);
     if (v->judged)
-        key(b, "spf", bytes_str(spf_result_name(v->spf.result)));
+        member_text(b, "spf", bytes_str(spf_result_name(v->spf.result)));
     if (v->spf.trail.len)
-        key(b, "by", v->spf.trail);
+        member_text(b, "by", v->spf.trail);
     if (v->pointer.len)
-        key(b, "ptr", v->pointer);
-    flag(b, "confirmed", v->confirmed);
+        member_text(b, "ptr", v->pointer);
+    member_flag(b, "confirmed", v->confirmed);
     buf_char(b, '}');
 }
 
@@ -283,18 +274,18 @@ static void json_spf(struct buf *b, const struct domain_report *r) {
     };
     const struct spf_survey *s = &r->spf;
     buf_str(b, ",\"spf\":{");
-    key(b, "record", s->text);
-    key(b, "trouble", bytes_str(troubles[s->trouble]));
+    member_text(b, "record", s->text);
+    member_text(b, "trouble", bytes_str(troubles[s->trouble]));
     number(b, "lookups", s->lookups);
     number(b, "voids", s->voids);
-    key(b, "all", bytes_of(&s->all, s->all ? 1 : 0));
+    member_text(b, "all", bytes_of(&s->all, s->all ? 1 : 0));
     open_list(b, "tree");
     for (size_t i = 1; i < s->node_count; i++) {
         open_item(b);
         number(b, "depth", s->nodes[i].depth);
-        key(b, "term", s->nodes[i].term);
-        key(b, "domain", s->nodes[i].domain);
-        key(b, "trouble", bytes_str(troubles[s->nodes[i].trouble]));
+        member_text(b, "term", s->nodes[i].term);
+        member_text(b, "domain", s->nodes[i].domain);
+        member_text(b, "trouble", bytes_str(troubles[s->nodes[i].trouble]));
         buf_char(b, '}');
     }
     buf_char(b, ']');
@@ -313,12 +304,12 @@ static void json_keys(struct buf *b, const struct domain_report *r) {
     for (size_t i = 0; i < r->selector_count; i++) {
         const struct dkim_key *k = &r->selectors[i].key;
         open_item(b);
-        key(b, "selector", r->selectors[i].name);
-        flag(b, "valid", !k->wrong && !k->revoked);
-        key(b, "type", k->type_name);
+        member_text(b, "selector", r->selectors[i].name);
+        member_flag(b, "valid", !k->wrong && !k->revoked);
+        member_text(b, "type", k->type_name);
         number(b, "bits", k->bits);
-        flag(b, "revoked", k->revoked);
-        flag(b, "testing", k->testing);
+        member_flag(b, "revoked", k->revoked);
+        member_flag(b, "testing", k->testing);
         buf_char(b, '}');
     }
     buf_char(b, ']');
@@ -327,36 +318,36 @@ static void json_keys(struct buf *b, const struct domain_report *r) {
 static void json_policies(struct buf *b, const struct domain_report *r) {
     if (r->dmarc_text.len) {
         buf_str(b, ",\"dmarc\":{");
-        key(b, "record", r->dmarc_text);
-        key(b, "domain", r->dmarc_domain);
-        flag(b, "valid", r->has_dmarc);
-        key(b, "policy", bytes_str(dmarc_policy_name(r->dmarc.policy)));
-        key(b, "subdomain_policy", bytes_str(dmarc_policy_name(r->dmarc.subdomain_policy)));
+        member_text(b, "record", r->dmarc_text);
+        member_text(b, "domain", r->dmarc_domain);
+        member_flag(b, "valid", r->has_dmarc);
+        member_text(b, "policy", bytes_str(dmarc_policy_name(r->dmarc.policy)));
+        member_text(b, "subdomain_policy", bytes_str(dmarc_policy_name(r->dmarc.subdomain_policy)));
         number(b, "percent", r->dmarc.percent);
         buf_char(b, '}');
     }
     if (r->has_sts_record) {
         buf_str(b, ",\"mta_sts\":{");
-        key(b, "id", r->sts.id);
+        member_text(b, "id", r->sts.id);
         if (r->has_sts_policy) {
-            key(b, "mode", bytes_str(mta_sts_mode_name(r->sts_policy.mode)));
+            member_text(b, "mode", bytes_str(mta_sts_mode_name(r->sts_policy.mode)));
             number(b, "max_age", r->sts_policy.max_age);
         }
         buf_char(b, '}');
     }
     if (r->tlsrpt_text.len)
-        key(b, "tls_rpt", r->tlsrpt_text);
+        member_text(b, "tls_rpt", r->tlsrpt_text);
     if (r->bimi_text.len)
-        key(b, "bimi", r->bimi_text);
+        member_text(b, "bimi", r->bimi_text);
 }
 
 static void print_json(const struct dns_command *c) {
     struct buf b = buf_grow(OUT_MAX);
     buf_char(&b, '{');
-    key(&b, "domain", c->want.domain);
-    flag(&b, "known", !c->report->unknown);
-    flag(&b, "exists", c->report->exists);
-    key(&b, "dnssec", bytes_str(c->report->dnssec));
+    member_text(&b, "domain", c->want.domain);
+    member_flag(&b, "known", !c->report->unknown);
+    member_flag(&b, "exists", c->report->exists);
+    member_text(&b, "dnssec", bytes_str(c->report->dnssec));
     json_mx(&b, c->report);
     json_spf(&b, c->report);
     json_keys(&b, c->report);
@@ -379,7 +370,7 @@ static void print_plan(struct dns_command *c, struct bytes domain, const struct 
     } else {
         struct bytes rest = buf_bytes(&b), line;
         buf_char(&out, '{');
-        key(&out, "domain", domain);
+        member_text(&out, "domain", domain);
         open_list(&out, "records");
         while (bytes_split(&rest, '\n', &line))
             if (line.len && line.at[0] != ';') {
@@ -387,7 +378,7 @@ static void print_plan(struct dns_command *c, struct bytes domain, const struct 
                 buf_json(&out, line);
             }
         buf_char(&out, ']');
-        key(&out, "text", buf_bytes(&b));
+        member_text(&out, "text", buf_bytes(&b));
         buf_str(&out, "}\n");
     }
     fwrite(out.at, 1, out.len, stdout);

@@ -1,5 +1,6 @@
 /* cmd_relaytest: `postern relaytest`: would this server carry mail from a stranger to a stranger? This file knows
  * the command line, finds the server's address, and tries one port after the other. */
+#include "base/member.h"
 #include "base/must.h"
 #include "base/num.h"
 #include "bin/commands.h"
@@ -547,35 +548,30 @@ static void format_addr(struct buf *b, struct addr a) {
         addr_format(b, a);
 }
 
-static void key(struct buf *b, const char *name, struct bytes value) {
-    buf_printf(b, "%s\"%s\":", b->at[b->len - 1] == '{' ? "" : ",", name);
-    buf_json(b, value);
-}
-
 static void test_json(struct buf *b, const struct relay_test *t) {
     static const char *const sent[] = { NULL, "sent", "returned", "seen" };
     buf_char(b, '{');
-    key(b, "id", bytes_str(t->id));
+    member_text(b, "id", bytes_str(t->id));
     buf_printf(b, ",\"port\":%u", t->port);
     if (t->control)
         buf_str(b, ",\"control\":true");
     if (t->helo.len)
-        key(b, "helo", t->helo);
-    key(b, "from", t->from);
-    key(b, "to", t->to);
+        member_text(b, "helo", t->helo);
+    member_text(b, "from", t->from);
+    member_text(b, "to", t->to);
     buf_printf(b, ",\"code\":%d", t->code);
-    key(b, "text", t->text);
+    member_text(b, "text", t->text);
     if (t->stage)
-        key(b, "command", bytes_str(t->stage));
-    key(b, "grade", bytes_str(relay_grade_name(t->grade)));
+        member_text(b, "command", bytes_str(t->stage));
+    member_text(b, "grade", bytes_str(relay_grade_name(t->grade)));
     if (t->cause && t->grade != RELAY_ACCEPTED)
-        key(b, "cause", bytes_str(t->cause));
+        member_text(b, "cause", bytes_str(t->cause));
     if (t->harmless)
         buf_str(b, ",\"harmless\":true");
     if (t->sent)
-        key(b, "message", bytes_str(sent[t->sent]));
+        member_text(b, "message", bytes_str(sent[t->sent]));
     if (t->seen_by.len)
-        key(b, "seen_by", t->seen_by);
+        member_text(b, "seen_by", t->seen_by);
     buf_char(b, '}');
 }
 
@@ -583,21 +579,21 @@ static void addr_key(struct buf *b, const char *name, struct addr a) {
     char memory[80];
     struct buf text = buf_fixed(memory, sizeof memory);
     format_addr(&text, a);
-    key(b, name, buf_bytes(&text));
+    member_text(b, name, buf_bytes(&text));
 }
 
 static void print_json(struct relaytest_run *r, enum relay_verdict v) {
     const struct relaytest_seen *s = main_seen(r);
     struct buf b = buf_grow(OUTPUT_MAX);
     buf_char(&b, '{');
-    key(&b, "host", r->given.host);
+    member_text(&b, "host", r->given.host);
     addr_key(&b, "address", s->remote.family ? s->remote : r->addresses[0]);
     addr_key(&b, "from_address", s->local);
     buf_str(&b, ",\"login\":false");
-    key(&b, "banner", s->banner);
-    key(&b, "name", s->names.name);
-    key(&b, "domain", s->names.domain);
-    key(&b, "grade", bytes_str(relay_verdict_grade(v)));
+    member_text(&b, "banner", s->banner);
+    member_text(&b, "name", s->names.name);
+    member_text(&b, "domain", s->names.domain);
+    member_text(&b, "grade", bytes_str(relay_verdict_grade(v)));
     buf_str(&b, ",\"tests\":[");
     const char *comma = "";
     for (size_t i = 0; i < r->run_count; i++)

@@ -1,12 +1,9 @@
 /* explain_cause: what a cause of the taxonomy means, and the list of all that can be explained. */
 #include "bin/explain.h"
 
-#include <string.h>
+#include "base/member.h"
 
-static void key(struct buf *b, const char *name, const char *text) {
-    buf_printf(b, ",\"%s\":", name);
-    buf_json(b, bytes_str(text));
-}
+#include <string.h>
 
 static void array(struct buf *b, const char *name, const char *const *list) {
     buf_printf(b, ",\"%s\":[", name);
@@ -19,22 +16,22 @@ static void array(struct buf *b, const char *name, const char *const *list) {
 
 void explain_cause_json(const struct reply_cause *c, struct buf *out) {
     buf_str(out, "{\"kind\":\"reason\"");
-    key(out, "cause", c->name);
-    key(out, "reason", c->reason);
-    key(out, "who", c->who);
-    key(out, "permanent", c->permanent);
-    key(out, "severity", c->severity);
-    key(out, "explanation", c->explanation);
+    member_text(out, "cause", bytes_str(c->name));
+    member_text(out, "reason", bytes_str(c->reason));
+    member_text(out, "who", bytes_str(c->who));
+    member_text(out, "permanent", bytes_str(c->permanent));
+    member_text(out, "severity", bytes_str(c->severity));
+    member_text(out, "explanation", bytes_str(c->explanation));
     array(out, "replies", c->sees);
     array(out, "because", c->because);
     array(out, "prevent", c->prevents);
     buf_str(out, ",\"recipients\":[{\"cause\":");
     buf_json(out, bytes_str(c->name));
-    key(out, "reason", c->reason);
-    key(out, "who", c->who);
+    member_text(out, "reason", bytes_str(c->reason));
+    member_text(out, "who", bytes_str(c->who));
     if (strcmp(c->permanent, "as-said") != 0)
         buf_printf(out, ",\"permanent\":%s", strcmp(c->permanent, "yes") ? "false" : "true");
-    key(out, "explanation", c->explanation);
+    member_text(out, "explanation", bytes_str(c->explanation));
     array(out, "fix", c->fixes);
     buf_str(out, ",\"confidence\":1}]}");
 }

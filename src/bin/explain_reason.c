@@ -1,19 +1,16 @@
 /* explain_reason: what a reason id of ours means, for people and for scripts. */
 #include "bin/explain.h"
 
-/* --- for scripts: the contract of `explain` ------------------------------------------------------------ */
+#include "base/member.h"
 
-static void json_key(struct buf *b, const char *key, const char *text) {
-    buf_printf(b, "%s\"%s\":", b->at[b->len - 1] == '{' ? "" : ",", key);
-    buf_json(b, bytes_str(text));
-}
+/* --- for scripts: the contract of `explain` ------------------------------------------------------------ */
 
 /* Code, enhanced code and class of a reply as the file has it: "550 5.7.1", or "-ERR [IN-USE]". */
 static void json_reply(struct buf *b, const char *reply) {
     struct bytes rest = bytes_str(reply), code;
     uint64_t number;
     if (!bytes_split(&rest, ' ', &code) || !bytes_to_u64(code, 999, &number))
-        return json_key(b, "text", reply);
+        return member_text(b, "text", bytes_str(reply));
     buf_printf(b, "%s\"code\":%u", b->at[b->len - 1] == '{' ? "" : ",", (unsigned)number);
     buf_str(b, ",\"enhanced\":");
     buf_json(b, rest);
@@ -21,9 +18,9 @@ static void json_reply(struct buf *b, const char *reply) {
 }
 
 static void json_meaning(struct buf *b, const struct reason *r) {
-    json_key(b, "cause", r->id);
-    json_key(b, "who", r->who);
-    json_key(b, "explanation", r->means);
+    member_text(b, "cause", bytes_str(r->id));
+    member_text(b, "who", bytes_str(r->who));
+    member_text(b, "explanation", bytes_str(r->means));
     buf_str(b, ",\"fix\":[");
     buf_json(b, bytes_str(r->client));
     buf_char(b, ',');
@@ -35,14 +32,14 @@ static void json_meaning(struct buf *b, const struct reason *r) {
 
 void explain_reason_json(const struct reason *r, struct buf *out) {
     buf_str(out, "{\"kind\":\"reason\"");
-    json_key(out, "reason", r->id);
-    json_key(out, "section", r->section);
-    json_key(out, "who", r->who);
-    json_key(out, "explanation", r->means);
+    member_text(out, "reason", bytes_str(r->id));
+    member_text(out, "section", bytes_str(r->section));
+    member_text(out, "who", bytes_str(r->who));
+    member_text(out, "explanation", bytes_str(r->means));
     buf_str(out, ",\"fixes\":{");
-    json_key(out, "client", r->client);
-    json_key(out, "administrator", r->administrator);
-    json_key(out, "postmaster", r->postmaster);
+    member_text(out, "client", bytes_str(r->client));
+    member_text(out, "administrator", bytes_str(r->administrator));
+    member_text(out, "postmaster", bytes_str(r->postmaster));
     buf_str(out, "},\"replies\":[");
     for (size_t i = 0; r->replies[i]; i++) {
         buf_str(out, i ? ",{" : "{");

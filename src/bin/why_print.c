@@ -1,24 +1,21 @@
 /* why_print: what `postern why` says, for people and for scripts. */
 #include "bin/why_run.h"
 
+#include "base/member.h"
+
 /* --- what is said ------------------------------------------------------------------------------------ */
 
 static const char *word(const struct verdict *v) {
     return v->rc == OK ? "accept" : v->rc == PERM ? "refuse" : "later";
 }
 
-static void json_key(struct buf *b, const char *key, struct bytes text) {
-    buf_printf(b, "%s\"%s\":", b->at[b->len - 1] == '{' ? "" : ",", key);
-    buf_json(b, text);
-}
-
 static void json_rules(struct buf *b, const struct why_run *w) {
     buf_str(b, ",\"rules\":[");
     for (size_t i = 0; i < w->rule_count; i++) {
         buf_str(b, i ? ",{" : "{");
-        json_key(b, "rule", w->rules[i].name);
+        member_text(b, "rule", w->rules[i].name);
         buf_printf(b, ",\"matched\":%s", w->rules[i].matched ? "true" : "false");
-        json_key(b, "because", w->rules[i].because);
+        member_text(b, "because", w->rules[i].because);
         buf_char(b, '}');
     }
     buf_char(b, ']');
@@ -28,10 +25,10 @@ static void json_changes(struct buf *b, const struct verdict *v) {
     buf_str(b, ",\"changes\":[");
     for (size_t i = 0; i < v->change_count; i++) {
         buf_str(b, i ? ",{" : "{");
-        json_key(b, "change", v->changes[i].text);
+        member_text(b, "change", v->changes[i].text);
         buf_printf(b, ",\"safe\":%s", v->changes[i].safe ? "true" : "false");
-        json_key(b, "kind", bytes_str(v->changes[i].kind));
-        json_key(b, "argument", v->changes[i].argument);
+        member_text(b, "kind", bytes_str(v->changes[i].kind));
+        member_text(b, "argument", v->changes[i].argument);
         buf_char(b, '}');
     }
     buf_char(b, ']');
@@ -42,15 +39,15 @@ static void print_json(const struct why_run *w) {
     char status[12];
     status_format(w->v.why.status, status);
     buf_char(&b, '{');
-    json_key(&b, "verdict", bytes_str(word(&w->v)));
+    member_text(&b, "verdict", bytes_str(word(&w->v)));
     buf_printf(&b, ",\"code\":%d", w->v.why.code);
-    json_key(&b, "enhanced", bytes_str(status));
-    json_key(&b, "text", bytes_str(w->v.why.text));
-    json_key(&b, "reason", bytes_str(w->v.why.reason));
-    json_key(&b, "step", bytes_str(w->step));
-    json_key(&b, "listener", w->facts.listener ? w->facts.listener->name : B("send"));
-    json_key(&b, "tenant", w->v.tenant);
-    json_key(&b, "connector", w->v.connector);
+    member_text(&b, "enhanced", bytes_str(status));
+    member_text(&b, "text", bytes_str(w->v.why.text));
+    member_text(&b, "reason", bytes_str(w->v.why.reason));
+    member_text(&b, "step", bytes_str(w->step));
+    member_text(&b, "listener", w->facts.listener ? w->facts.listener->name : B("send"));
+    member_text(&b, "tenant", w->v.tenant);
+    member_text(&b, "connector", w->v.connector);
     buf_printf(&b, ",\"relay\":%s", w->v.relay ? "true" : "false");
     json_rules(&b, w);
     json_changes(&b, &w->v);

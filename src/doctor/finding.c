@@ -2,6 +2,7 @@
  * came from outside. */
 #include "doctor/finding.h"
 
+#include "base/member.h"
 #include "base/must.h"
 
 #include <stdio.h>
@@ -194,25 +195,20 @@ void finding_list_text(const struct finding_list *l, struct buf *out, bool all, 
 
 /* --- for scripts ------------------------------------------------------------------------------------- */
 
-static void key(struct buf *b, const char *name, struct bytes value) {
-    buf_printf(b, ",\"%s\":", name);
-    buf_json(b, value);
-}
-
 static void finding_json(const struct finding *f, struct buf *b) {
     buf_str(b, "{\"id\":");
     buf_json(b, bytes_str(f->id));
     if (f->step)
-        key(b, "step", bytes_str(f->step));
-    key(b, "severity", bytes_str(severity_name(f->severity)));
+        member_text(b, "step", bytes_str(f->step));
+    member_text(b, "severity", bytes_str(severity_name(f->severity)));
     if (f->skipped)
         buf_str(b, ",\"skipped\":true");
     if (f->about.len)
-        key(b, "about", f->about);
-    key(b, "seen", f->seen);
-    key(b, "means", f->means);
+        member_text(b, "about", f->about);
+    member_text(b, "seen", f->seen);
+    member_text(b, "means", f->means);
     if (f->who)
-        key(b, "who", bytes_str(f->who));
+        member_text(b, "who", bytes_str(f->who));
     buf_str(b, ",\"fix\":[");
     for (size_t i = 0; i < f->fixes; i++) {
         if (i)

@@ -1,6 +1,7 @@
 /* render: the words around the findings. */
 #include "doctor/render.h"
 
+#include "base/member.h"
 #include "base/must.h"
 
 #include <string.h>
@@ -126,17 +127,8 @@ void render_text(const struct examined *x, struct buf *out, bool all, size_t wid
 
 /* --- for scripts --------------------------------------------------------------------------------------------- */
 
-static void key(struct buf *b, const char *name) {
-    buf_printf(b, "%s\"%s\":", b->at[b->len - 1] == '{' ? "" : ",", name);
-}
-
-static void text(struct buf *b, const char *name, struct bytes value) {
-    key(b, name);
-    buf_json(b, value);
-}
-
 static void text_or_null(struct buf *b, const char *name, const char *value) {
-    key(b, name);
+    member_key(b, name);
     if (value)
         buf_json(b, bytes_str(value));
     else
@@ -150,24 +142,22 @@ static void status(struct buf *b, struct status s) {
 }
 
 static void tried_json(const struct examined *x, struct buf *b) {
-    key(b, "tried");
+    member_key(b, "tried");
     buf_char(b, '[');
     for (size_t i = 0; i < x->tried_count; i++) {
         const struct tried *t = &x->tried[i];
         buf_str(b, i ? ",{" : "{");
-        text(b, "what", t->what);
-        text(b, "from", t->sender);
-        text(b, "to", t->recipient);
-        key(b, "port");
+        member_text(b, "what", t->what);
+        member_text(b, "from", t->sender);
+        member_text(b, "to", t->recipient);
+        member_key(b, "port");
         buf_u64(b, t->port);
-        key(b, "login");
-        buf_str(b, t->login ? "true" : "false");
-        key(b, "accepted");
-        buf_str(b, t->step == STEP_NONE ? "true" : "false");
+        member_flag(b, "login", t->login);
+        member_flag(b, "accepted", t->step == STEP_NONE);
         text_or_null(b, "step", step_name(t->step));
-        key(b, "code");
+        member_key(b, "code");
         buf_i64(b, t->code);
-        text(b, "words", t->words);
+        member_text(b, "words", t->words);
         buf_char(b, '}');
     }
     buf_char(b, ']');
@@ -175,24 +165,23 @@ static void tried_json(const struct examined *x, struct buf *b) {
 
 static void verdict_json(const struct verdict *v, struct buf *b) {
     text_or_null(b, "blamed_step", step_name(v->step));
-    key(b, "exit");
+    member_key(b, "exit");
     buf_i64(b, v->exit);
     text_or_null(b, "cause", v->cause);
     text_or_null(b, "who", v->step == STEP_NONE ? "nobody" : v->who);
-    key(b, "permanent");
-    buf_str(b, v->permanent ? "true" : "false");
-    key(b, "confidence");
+    member_flag(b, "permanent", v->permanent);
+    member_key(b, "confidence");
     buf_printf(b, "%.2f", v->confidence);
     text_or_null(b, "family", v->family);
     text_or_null(b, "rule", v->rule);
-    text(b, "host", v->host);
-    key(b, "code");
+    member_text(b, "host", v->host);
+    member_key(b, "code");
     buf_i64(b, v->code);
     status(b, v->status);
-    text(b, "words", v->words);
-    text(b, "explanation", v->explanation);
-    text(b, "because", v->because);
-    key(b, "fix");
+    member_text(b, "words", v->words);
+    member_text(b, "explanation", v->explanation);
+    member_text(b, "because", v->because);
+    member_key(b, "fix");
     buf_char(b, '[');
     for (size_t i = 0; i < v->fixes; i++) {
         buf_str(b, i ? "," : "");
@@ -203,14 +192,13 @@ static void verdict_json(const struct verdict *v, struct buf *b) {
 
 void render_json(const struct examined *x, struct buf *out) {
     buf_char(out, '{');
-    text(out, "target", x->target);
+    member_text(out, "target", x->target);
     verdict_json(&x->verdict, out);
-    key(out, "sent");
-    buf_str(out, x->sent ? "true" : "false");
+    member_flag(out, "sent", x->sent);
     tried_json(x, out);
-    key(out, "findings");
+    member_key(out, "findings");
     finding_list_json(&x->findings, out);
-    key(out, "transcript");
+    member_key(out, "transcript");
     transcript_json(&x->transcript, out);
     buf_char(out, '}');
 }
