@@ -382,6 +382,9 @@ void domain_look_dmarc(struct look *k) {
     MEANS(
         k, f,
         "Forgers can write the domain into From; Gmail, Yahoo and Microsoft want one from whoever sends much.");
+    if (k->report->null_mx)
+        FIX(k, f, "If the domain sends no mail either: \"_dmarc.%.*s. TXT v=DMARC1; p=reject\".",
+            BYTES_FMT(owners[1]));
     FIX(k, f,
         "Begin with \"_dmarc.%.*s. TXT v=DMARC1; p=none; rua=mailto:postmaster@%.*s\", read the reports, then "
         "p=quarantine and p=reject.",

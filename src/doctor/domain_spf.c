@@ -308,6 +308,9 @@ void domain_look_spf(struct look *k) {
             k, f,
             "Receivers cannot tell the domain's servers from forgers; Gmail and others refuse mail that neither SPF nor "
             "DKIM speaks for.");
+        if (k->report->null_mx)
+            FIX(k, f,
+                "If the domain sends no mail either: publish the TXT record \"v=spf1 -all\".");
         FIX(k, f,
             "Publish a TXT record \"v=spf1 ... -all\" that names what sends (`postern dns --publish` makes it).");
         return;

@@ -249,6 +249,8 @@ def test_dns_mx(t):
 def test_dns_null_mx(t):
     report, found = spoil(t, {"contoso.com": {"MX": ["0 ."], "TXT": ["v=spf1 -all"]}}, set(), also=("dmarc.report-nowhere",))
     assert report["null_mx"] and "mx.null" in found and "domain.no-mail" in found, found
+    _, found = spoil(t, {"contoso.com": {"MX": ["0 ."], "TXT": []}, "_dmarc.contoso.com": None}, {"spf.none", "dmarc.none"}, also=("bimi.policy",))
+    assert "v=spf1 -all" in found["spf.none"][0]["fix"][0] and "p=reject" in found["dmarc.none"][0]["fix"][0], found
 
 
 @options(seconds=240)
