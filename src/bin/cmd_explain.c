@@ -8,8 +8,10 @@
 #include "bin/options.h"
 #include "sys/files.h"
 
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -18,7 +20,8 @@ enum {
     TEXT_MAX = 256 * 1024,
     NEAR_MAX = 5,
     RULES_MAX = 4 * 1024 * 1024,
-    OUT_MAX = 64 * 1024 * 1024
+    OUT_MAX = 64 * 1024 * 1024,
+    PIPE_MS = 2000
 };
 
 struct given {
@@ -169,6 +172,18 @@ static bool looks_like_path(struct bytes word) {
     return file && bytes_find(word, ' ') < 0 && bytes_find(word, '\n') < 0;
 }
 
+/* Whether something is redirected or piped in: whoever forgets the "-" means that, not the list. A pipe that says
+ * nothing was only inherited, from a cron job or a supervisor. */
+static bool is_fed(void) {
+    struct stat st;
+    struct pollfd in = { .fd = STDIN_FILENO, .events = POLLIN };
+    if (fstat(STDIN_FILENO, &st) != 0)
+        return false;
+    if (S_ISREG(st.st_mode))
+        return st.st_size > 0;
+    return S_ISFIFO(st.st_mode) && poll(&in, 1, PIPE_MS) == 1 && (in.revents & POLLIN);
+}
+
 static int explain(const struct given *g, struct bytes text) {
     struct reply_cause cause;
     const struct reason *r = reason_find(text);
@@ -293,6 +308,8 @@ int cmd_explain(int argc, char **argv) {
     int code = options_parse(&o, argc, argv);
     if (code != OPTIONS_GO_ON)
         return code;
+    if (!g.count && !g.list && is_fed())
+        g.words[g.count++] = B("-");
     code = take_hints(&g);
     if (code == EX_OK && g.rules.len)
         code = take_rules(&g);

@@ -34,8 +34,9 @@ struct config *settings_find(const char *command, struct bytes file) {
     fprintf(stderr, "postern %s: the configuration %.*s cannot be used", command, BYTES_FMT(file));
     for (size_t i = 0; i < findings.count; i++)
         if (findings.list[i].severity == FINDING_ERROR) {
-            fprintf(stderr, ": line %d: %.*s", findings.list[i].place.line,
-                    BYTES_FMT(findings.list[i].text));
+            if (findings.list[i].place.line > 0) /* else it is about the whole file */
+                fprintf(stderr, ": line %d", findings.list[i].place.line);
+            fprintf(stderr, ": %.*s", BYTES_FMT(findings.list[i].text));
             break;
         }
     fprintf(stderr, "\n(postern check -c %.*s shows all that is wrong)\n", BYTES_FMT(file));

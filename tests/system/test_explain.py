@@ -35,6 +35,10 @@ def test_explain_every_reason_and_cause(t):
     text = explain(t).stdout
     assert len(reasons) > 100 and len(causes) > 40 and listed.returncode == 0
     assert explain(t, "--list").stdout == explain(t, "list").stdout == text
+    # What is piped in is meant, though nobody said "-".
+    fed = explain(t, text="550 5.7.1 Unable to relay\n")
+    assert "relay-not-authorised" in fed.stdout and len(fed.stdout) < len(text) / 4, fed
+    assert explain(t, "--list", text="550 5.7.1 Unable to relay\n").stdout == text
     for row in reasons:
         assert row["kind"] == "reason" and f"  {row['reason']} " in text
         assert all(row["fixes"][whose] for whose in ("client", "administrator", "postmaster"))
