@@ -354,6 +354,14 @@ static int compose(struct doctor *d) {
                  : OPTIONS_GO_ON;
 }
 
+/* Every target must say whom the message is for, or --to does. */
+static bool has_recipient(const struct typed *t) {
+    bool all = t->target_count > 0;
+    for (size_t i = 0; i < t->target_count; i++)
+        all &= bytes_find(t->targets[i], '@') >= 0;
+    return t->to_count > 0 || all;
+}
+
 static int take_message(struct doctor *d) {
     const struct typed *t = &d->typed;
     d->want.send = t->send;
@@ -364,6 +372,8 @@ static int take_message(struct doctor *d) {
     }
     if (d->want.until != STEP_NONE)
         return options_misuse(d->options, "--send and --quit-after exclude each other");
+    if (!has_recipient(t))
+        return options_misuse(d->options, "--send needs somebody to send to: --to ADDRESS");
     if (!t->data.len)
         return compose(d);
     if (bytes_equal(t->data, B("-")))

@@ -51,7 +51,7 @@ struct examination {
     bool mx_known, is_mx; /* of the first recipient's domain */
     /* probes.c */
     struct bytes refused, hosted; /* recipients: that was refused; that the server hosts */
-    bool other_port_takes;
+    uint16_t other_port;          /* where the same was taken; 0: nowhere */
 };
 
 /* "mail.example.com [192.0.2.1]:25" */

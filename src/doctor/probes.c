@@ -239,6 +239,7 @@ static void other_port(struct examination *e, struct settle_facts *f) {
         t.what = TEXT("at port %u", others[i]);
         t.address.port = others[i];
         f->other_port = try_one(e, &t);
+        e->other_port = f->other_port == TRIAL_TAKEN ? others[i] : 0;
         return;
     }
 }
@@ -287,7 +288,6 @@ void probes_run(struct examination *e, const char *words_cause, double confidenc
     for (size_t i = 0; i < COUNT_OF(trials); i++)
         trials[i](e, &f);
     settle_cause(&f, out);
-    e->other_port_takes = f.other_port == TRIAL_TAKEN;
 }
 
 /* --- a port that is not what it was taken for --------------------------------------------------------- */

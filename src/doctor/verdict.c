@@ -350,8 +350,9 @@ static void advise(struct examination *e) {
                    "The server's administrator must make it accept %.*s; or, if it is not to, the "
                    "domain's MX record must name another server.",
                    BYTES_FMT(address_domain(e->refused))));
-    if (e->other_port_takes) {
-        fix_first(v, B("Use the other port: there the same was taken."));
+    if (e->other_port) {
+        fix_first(v,
+                  arena_printf(e->arena, "Use port %u: there the same was taken.", e->other_port));
     } else if (wants_login && !e->want->login && offered.len) {
         fix_first(v, arena_printf(e->arena,
                                   "Log in: this server offers %.*s here. Try it with --user.",

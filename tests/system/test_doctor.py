@@ -360,6 +360,14 @@ def test_doctor_port_25_is_shut(t):
     assert "port 587 answers" in result["because"] and result["host"] == "mx.shut.example [127.0.0.38]:25", result
 
 
+def test_doctor_another_port_takes_it(t):
+    a = here(t, {"ways.example": {"A": ["127.0.0.39"]}})
+    Failing({"RCPT": "550 5.7.1 Unable to relay"}, "127.0.0.39", 25)
+    Failing({}, "127.0.0.39", 587)
+    _, result, _ = doctor(t, "ways.example", "--to", "bob@fabrikam.com", "--ca", a.file, "--no-tls-look", code=24)
+    assert result["cause"] == "relay-not-authorised" and "Use port 587:" in result["fix"][0], result
+
+
 def test_doctor_port_25_is_somebody_elses(t):
     a = here(t, {"masked.example": {"A": ["127.0.0.32"]}, "stripped.example": {"A": ["127.0.0.33"]}})
     Failing({"banner": "220 ************************2****0*", "EHLO": "250-mail.example.com\n250-XXXXXXXA\n250 8BITMIME"}, "127.0.0.32", 25)
@@ -438,7 +446,8 @@ def test_doctor_misuse(t):
                         (["mail.example.com", "-q", "never"], "--quit-after takes"), (["mail.example.com", "--body", "x"], "--send"),
                         (["mail.example.com", "--to", "nobody"], "--to: nobody"), (["mail.example.com", "-4", "-6"], "exclude"),
                         (["mail.example.com", "--porst", "1"], "did you mean --port"), (["mail.example.com", "--proxy-protocol", "x"], "--proxy-protocol"),
-                        (["mail.example.com", "--send", "-q", "rcpt"], "exclude"), (["mail.example.com", "--ports", "1,x"], "--ports"),
+                        (["mail.example.com", "--send", "-q", "rcpt"], "exclude"), (["mail.example.com", "--send"], "--to ADDRESS"),
+                        (["mail.example.com", "-p", "70000"], "from 1 to 65535"), (["mail.example.com", "--ports", "1,x"], "--ports"),
                         (["mail.example.com", "--timeout", "soon"], "duration"), (["x@y@z"], "x@y@z")):
         code, _, text = doctor(t, *words)
         assert code == 64 and said in text, (words, text)
