@@ -334,7 +334,7 @@ static const struct {
     { W("\xe9\x94\x99\xe8\xaf\xaf\xe4\xbf\xa1\xe6\x81\xaf\xef\xbc\x9a"), true },
     { W("explanation:"), true },
     { W("because:"), true },
-    { W("command output:"), true },
+    { W("command output:"), false },
     { W("details:"), false },
     { W("returned:"), true },
     { W("returned"), false },

@@ -7,7 +7,7 @@
 
 enum { JSON_LIMIT = 512 * 1024 };
 
-enum key { NO_KEY, CODE, ADDRESS, TEXT, STATUS, ACTION, HOST, SENDER, SUBJECT, MESSAGE_ID };
+enum key { NO_KEY, CODE, ADDRESS, TEXT, KIND, STATUS, ACTION, HOST, SENDER, SUBJECT, MESSAGE_ID };
 
 static const struct {
     struct bytes name;
@@ -31,6 +31,7 @@ static const struct {
     { W("content"), TEXT },
     { W("Description"), TEXT },
     { W("smtp-response"), TEXT },
+    { W("bounceSubType"), KIND },
     { W("status"), STATUS },
     { W("enhanced-code"), STATUS },
     { W("action"), ACTION },
@@ -97,6 +98,7 @@ struct state {
     struct saying *now;
     const char *action;
     struct bytes code; /* "550": told apart from the words */
+    struct bytes kind; /* "MailboxFull": what there is where a server said nothing */
     unsigned depth;    /* of strings that are JSON themselves */
 };
 
@@ -140,6 +142,22 @@ static void take_text(struct state *s, struct bytes value) {
         s->now->text = text;
 }
 
+static bool is_upper(char c) {
+    return c >= 'A' && c <= 'Z';
+}
+
+/* "MailboxFull" -> "Mailbox Full". */
+static struct bytes apart(struct bytes name, struct arena *a) {
+    name = bytes_first(name, 100);
+    struct buf b = buf_fixed(arena_alloc(a, 2 * name.len + 1), 2 * name.len + 1);
+    for (size_t i = 0; i < name.len; i++) {
+        if (i && is_upper(name.at[i]) && !is_upper(name.at[i - 1]))
+            buf_char(&b, ' ');
+        buf_char(&b, name.at[i]);
+    }
+    return clean_line(buf_bytes(&b), a);
+}
+
 static void take(struct state *s, enum key key, struct bytes value) {
     struct bounce *out = s->r->out;
     switch (key) {
@@ -148,6 +166,10 @@ static void take(struct state *s, enum key key, struct bytes value) {
         break;
     case TEXT:
         take_text(s, value);
+        break;
+    case KIND:
+        if (!bytes_equal(value, B("General")) && !bytes_equal(value, B("Undetermined")))
+            s->kind = apart(value, s->r->arena);
         break;
     case CODE:
         if (value.len == 3 && ascii_is_digit(value.at[0]))
@@ -254,6 +276,8 @@ bool read_json(struct reading *r, struct bytes text) {
         struct saying *said = &r->fields.list[i];
         if (!said->action)
             said->action = s.action;
+        if (!said->text.len)
+            said->text = s.kind;
         if (s.code.len && r->fields.count == 1 && !codes_find(said->text).code)
             said->text = clean_line(
                 arena_printf(r->arena, "%.*s %.*s", BYTES_FMT(s.code), BYTES_FMT(said->text)),

@@ -42,6 +42,7 @@ enum { ACCEPTED = 100 }; /* recipients that are remembered for what is said afte
 
 struct session {
     struct bytes host, recipient;
+    struct bytes passage; /* whose passage the session stands in: "<ann@example.com>:" over it */
     const char *command;
     struct bytes accepted[ACCEPTED];
     size_t accepts;
@@ -127,6 +128,27 @@ static void named_above(struct reading *r, struct session *s, struct bytes text)
         s->host = host;
 }
 
+/* "554 5.0.0 <x>... Service unavailable": only that the server's last words were final for this one. */
+static bool is_sequel(struct reading *r, struct bytes text, struct bytes recipient) {
+    struct saying *last = r->session.count ? &r->session.list[r->session.count - 1] : NULL;
+    if (!last || last->address.len || !last->host.len || !recipient.len ||
+        !bytes_ends_nocase(text, B("service unavailable")))
+        return false;
+    last->address = recipient;
+    return true;
+}
+
+/* Courier, each with a session of its own: "<ann@example.com>:". */
+static void heads(struct reading *r, struct session *s, const struct line *l) {
+    struct place p;
+    if (l->kind == LINE_RULE)
+        s->passage = BYTES_NONE;
+    if (l->kind != LINE_TEXT || l->text.at[0] != '<' || !bytes_ends_nocase(l->text, B(">:")) ||
+        !address_find(l->text, 0, &p) || p.end + 1 != l->text.len)
+        return;
+    *s = (struct session){ .passage = clean_address(p.address, r->arena) };
+}
+
 /* A LINE_TEXT inside a session that begins with a code is the reporter's own. */
 static void take_line(struct reading *r, struct session *s, size_t *i) {
     const struct line *l = &r->lines.at[*i];
@@ -159,15 +181,17 @@ static void take_line(struct reading *r, struct session *s, size_t *i) {
         return;
     if (!own && !s->recipient.len)
         add_accepted(r, s, text);
-    if (own)
-        add(r, s, speaks_of(r, text), text, false);
-    else
-        add(r, s, s->recipient.len ? s->recipient : speaks_of(r, text), text, true);
+    struct bytes whose = !own && s->recipient.len ? s->recipient : speaks_of(r, text);
+    if (own && is_sequel(r, text, whose))
+        return;
+    add(r, s, whose.len || own ? whose : s->passage, text, !own);
 }
 
 void transcript_read(struct reading *r) {
     struct session s = { 0 };
-    for (size_t i = 0; i < r->lines.count; i++)
+    for (size_t i = 0; i < r->lines.count; i++) {
+        heads(r, &s, &r->lines.at[i]);
         if (r->lines.at[i].session)
             take_line(r, &s, &i);
+    }
 }
