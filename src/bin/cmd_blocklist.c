@@ -2,7 +2,6 @@
  * how does it come off again. */
 #include "base/member.h"
 #include "base/must.h"
-#include "base/num.h"
 #include "bin/commands.h"
 #include "bin/lookup.h"
 #include "bin/options.h"
@@ -682,11 +681,7 @@ static int look(struct blocklists_command *c) {
 }
 
 static int take_time(struct blocklists_command *c, struct bytes text) {
-    uint64_t seconds;
-    c->ms = 0; /* not the default, when it is no time */
-    if (!num_parse_duration(text, &c->ms) && bytes_to_u64(text, TIME_MAX_MS / 1000, &seconds))
-        c->ms = (int64_t)seconds * 1000;
-    if (c->ms > 0 && c->ms <= TIME_MAX_MS)
+    if (options_time(text, &c->ms) && c->ms <= TIME_MAX_MS)
         return OPTIONS_GO_ON;
     return options_misuse(c->options, "--timeout takes seconds, or a time such as 20s, up to 2min");
 }

@@ -1,7 +1,6 @@
 /* cmd_dns: `postern dns`: what the DNS says about a domain's mail, what is wrong with it, and what it should say. */
 #include "base/member.h"
 #include "base/must.h"
-#include "base/num.h"
 #include "bin/commands.h"
 #include "bin/egress.h"
 #include "bin/lookup.h"
@@ -429,11 +428,7 @@ static void look_at(struct dns_command *c, struct bytes domain, const struct our
 /* --- what was typed ------------------------------------------------------------------------------------------------------ */
 
 static int take_time(struct dns_command *c, struct bytes text) {
-    uint64_t seconds;
-    c->ms = 0;
-    if (!num_parse_duration(text, &c->ms) && bytes_to_u64(text, TIME_MAX_MS / 1000, &seconds))
-        c->ms = (int64_t)seconds * 1000;
-    if (c->ms > 0 && c->ms <= TIME_MAX_MS)
+    if (options_time(text, &c->ms) && c->ms <= TIME_MAX_MS)
         return OPTIONS_GO_ON;
     return options_misuse(c->options,
                           "--timeout takes seconds, or a time such as 20s, up to 10min");

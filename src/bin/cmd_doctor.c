@@ -1,7 +1,6 @@
 /* cmd_doctor: `postern doctor`: options, as whoever knows swaks expects them, to what is to be examined; and what
  * came of it on the screen. A password never comes by the command line. */
 #include "base/must.h"
-#include "base/num.h"
 #include "bin/commands.h"
 #include "bin/lookup.h"
 #include "bin/options.h"
@@ -57,18 +56,6 @@ struct doctor {
 };
 
 /* --- values ---------------------------------------------------------------------------------------------- */
-
-/* "30s", "5min"; a bare number is seconds, as with swaks. */
-static bool take_duration(struct bytes text, int64_t *ms) {
-    uint64_t seconds;
-    if (!text.len)
-        return true;
-    if (bytes_to_u64(text, 24 * 60 * 60, &seconds)) {
-        *ms = (int64_t)seconds * 1000;
-        return *ms > 0;
-    }
-    return num_parse_duration(text, ms) && *ms > 0;
-}
 
 static bool take_port(struct bytes text, uint16_t *out) {
     uint64_t n;
@@ -411,7 +398,8 @@ static int take_simple(struct doctor *d) {
     if (t->port.len && !take_port(t->port, &w->port))
         return options_misuse(d->options, "--port takes a number from 1 to 65535, not %.*s",
                               BYTES_FMT(t->port));
-    if (!take_duration(t->timeout, &w->timeout_ms) || !take_duration(t->time, &w->total_ms))
+    if ((t->timeout.len && !options_time(t->timeout, &w->timeout_ms)) ||
+        (t->time.len && !options_time(t->time, &w->total_ms)))
         return options_misuse(d->options,
                               "--timeout and --time take a duration such as 30s or 5min");
     if (!t->target_count && !t->server.len && !t->socket.len)

@@ -3,6 +3,7 @@
 #include "bin/options.h"
 
 #include "base/must.h"
+#include "base/num.h"
 
 #include <jansson.h>
 #include <stdarg.h>
@@ -45,6 +46,15 @@ int options_misuse(const struct options *o, const char *format, ...) {
     fprintf(stderr, "postern %s: %s\n(postern %s --help lists what there is)\n", o->command,
             buf_text(&clean), o->command);
     return EX_USAGE;
+}
+
+bool options_time(struct bytes text, int64_t *ms_out) {
+    uint64_t seconds;
+    if (bytes_to_u64(text, 24 * 60 * 60, &seconds))
+        *ms_out = (int64_t)seconds * 1000;
+    else if (!num_parse_duration(text, ms_out))
+        return false;
+    return *ms_out > 0;
 }
 
 /* --- did you mean ------------------------------------------------------------------------ */

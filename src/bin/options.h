@@ -55,7 +55,9 @@ void options_help(const struct options *o, FILE *to);
 /* Says it on standard error, with the command's name and where help is; returns 64. */
 int options_misuse(const struct options *o, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
-/* The same from a JSON object, {"client":"192.0.2.1","tls":true,"header-from":["a@example.com"]}: keys are
+/* "20s", "5min"; a bare number is seconds, at most a day. False: it is neither, or no time at all. */
+bool options_time(struct bytes text, int64_t *ms_out);
+/* The options from a JSON object, {"client":"192.0.2.1","tls":true,"header-from":["a@example.com"]}: keys are
  * long options without their dashes (or with _ for -), values texts, numbers, lists, and true for
  * flags. OPTIONS_GO_ON or 64. Views live as long as the arena. */
 int options_take_json(const struct options *o, struct bytes object, struct arena *a);

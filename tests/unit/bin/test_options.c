@@ -177,12 +177,31 @@ static void test_json(void **state) {
     arena_close(&a);
 }
 
+static void test_time(void **state) {
+    (void)state;
+    static const struct {
+        const char *text;
+        int64_t ms;
+    } rows[] = {
+        { "20", 20000 },    { "20s", 20000 },    { "250ms", 250 },
+        { "5min", 300000 }, { "2d", 172800000 }, { "86400", 86400000 },
+    };
+    static const char *const wrong[] = {
+        "", "0", "0s", "86401", "-1", "1.5", "20 ", "soon", "s", "20 s", "99999999999999999999s"
+    };
+    int64_t ms = 0;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        assert_true(options_time(bytes_str(rows[i].text), &ms));
+        assert_int_equal(ms, rows[i].ms);
+    }
+    for (size_t i = 0; i < COUNT_OF(wrong); i++)
+        assert_false(options_time(bytes_str(wrong[i]), &ms));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_good),
-        cmocka_unit_test(test_bad),
-        cmocka_unit_test(test_nearest),
-        cmocka_unit_test(test_json),
+        cmocka_unit_test(test_time),    cmocka_unit_test(test_good), cmocka_unit_test(test_bad),
+        cmocka_unit_test(test_nearest), cmocka_unit_test(test_json),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
