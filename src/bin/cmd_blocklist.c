@@ -660,7 +660,7 @@ static int look(struct blocklists_command *c) {
     struct why why;
     c->loop = loop_open();
     enum rc rc = lookup_open_at(c->dns, c->loop, c->arena, &c->lookup, &why);
-    int code = rc == PERM ? EX_USAGE : EX_OSERR;
+    int code;
     if (rc == OK) {
         find_addresses(c);
         ask_lists(c);
@@ -670,10 +670,8 @@ static int look(struct blocklists_command *c) {
             print_text(c);
         fflush(stdout);
         code = exit_code(c);
-    } else if (rc == PERM) {
-        options_misuse(c->options, "%s", why.text);
     } else {
-        fprintf(stderr, "postern blocklist: no names can be looked up: %s\n", why.text);
+        code = lookup_complain(c->options, rc, &why);
     }
     lookup_close(&c->lookup);
     loop_close(&c->loop);

@@ -547,13 +547,7 @@ static int open_and_look(struct dns_command *c, const struct bytes *domains, siz
     signal(SIGPIPE, SIG_IGN);
     prepare(c);
     enum rc rc = open_lookup(c, &why);
-    int code = rc == PERM ? EX_USAGE : EX_OSERR;
-    if (rc == OK)
-        code = look(c, domains, count);
-    else if (rc == PERM)
-        options_misuse(c->options, "%s", why.text);
-    else
-        fprintf(stderr, "postern dns: no names can be looked up: %s\n", why.text);
+    int code = rc == OK ? look(c, domains, count) : lookup_complain(c->options, rc, &why);
     lookup_close(&c->lookup);
     tls_client_close(&c->tls);
     loop_close(&c->loop);

@@ -8,9 +8,11 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <sysexits.h>
 #include <unistd.h>
 
 enum { CONFIG_MAX = 64 * 1024 * 1024 };
@@ -165,6 +167,13 @@ enum rc lookup_open_at(struct bytes server, struct loop *l, struct arena *a, str
     if (rc == OK)
         out->dns = dns_open_channel(l, out->socket.at);
     return rc;
+}
+
+int lookup_complain(const struct options *o, enum rc rc, const struct why *why) {
+    if (rc == PERM)
+        return options_misuse(o, "%s", why->text);
+    fprintf(stderr, "postern %s: no names can be looked up: %s\n", o->command, why->text);
+    return EX_OSERR;
 }
 
 void lookup_close(struct lookup *k) {

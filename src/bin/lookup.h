@@ -3,6 +3,7 @@
 #ifndef BIN_LOOKUP_H
 #define BIN_LOOKUP_H
 
+#include "bin/options.h"
 #include "config/config.h"
 #include "dns/dns.h"
 
@@ -24,6 +25,8 @@ enum rc lookup_open(const struct config *c, struct loop *l, struct arena *a, str
  * system's. Gives up nothing. PERM for what is no server. */
 enum rc lookup_open_at(struct bytes server, struct loop *l, struct arena *a, struct lookup *out,
                        struct why *why);
+/* Says why there is none: what was typed is no server (PERM), or no names can be looked up. How to exit. */
+int lookup_complain(const struct options *o, enum rc rc, const struct why *why);
 bool lookup_takes(struct bytes server); /* is this one? */
 /* What --help says of --dns. */
 #define LOOKUP_DNS_HELP "the name server to ask: ADDRESS[:PORT], system, or full resolution: full"
