@@ -3,13 +3,10 @@
 #include "bounce/internal.h"
 
 #include "base/must.h"
+#include "bounce/spoken.h"
 
 static bool digit_at(struct bytes text, size_t at) {
     return at < text.len && ascii_is_digit(text.at[at]);
-}
-
-static char at_or(struct bytes text, size_t at) {
-    return at < text.len ? text.at[at] : ' ';
 }
 
 /* Codes that servers use; elsewhere than at the beginning of a reply only these are believed. */
@@ -36,9 +33,9 @@ static size_t status_at(struct bytes text, size_t at, struct status *out) {
     while (end < text.len &&
            (digit_at(text, end) || (text.at[end] == '.' && digit_at(text, end + 1))))
         dots += text.at[end++] == '.';
-    char after = at_or(text, end);
+    char after = spoken_char(text, end);
     if (dots != 2 || ascii_is_alpha(after) || after == '@' ||
-        (after == '-' && ascii_is_alpha(at_or(text, end + 1)) && end - at > 7))
+        (after == '-' && ascii_is_alpha(spoken_char(text, end + 1)) && end - at > 7))
         return 0;
     return status_parse(bytes_slice(text, at, end), out) ? end - at : 0;
 }
@@ -85,7 +82,7 @@ static bool is_unit(struct bytes after) {
 /* The code at `at`, standing by itself; 0: none. */
 static int code_at(struct bytes text, size_t at) {
     int code = code_value(text, at);
-    char before = at ? text.at[at - 1] : ' ', after = at_or(text, at + 3);
+    char before = at ? text.at[at - 1] : ' ', after = spoken_char(text, at + 3);
     if (!code || ascii_is_alnum(before) || bytes_find(B("._@/=+$%&"), before) >= 0)
         return 0;
     if (before == '-' && at > 1 && ascii_is_alnum(text.at[at - 2]))
@@ -95,7 +92,7 @@ static int code_at(struct bytes text, size_t at) {
     if (ascii_is_alpha(after) || after == '@' || after == '/' || after == '_' || after == '=' ||
         (after == '.' && digit_at(text, at + 4)) || (after == ':' && digit_at(text, at + 4)))
         return 0;
-    if (after == '-' && at && ascii_is_alpha(at_or(text, at + 4)) && !is_used(code))
+    if (after == '-' && at && ascii_is_alpha(spoken_char(text, at + 4)) && !is_used(code))
         return 0;
     return code;
 }

@@ -10,10 +10,6 @@
 
 /* --- what a line says --------------------------------------------------------------------------------------- */
 
-static char char_at(struct bytes text, size_t at) {
-    return at < text.len ? text.at[at] : ' ';
-}
-
 bool log_has(struct bytes line, const char *words) {
     return bytes_search(line, bytes_str(words)) >= 0;
 }
@@ -34,7 +30,7 @@ static ptrdiff_t behind_key(struct bytes line, struct bytes key) {
 
 /* What stands in brackets or quotes from here on, or {NULL, 0}. */
 static struct bytes enclosed(struct bytes text) {
-    char opens = char_at(text, 0), closes = opens == '<' ? '>' : '"';
+    char opens = spoken_char(text, 0), closes = opens == '<' ? '>' : '"';
     if (opens != '<' && opens != '"')
         return BYTES_NONE;
     for (size_t i = 1; i < text.len; i++)
@@ -52,7 +48,7 @@ struct bytes log_field(struct bytes line, const char *key) {
     if (inner.at)
         return inner;
     while (end < rest.len && rest.at[end] != ' ' && rest.at[end] != ';' &&
-           !(rest.at[end] == ',' && char_at(rest, end + 1) == ' '))
+           !(rest.at[end] == ',' && spoken_char(rest, end + 1) == ' '))
         end++;
     return bytes_first(rest, end);
 }
@@ -62,7 +58,12 @@ struct bytes log_rest(struct bytes line, const char *key) {
     if (at < 0)
         return BYTES_NONE;
     struct bytes rest = bytes_skip(line, (size_t)at);
-    return char_at(rest, 0) == '"' ? enclosed(rest) : rest;
+    return spoken_char(rest, 0) == '"' ? enclosed(rest) : rest;
+}
+
+struct bytes log_before(struct bytes text, const char *words) {
+    ptrdiff_t at = bytes_search(text, bytes_str(words));
+    return at < 0 ? text : bytes_first(text, (size_t)at);
 }
 
 struct bytes log_ip(struct bytes text) {
@@ -211,7 +212,7 @@ static void read_prefix(struct log_line *line) {
         return;
     struct bytes host = bytes_skip(rest, (size_t)blank + 1);
     ptrdiff_t bracket = bytes_find(program, '[');
-    line->host = is_program(host) || ascii_is_digit(char_at(host, 0)) ? host : BYTES_NONE;
+    line->host = is_program(host) || ascii_is_digit(spoken_char(host, 0)) ? host : BYTES_NONE;
     line->program = bracket > 0 ? bytes_first(program, (size_t)bracket) : program;
     line->rest = bytes_trim(bytes_skip(line->all, (size_t)colon + 2));
 }
@@ -219,7 +220,7 @@ static void read_prefix(struct log_line *line) {
 /* RFC 5424: "<22>1 TIME HOST PROGRAM PID ID [DATA] rest". */
 static bool read_new_prefix(struct log_line *line) {
     struct bytes rest = line->all, word, host, program;
-    if (char_at(rest, 0) == '<') {
+    if (spoken_char(rest, 0) == '<') {
         ptrdiff_t close = bytes_find(bytes_first(rest, 6), '>');
         if (close < 0)
             return false;
@@ -230,9 +231,9 @@ static bool read_new_prefix(struct log_line *line) {
         !bytes_split(&rest, ' ', &program) || !bytes_split(&rest, ' ', &word) ||
         !bytes_split(&rest, ' ', &word))
         return false;
-    if (char_at(rest, 0) == '-')
+    if (spoken_char(rest, 0) == '-')
         rest = bytes_skip(rest, 1);
-    else if (char_at(rest, 0) == '[' && bytes_search(rest, B("] ")) >= 0)
+    else if (spoken_char(rest, 0) == '[' && bytes_search(rest, B("] ")) >= 0)
         rest = bytes_skip(rest, (size_t)bytes_search(rest, B("] ")) + 1);
     line->host = host;
     line->program = program;

@@ -39,6 +39,8 @@ void log_add(struct log *l, const struct log_said *said);
 struct bytes log_field(struct bytes line, const char *key);
 /* The same to the end of the line, but for what stands in <> or "". */
 struct bytes log_rest(struct bytes line, const char *key);
+/* Up to the first of these words; all, where they are not there. */
+struct bytes log_before(struct bytes text, const char *words);
 /* The address in the first brackets, as in "unknown[192.0.2.7]:25", or empty. */
 struct bytes log_ip(struct bytes text);
 bool log_has(struct bytes line, const char *words);

@@ -9,21 +9,11 @@
 
 #include <string.h>
 
-static char char_at(struct bytes text, size_t at) {
-    return at < text.len ? text.at[at] : ' ';
-}
-
-/* The words up to the first of these, if it is there. */
-static struct bytes before(struct bytes text, const char *words) {
-    ptrdiff_t at = bytes_search(text, bytes_str(words));
-    return at < 0 ? text : bytes_first(text, (size_t)at);
-}
-
 /* From the first reply code of a refusal on; else all. */
 static struct bytes from_code(struct bytes text) {
     for (size_t i = 0; i + 3 <= text.len; i++)
         if (spoken_code(text, i) >= 400 &&
-            (char_at(text, i + 3) == ' ' || char_at(text, i + 3) == '-') &&
+            (spoken_char(text, i + 3) == ' ' || spoken_char(text, i + 3) == '-') &&
             (i == 0 || strchr(" \"(:", text.at[i - 1])))
             return bytes_skip(text, i);
     return text;
@@ -62,7 +52,7 @@ static void postfix_words(struct log_said *s, struct bytes text, struct bytes re
             host < 0
                 ? spoken_host(relay)
                 : spoken_host(bytes_skip(who, (size_t)host + 5 + (who.at[host] == 's' ? 2 : 0)));
-        s->words = before(behind, " (in reply to");
+        s->words = log_before(behind, " (in reply to");
         return;
     }
     if (bytes_starts(text, B("connect to ")))
@@ -134,10 +124,10 @@ static bool postfix_reject(struct log *l, const struct log_line *line) {
     } else {
         struct bytes said = spoken_after(words, "]: ");
         ptrdiff_t port = bytes_search(words, B("]:"));
-        if (port >= 0 && ascii_is_digit(char_at(words, (size_t)port + 2)))
+        if (port >= 0 && ascii_is_digit(spoken_char(words, (size_t)port + 2)))
             said = spoken_after(bytes_skip(words, (size_t)port + 2), ": ");
-        s.words = before(before(said, "; from=<"), "; to=<");
-        s.words = before(s.words, "; proto=");
+        s.words = log_before(log_before(said, "; from=<"), "; to=<");
+        s.words = log_before(s.words, "; proto=");
     }
     log_add(l, &s);
     return true;
@@ -206,7 +196,7 @@ static bool exim_recipient(struct log *l, const struct log_line *line) {
         if (bytes_starts(rest, bytes_str(marks[i].mark)))
             s.action = marks[i].action;
     if (rest.at && bytes_starts(rest, B("<= "))) {
-        struct bytes sender = before(bytes_skip(rest, 3), " ");
+        struct bytes sender = log_before(bytes_skip(rest, 3), " ");
         log_remember(l, "exim", id, sender);
         return true;
     }
@@ -215,13 +205,13 @@ static bool exim_recipient(struct log *l, const struct log_line *line) {
     rest = bytes_skip(rest, 3);
     size_t end = 0;
     while (end < rest.len && rest.at[end] != ' ' &&
-           !(rest.at[end] == ':' && char_at(rest, end + 1) == ' '))
+           !(rest.at[end] == ':' && spoken_char(rest, end + 1) == ' '))
         end++;
     s.address = bytes_first(rest, end);
     if (bytes_starts(s.address, B(">"))) /* an address that came of another */
         s.address = bytes_skip(s.address, 1);
     struct bytes fields = bytes_skip(rest, end), inner = bytes_trim(bytes_first(fields, 400));
-    if (char_at(inner, 0) == '<' && bytes_find(inner, '>') > 0) {
+    if (spoken_char(inner, 0) == '<' && bytes_find(inner, '>') > 0) {
         s.original = s.address;
         s.address = bytes_find(s.address, '@') >= 0
                         ? s.address
@@ -236,8 +226,8 @@ static bool exim_recipient(struct log *l, const struct log_line *line) {
     s.sender = log_recall(l, "exim", id);
     s.command = spoken_step(words);
     s.host =
-        remote ? (named.at ? spoken_host(named) : exim_host(before(fields, ": "))) : BYTES_NONE;
-    s.words = remote ? from_code(words) : before(words, " H=");
+        remote ? (named.at ? spoken_host(named) : exim_host(log_before(fields, ": "))) : BYTES_NONE;
+    s.words = remote ? from_code(words) : log_before(words, " H=");
     if (!strcmp(s.action, "relayed")) {
         s.host = exim_host(fields);
         s.words = log_rest(fields, "C=");
@@ -261,7 +251,7 @@ static bool exim_reject(struct log *l, const struct log_line *line) {
                           .sender = log_field(line->all, "F="),
                           .code = later ? 451 : 550,
                           .action = later ? "delayed" : "failed" };
-    struct bytes address = spoken_address(before(behind, ": "));
+    struct bytes address = spoken_address(log_before(behind, ": "));
     s.command = spoken_step(bytes_skip(line->all, line->all.len - behind.len - 10));
     if (s.command && !strcmp(s.command, "RCPT"))
         s.address = address;
@@ -310,7 +300,7 @@ static bool exim_login(struct log *l, const struct log_line *line) {
                                 .command = "AUTH",
                                 .submission = true,
                                 .code = 535,
-                                .words = from_code(before(behind, " (set_id=")) };
+                                .words = from_code(log_before(behind, " (set_id=")) };
     log_add(l, &s);
     return true;
 }
@@ -364,7 +354,7 @@ bool log_sendmail(struct log *l, const struct log_line *line) {
         return true;
     if (!stat.at || !to.at)
         return false;
-    struct bytes reply = spoken_after(before(line->all, ", stat="), "reply=");
+    struct bytes reply = spoken_after(log_before(line->all, ", stat="), "reply=");
     struct log_said s = { .reporter = line->host, .action = sendmail_action(stat) };
     struct bytes ctladdr = log_field(line->all, "ctladdr=");
     s.sender = log_recall(l, "sendmail", queue_id(line->rest));
@@ -377,7 +367,7 @@ bool log_sendmail(struct log *l, const struct log_line *line) {
     if (!reply.at && spoken_code(stat, 0) == 0 && s.action && strcmp(s.action, "relayed") != 0 &&
         log_has(stat, "Connection"))
         s.host = BYTES_NONE;
-    list = before(spoken_after(line->all, "to="), ", ");
+    list = log_before(spoken_after(line->all, "to="), ", ");
     for (size_t i = 0; s.action && i < EACH_MAX && bytes_split(&list, ',', &one); i++) {
         s.address = spoken_address(one);
         s.address = s.address.len ? s.address : bytes_trim(one);
@@ -424,7 +414,7 @@ bool log_opensmtpd(struct log *l, const struct log_line *line) {
 static struct bytes qmail_words(struct log *l, struct bytes text) {
     struct buf b = buf_grow(LOG_LINE + 64);
     for (size_t i = 0; i < text.len; i++) {
-        char c = text.at[i], next = char_at(text, i + 1);
+        char c = text.at[i], next = spoken_char(text, i + 1);
         bool line_end = c == '/' && (next == ' ' || (next >= 'A' && next <= 'Z'));
         buf_char(&b, c == '_' || line_end ? ' ' : c);
     }
@@ -440,7 +430,7 @@ static void qmail_delivery(struct log *l, const struct log_line *line, struct by
     struct log_said s = { .reporter = line->host, .action = action, .command = spoken_step(words) };
     s.address = log_recall(l, "delivery", number);
     s.sender = log_recall(l, "sender", number);
-    s.words = said.at ? before(said, " Giving up on ") : words;
+    s.words = said.at ? log_before(said, " Giving up on ") : words;
     if (said.at || connected.at)
         s.host = spoken_host(connected.at ? connected : words);
     if (!strcmp(action, "relayed") && !said.at && !connected.at &&
@@ -460,19 +450,19 @@ bool log_qmail(struct log *l, const struct log_line *line) {
     struct bytes info = spoken_after(line->all, "info msg ");
     if (info.at && log_has(info, " from <")) {
         struct bytes from = spoken_after(info, " from <");
-        log_remember(l, "msg", before(info, ":"), before(from, ">"));
+        log_remember(l, "msg", log_before(info, ":"), log_before(from, ">"));
         return true;
     }
     if (starting.at && log_has(starting, ": msg ")) {
-        struct bytes number = before(starting, ":"), to = spoken_after(starting, " to ");
+        struct bytes number = log_before(starting, ":"), to = spoken_after(starting, " to ");
         ptrdiff_t blank = bytes_find(to, ' ');
         log_remember(l, "delivery", number, blank < 0 ? to : bytes_skip(to, (size_t)blank + 1));
         log_remember(l, "sender", number,
-                     log_recall(l, "msg", before(spoken_after(starting, "msg "), " ")));
+                     log_recall(l, "msg", log_before(spoken_after(starting, "msg "), " ")));
         return true;
     }
     for (size_t i = 0; i < COUNT_OF(rows) && delivery.at; i++) {
-        struct bytes number = before(delivery, ":");
+        struct bytes number = log_before(delivery, ":");
         struct bytes behind = bytes_skip(delivery, number.len + 1);
         if (number.len < 12 && bytes_starts(behind, bytes_str(rows[i].word))) {
             qmail_delivery(l, line, number, rows[i].action,

@@ -12,11 +12,6 @@
 
 enum { CELLS_MAX = 64, DEPTH_MAX = 16, VALUE_MAX = 8 * 1024, NAMES_MAX = 100 };
 
-static struct bytes before(struct bytes text, const char *words) {
-    ptrdiff_t at = bytes_search(text, bytes_str(words));
-    return at < 0 ? text : bytes_first(text, (size_t)at);
-}
-
 static bool is_word_of(struct bytes word, const char *const *words, size_t count) {
     for (size_t i = 0; i < count; i++)
         if (bytes_equal(word, bytes_str(words[i])))
@@ -28,7 +23,7 @@ static bool is_word_of(struct bytes word, const char *const *words, size_t count
 
 /* "[{LRT=...};{LED=550 5.7.1 Unable to relay};{FQDN=mx.example.com};{IP=192.0.2.7}]". */
 static struct bytes error_part(struct bytes text, const char *name) {
-    return before(spoken_after(text, name), "}");
+    return log_before(spoken_after(text, name), "}");
 }
 
 static bool take_last_error(struct log_said *s, struct bytes text) {
@@ -45,7 +40,7 @@ bool log_exchange_error(struct log *l, const struct log_line *line) {
     struct log_said s = { .reporter = line->host };
     if (!take_last_error(&s, line->all))
         return false;
-    s.address = spoken_address(before(line->all, "{LED="));
+    s.address = spoken_address(log_before(line->all, "{LED="));
     log_add(l, &s);
     return true;
 }
@@ -181,7 +176,7 @@ static bool powermta(struct log *l, const struct cells *c) {
             s.sender = s.address;
             s.address = c->cell[i];
         }
-    status_parse(before(cell(c, at + 1), " "), &s.status);
+    status_parse(log_before(cell(c, at + 1), " "), &s.status);
     if (bytes_starts_nocase(s.words, B("smtp;")))
         s.words = bytes_trim(bytes_skip(s.words, 5));
     s.command = spoken_step(s.words);

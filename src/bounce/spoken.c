@@ -11,12 +11,12 @@ static bool is_blank(char c) {
     return (unsigned char)c <= ' ' || c == 127;
 }
 
-static char char_at(struct bytes text, size_t at) {
-    return at < text.len ? text.at[at] : ' ';
-}
-
 static bool is_word(char c) {
     return ascii_is_alnum(c) || c == '_' || (unsigned char)c >= 0x80;
+}
+
+char spoken_char(struct bytes text, size_t at) {
+    return at < text.len ? text.at[at] : ' ';
 }
 
 /* --- codes ---------------------------------------------------------------------------------------------- */
@@ -25,11 +25,11 @@ int spoken_code(struct bytes text, size_t at) {
     if (at + 3 > text.len || text.at[at] < '2' || text.at[at] > '5' ||
         !ascii_is_digit(text.at[at + 1]) || !ascii_is_digit(text.at[at + 2]))
         return 0;
-    char before = at ? text.at[at - 1] : ' ', after = char_at(text, at + 3);
+    char before = at ? text.at[at - 1] : ' ', after = spoken_char(text, at + 3);
     if (is_word(before) || before == '.' || is_word(after))
         return 0;
     /* "550.5" is a number, "550." the end of a sentence. */
-    if ((after == '.' || after == ',' || after == ':') && ascii_is_digit(char_at(text, at + 4)))
+    if ((after == '.' || after == ',' || after == ':') && ascii_is_digit(spoken_char(text, at + 4)))
         return 0;
     return (text.at[at] - '0') * 100 + (text.at[at + 1] - '0') * 10 + (text.at[at + 2] - '0');
 }
@@ -50,7 +50,7 @@ static bool opens_status(struct bytes text, size_t at) {
 }
 
 static bool closes_status(struct bytes text, size_t at) {
-    char c = char_at(text, at);
+    char c = spoken_char(text, at);
     return is_blank(c) || strchr(")]>\"',;:.-", c);
 }
 
@@ -82,7 +82,7 @@ const char *spoken_command(struct bytes line) {
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         struct bytes verb = bytes_str(rows[i].verb);
-        if (bytes_starts_nocase(line, verb) && !is_word(char_at(line, verb.len)))
+        if (bytes_starts_nocase(line, verb) && !is_word(spoken_char(line, verb.len)))
             return rows[i].step;
     }
     return NULL;

@@ -9,6 +9,8 @@
 
 enum { SPOKEN_TEXT = 2000, SPOKEN_NAME = 255, SPOKEN_ADDRESS = 320 };
 
+/* The octet at this place; behind the end a blank, which ends every word. */
+char spoken_char(struct bytes text, size_t at);
 /* The reply code (200 to 599) that stands at this place, as a word of its own; 0: none. */
 int spoken_code(struct bytes text, size_t at);
 /* The first enhanced code that is no part of an address or a number, and whose class fits the code
