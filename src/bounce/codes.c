@@ -61,10 +61,7 @@ static bool is_counted(struct bytes before) {
         W("port "),  W("port:"), W("line "),    W("size "), W("than "), W("id "),
         W("limit "), W("of "),   W("exceeds "), W("$"),     W("over "), W("message "),
     };
-    for (size_t i = 0; i < COUNT_OF(words); i++)
-        if (bytes_ends_nocase(before, words[i]))
-            return true;
-    return false;
+    return phrases_end(before, words, COUNT_OF(words));
 }
 
 static bool is_unit(struct bytes after) {
@@ -73,10 +70,7 @@ static bool is_unit(struct bytes after) {
         W(" minutes"),    W(" hours"),  W(" days"), W(" lines"), W(" messages"),
         W(" recipients"), W("kb"),      W("mb"),    W("%"),      W(" octet"),
     };
-    for (size_t i = 0; i < COUNT_OF(words); i++)
-        if (bytes_starts_nocase(after, words[i]))
-            return true;
-    return false;
+    return phrases_begin(after, words, COUNT_OF(words));
 }
 
 /* The code at `at`, standing by itself; 0: none. */
@@ -122,10 +116,7 @@ static bool is_version(struct bytes before) {
         W("mta "),         W("server "),  W("ver. "),    W("release "),  W("v"),
         W("amavisd-new-"), W("courier "), W("agent "),   W("powermta "),
     };
-    for (size_t i = 0; i < COUNT_OF(words); i++)
-        if (bytes_ends_nocase(before, words[i]))
-            return true;
-    return false;
+    return phrases_end(before, words, COUNT_OF(words));
 }
 
 struct codes codes_find(struct bytes text) {

@@ -114,9 +114,8 @@ static size_t find_pasted(struct bytes text) {
         struct bytes rest = bytes_skip(text, at);
         ptrdiff_t end = bytes_find(rest, '\n');
         struct bytes line = end < 0 ? rest : bytes_first(rest, (size_t)end);
-        for (size_t i = 0; i < COUNT_OF(begins); i++)
-            if (bytes_starts_nocase(line, begins[i]))
-                return at;
+        if (phrases_begin(line, begins, COUNT_OF(begins)))
+            return at;
         if (end < 0)
             break;
         at += (size_t)end + 1;

@@ -77,6 +77,11 @@ struct bytes clean_address(struct bytes text, struct arena *a);
 /* "dns; mx.example.com (192.0.2.1)": the name or address of a host alone. */
 struct bytes clean_host(struct bytes text, struct arena *a);
 
+/* --- phrases.c: is one of these in the text, at its beginning, at its end? Letter case aside. --- */
+bool phrases_in(struct bytes text, const struct bytes *list, size_t count);
+bool phrases_begin(struct bytes text, const struct bytes *list, size_t count);
+bool phrases_end(struct bytes text, const struct bytes *list, size_t count);
+
 /* --- codes.c: codes in words -------------------------------------------------------------------- */
 struct codes {
     int code;             /* 0: none */

@@ -8,13 +8,6 @@
 /* --- in text ------------------------------------------------------------------------------------ */
 
 /* Words of a marker line: one of each kind must be there. */
-static bool has_one(struct bytes line, const struct bytes *words, size_t count) {
-    for (size_t i = 0; i < count; i++)
-        if (bytes_search_nocase(line, words[i]) >= 0)
-            return true;
-    return false;
-}
-
 static bool is_marker(struct bytes line) {
     static const struct bytes things[] = { W("message"),   W("mail"),      W("header"),
                                            W("nachricht"), W("messaggio"), W("mensaje"),
@@ -35,13 +28,13 @@ static bool is_marker(struct bytes line) {
         W("follow"),   W("below"),    W("---"),     W("==="), W("***"),     W("attached"),
         W("headers:"), W("message:"), W("header:"), W("***"), W("copy of"), W("beginning of"),
     };
-    if (line.len > 120 || !has_one(line, things, COUNT_OF(things)))
+    if (line.len > 120 || !phrases_in(line, things, COUNT_OF(things)))
         return false;
     if (bytes_equal_nocase(line, B("Message headers follow.")) ||
         bytes_equal_nocase(line, B("Message headers follow:")) ||
         bytes_equal_nocase(line, B("Message follows.")))
         return true;
-    return has_one(line, whole, COUNT_OF(whole)) && has_one(line, closing, COUNT_OF(closing));
+    return phrases_in(line, whole, COUNT_OF(whole)) && phrases_in(line, closing, COUNT_OF(closing));
 }
 
 /* Fields that hardly stand at the beginning of a line but in a message's header. */

@@ -9,13 +9,6 @@ static struct bytes field(const struct reading *r, struct bytes name) {
     return mime_field(r->header, name, r->arena, &value) ? mime_words(value, r->arena) : BYTES_NONE;
 }
 
-static bool has_one(struct bytes text, const struct bytes *words, size_t count) {
-    for (size_t i = 0; i < count; i++)
-        if (bytes_search_nocase(text, words[i]) >= 0)
-            return true;
-    return false;
-}
-
 /* Fields that only programs that answer write. */
 static bool is_marked(const struct reading *r) {
     static const struct bytes present[] = { W("X-Autoreply"),        W("X-Autorespond"),
@@ -85,7 +78,7 @@ static bool is_automatic(struct bytes subject) {
         W("\xec\x9e\x90\xeb\x8f\x99 \xed\x9a\x8c\xec\x8b\xa0"),
     };
     return bytes_starts_nocase(subject, B("auto:")) || bytes_starts_nocase(subject, B("ooo:")) ||
-           has_one(subject, words, COUNT_OF(words));
+           phrases_in(subject, words, COUNT_OF(words));
 }
 
 /* Subjects that people write, too, before they leave. */
@@ -118,7 +111,7 @@ static bool is_away(struct bytes subject) {
         W("\xe4\xb8\x8d\xe5\x9c\xa8"),
         W("\xeb\xb6\x80\xec\x9e\xac"),
     };
-    return has_one(subject, words, COUNT_OF(words));
+    return phrases_in(subject, words, COUNT_OF(words));
 }
 
 /* No person has sent it: the reverse-path is null, or a field says so. */
@@ -167,8 +160,8 @@ static bool is_challenge(const struct reading *r, struct bytes subject) {
     };
     return field(r, B("X-TMDA-Fingerprint")).len || field(r, B("X-Boxtrapper")).len ||
            field(r, B("X-SpamArrest")).len ||
-           (has_one(subject, subjects, COUNT_OF(subjects)) &&
-            has_one(bytes_first(r->text, 8 * 1024), words, COUNT_OF(words)));
+           (phrases_in(subject, subjects, COUNT_OF(subjects)) &&
+            phrases_in(bytes_first(r->text, 8 * 1024), words, COUNT_OF(words)));
 }
 
 /* The first words that are no greeting of a program's. */

@@ -4,14 +4,7 @@
 
 #include "base/must.h"
 
-static bool has_one(struct bytes text, const struct bytes *words, size_t count) {
-    for (size_t i = 0; i < count; i++)
-        if (bytes_search_nocase(text, words[i]) >= 0)
-            return true;
-    return false;
-}
-
-/* The same, of words and a text in lower case. */
+/* As phrases_in, of words and a text in lower case. */
 static bool has_low(struct bytes low, const struct bytes *words, size_t count) {
     for (size_t i = 0; i < count; i++)
         if (bytes_search(low, words[i]) >= 0)
@@ -58,7 +51,7 @@ bool signs_of_daemon(const struct reading *r) {
         W("ndr@"),
         W("message delivery"),
     };
-    return has_one(field(r, B("From")), senders, COUNT_OF(senders));
+    return phrases_in(field(r, B("From")), senders, COUNT_OF(senders));
 }
 
 bool signs_of_null_path(const struct reading *r) {
@@ -195,7 +188,7 @@ static const struct bytes bounce_subjects[] = {
 };
 
 static bool is_subject(struct bytes subject) {
-    return has_one(subject, bounce_subjects, COUNT_OF(bounce_subjects));
+    return phrases_in(subject, bounce_subjects, COUNT_OF(bounce_subjects));
 }
 
 bool signs_of_subject(const struct reading *r) {
@@ -313,7 +306,7 @@ bool signs_of_bounce(const struct reading *r) {
     points += daemon ? 2 : 0;
     points += signs_of_subject(r) ? 2 : 0;
     points += mime_field(r->header, B("X-Failed-Recipients"), r->arena, &value) ? 4 : 0;
-    points += has_one(field(r, B("X-MLServer")), fml, COUNT_OF(fml)) ? 3 : 0;
+    points += phrases_in(field(r, B("X-MLServer")), fml, COUNT_OF(fml)) ? 3 : 0;
     if (!points || (!daemon && is_quoting(r)))
         return false; /* a person's letter with a bounce in it is read in another way */
     points += signs_format(r) ? 2 : 0;
@@ -349,7 +342,7 @@ bool signs_of_delay(const struct reading *r) {
     };
     if (has_low(r->low, over, COUNT_OF(over)))
         return false;
-    return has_one(field(r, B("Subject")), subjects, COUNT_OF(subjects)) ||
+    return phrases_in(field(r, B("Subject")), subjects, COUNT_OF(subjects)) ||
            has_low(r->low, words, COUNT_OF(words));
 }
 

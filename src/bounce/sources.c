@@ -40,10 +40,7 @@ static bool is_role(struct bytes address) {
                                           W("help@"),         W("abuse@"),    W("mailer-daemon@"),
                                           W("noreply@"),      W("no-reply@"), W("servicedesk@"),
                                           W("mail-support@"), W("hotline@"),  W("kundenservice@") };
-    for (size_t i = 0; i < COUNT_OF(roles); i++)
-        if (bytes_starts_nocase(address, roles[i]))
-            return true;
-    return false;
+    return phrases_begin(address, roles, COUNT_OF(roles));
 }
 
 static bool is_other(const struct others *o, const struct saying *s) {
