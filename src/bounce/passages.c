@@ -702,7 +702,8 @@ struct bytes passages_reason(struct reading *r) {
         if (led && says_why(r->lines.at[led].text))
             return words_from(&w, led);
         bool leads_on =
-            l->text.at[l->text.len - 1] == ':' && phrases_in(l->text, leads, COUNT_OF(leads));
+            (l->text.at[l->text.len - 1] == ':' && phrases_in(l->text, leads, COUNT_OF(leads))) ||
+            bytes_ends_nocase(l->text, B("because of"));
         led = leads_on ? i : 0;
     }
     for (size_t i = 0; i < r->lines.count && i < PASSAGE; i++)
