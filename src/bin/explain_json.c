@@ -18,22 +18,33 @@ static void some(struct buf *b, const char *key, struct bytes value) {
         member_text(b, key, value);
 }
 
+/* A key of the contract: scripts find it, whether anything is known or not. */
+static void known(struct buf *b, const char *key, struct bytes value) {
+    if (value.len) {
+        member_text(b, key, value);
+        return;
+    }
+    member_key(b, key);
+    buf_str(b, "null");
+}
+
 /* Codes and step that the rules found in the words are as good as those that stood beside them. */
 static void said(struct buf *b, const struct bounce_recipient *r, const struct reply_meaning *m) {
     char status[12];
     int code = r->code ? r->code : m->code;
     status_format(status_is_set(r->status) ? r->status : m->status, status);
     member_text(b, "address", r->address);
-    some(b, "original", r->original);
-    some(b, "action", bytes_str(r->action));
-    if (code) {
-        member_key(b, "code");
+    known(b, "original", r->original);
+    known(b, "action", bytes_str(r->action));
+    member_key(b, "code");
+    if (code)
         buf_u64(b, (uint64_t)code);
-    }
-    some(b, "enhanced", bytes_str(status));
+    else
+        buf_str(b, "null");
+    known(b, "enhanced", bytes_str(status));
     member_text(b, "text", r->text);
-    some(b, "host", r->host);
-    some(b, "command", bytes_str(r->command ? r->command : m->command));
+    known(b, "host", r->host);
+    known(b, "command", bytes_str(r->command ? r->command : m->command));
     if (r->submission)
         member_flag(b, "submission", true);
 }

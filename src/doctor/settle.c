@@ -6,6 +6,9 @@
 #include <stddef.h>
 #include <string.h>
 
+/* Words that are surer than this have one meaning. */
+static const double PLAIN_WORDS = 0.8;
+
 static bool is_one_of(const char *cause, const char *const *list) {
     for (; *list; list++)
         if (!strcmp(cause, *list))
@@ -73,14 +76,21 @@ static bool own_refused(const struct settle_facts *f) {
     return f->step == STEP_RCPT && f->is_mx && f->hosted_is_domain && f->hosted == TRIAL_REFUSED;
 }
 
-static bool domain_missing(const struct settle_facts *f) {
-    return own_refused(f) && is_relay(f);
+/* The words of a recipient who is not there, and a foreign one is refused, too. */
+static bool unknown_like_foreign(const struct settle_facts *f) {
+    return says(f, "recipient-unknown") && f->foreign == TRIAL_REFUSED;
 }
 
-/* Some servers refuse to relay in the words of a recipient who is not there. But many domains have no postmaster, and
- * some servers have the same words for both: then the words stand, and the other is told as a possibility. */
+/* Some servers refuse to relay in the words of a recipient who is not there; those words say little. */
+static bool domain_missing(const struct settle_facts *f) {
+    bool masked = unknown_like_foreign(f) && f->confidence < PLAIN_WORDS;
+    return own_refused(f) && (is_relay(f) || masked);
+}
+
+/* Plain words, but the domain's postmaster is refused: many domains have none. The words stand, and the other is
+ * told as a possibility. */
 static bool domain_doubtful(const struct settle_facts *f) {
-    return own_refused(f) && says(f, "recipient-unknown") && f->foreign == TRIAL_REFUSED;
+    return own_refused(f) && unknown_like_foreign(f);
 }
 
 static bool recipient_missing(const struct settle_facts *f) {
