@@ -23,54 +23,47 @@ static void judge_syntax(struct look *k, const struct spf_node *n) {
     FIX(k, f, "Correct this term, or take it away.");
 }
 
+static void judge_silence(struct look *k, const struct spf_node *n) {
+    struct finding *f = found(k, SEVERITY_WARNING, "spf.failed", n->domain,
+                              "the DNS gave no answer for \"%.*s\"", BYTES_FMT(n->term));
+    MEANS(k, f, "Receivers answer \"temperror\" and put mail off while it lasts.");
+    FIX(k, f, "See whether the name servers of %.*s answer.", BYTES_FMT(n->domain));
+}
+
+/* Of a term that asks; what has a function of its own is not in it. */
+static const struct term_trouble {
+    enum severity severity;
+    const char *id, *what; /* "TERM" what */
+    const char *means, *fix;
+} troubles[] = {
+    [SPF_NO_RECORD] = { SEVERITY_ERROR, "spf.include-none",
+                        "leads to a domain without an SPF record", permerror,
+                        "Ask that provider which domain to include now, or take the term away." },
+    [SPF_SEVERAL] = { SEVERITY_ERROR, "spf.include-several",
+                      "leads to a domain with more than one SPF record", permerror,
+                      "That domain's administrator must join the records into one." },
+    [SPF_LOOP] = { SEVERITY_ERROR, "spf.loop", "leads back to where it came from", permerror,
+                   "Take the term away." },
+    [SPF_NOTHING] = { SEVERITY_WARNING, "spf.void", "names what is not there",
+                      "It covers nobody; with more than two such lookups receivers stop with "
+                      "\"permerror\".",
+                      "Correct the name, or take the term away." },
+    [SPF_TOO_MANY_MX] = { SEVERITY_ERROR, "spf.mx-many", "stands for more than ten MX hosts",
+                          permerror, "Name the sending networks with ip4: and ip6: instead." },
+};
+
 static void judge_node(struct look *k, const struct spf_node *n) {
-    struct finding *f;
-    struct bytes term = n->term;
-    switch (n->trouble) {
-    case SPF_FINE:
-        return;
-    case SPF_NO_ANSWER:
-        f = found(k, SEVERITY_WARNING, "spf.failed", n->domain,
-                  "the DNS gave no answer for \"%.*s\"", BYTES_FMT(term));
-        MEANS(k, f, "Receivers answer \"temperror\" and put mail off while it lasts.");
-        FIX(k, f, "See whether the name servers of %.*s answer.", BYTES_FMT(n->domain));
-        return;
-    case SPF_NO_RECORD:
-        f = found(k, SEVERITY_ERROR, "spf.include-none", n->domain,
-                  "\"%.*s\" leads to a domain without an SPF record", BYTES_FMT(term));
-        MEANS(k, f, "%s", permerror);
-        FIX(k, f, "Ask that provider which domain to include now, or take the term away.");
-        return;
-    case SPF_SEVERAL:
-        f = found(k, SEVERITY_ERROR, "spf.include-several", n->domain,
-                  "\"%.*s\" leads to a domain with more than one SPF record", BYTES_FMT(term));
-        MEANS(k, f, "%s", permerror);
-        FIX(k, f, "That domain's administrator must join the records into one.");
-        return;
-    case SPF_SYNTAX:
+    const struct term_trouble *t = &troubles[n->trouble];
+    if (n->trouble == SPF_SYNTAX)
         judge_syntax(k, n);
+    if (n->trouble == SPF_NO_ANSWER)
+        judge_silence(k, n);
+    if (!t->id)
         return;
-    case SPF_LOOP:
-        f = found(k, SEVERITY_ERROR, "spf.loop", n->domain,
-                  "\"%.*s\" leads back to where it came from", BYTES_FMT(term));
-        MEANS(k, f, "%s", permerror);
-        FIX(k, f, "Take the term away.");
-        return;
-    case SPF_NOTHING:
-        f = found(k, SEVERITY_WARNING, "spf.void", n->domain, "\"%.*s\" names what is not there",
-                  BYTES_FMT(term));
-        MEANS(
-            k, f,
-            "It covers nobody; with more than two such lookups receivers stop with \"permerror\".");
-        FIX(k, f, "Correct the name, or take the term away.");
-        return;
-    case SPF_TOO_MANY_MX:
-        f = found(k, SEVERITY_ERROR, "spf.mx-many", n->domain,
-                  "\"%.*s\" stands for more than ten MX hosts", BYTES_FMT(term));
-        MEANS(k, f, "%s", permerror);
-        FIX(k, f, "Name the sending networks with ip4: and ip6: instead.");
-        return;
-    }
+    struct finding *f =
+        found(k, t->severity, t->id, n->domain, "\"%.*s\" %s", BYTES_FMT(n->term), t->what);
+    MEANS(k, f, "%s", t->means);
+    FIX(k, f, "%s", t->fix);
 }
 
 /* --- the record as a whole ----------------------------------------------------------------------------------------- */
